@@ -1,1 +1,156 @@
-//! placeholder
+//! The ledger: accounts, keys, domains, POPs, tasks, quotas, and (embedded) the fleet log itself.
+//!
+//! **Invariant:** whatever a call returned `Ok` for is durable (fsynced), and what belongs together became so together:
+//! a task's rows, its quota use and its order are one transaction, so a task without its order cannot exist. The ledger
+//! never talks to a POP, and never decides when a task is done.
+
+pub mod error;
+pub mod records;
+pub mod sqlite;
+
+pub use error::{Error, Refusal};
+pub use records::{
+    AccessKey, Account, DomainRecord, Line, OrdersRead, PopRecord, Remembered, Submission, Submitted, TaskFilter,
+    TaskLine, TaskPage, TaskRecord, TaskUpdate,
+};
+pub use sqlite::SqliteLedger;
+
+use async_trait::async_trait;
+use freshen_model::area::Area;
+use freshen_model::domain::Settings;
+use freshen_model::ids::{LogId, PopId, Seq, TaskId};
+use freshen_model::order::Snapshot;
+use freshen_model::protocol::roster::Place;
+use freshen_model::quota::{Limits, Quota};
+use tokio::sync::watch;
+
+/// What control keeps, whatever engine keeps it.
+#[async_trait]
+pub trait Ledger: Send + Sync + 'static {
+    // ---- the fleet log ----
+
+    /// The random name of the log, made with the ledger.
+    fn log_id(&self) -> LogId;
+
+    /// The log's end; changes once an order is durable.
+    fn end(&self) -> watch::Receiver<Seq>;
+
+    /// Orders behind `after`, oldest first: at least one if there is any, then as many as fit into `bytes_max` of JSON.
+    async fn orders_after(&self, after: Seq, bytes_max: usize) -> Result<OrdersRead, Error>;
+
+    /// What the log has at `seq`. Place 0 is an order with an all-zero id, while order 1 is kept (or the log is empty).
+    async fn place(&self, seq: Seq) -> Result<Place, Error>;
+
+    /// The state that all orders so far led to, as `pop` needs it, read as of one moment.
+    async fn snapshot(&self, pop: &PopId) -> Result<Snapshot, Error>;
+
+    /// Forgets orders up to `seq`, but never the newest.
+    async fn prune(&self, seq: Seq) -> Result<(), Error>;
+
+    /// Appends a tick.
+    async fn tick(&self) -> Result<Seq, Error>;
+
+    // ---- accounts and keys ----
+
+    /// Adds an account with default limits. [`Refusal::Exists`] where it is there.
+    async fn add_account(&self, name: &str, admin: bool) -> Result<Account, Error>;
+
+    /// Changes an account's daily limits.
+    async fn set_limits(&self, account: &str, limits: Limits) -> Result<(), Error>;
+
+    /// All accounts, by name.
+    async fn accounts(&self) -> Result<Vec<Account>, Error>;
+
+    /// One account.
+    async fn account(&self, name: &str) -> Result<Option<Account>, Error>;
+
+    /// Adds an access key. [`Refusal::Exists`] where the id is taken, [`Refusal::NotFound`] without the account.
+    async fn add_key(&self, account: &str, id: &str, secret: &str) -> Result<(), Error>;
+
+    /// Disables an access key for good.
+    async fn disable_key(&self, id: &str) -> Result<(), Error>;
+
+    /// One access key, disabled or not.
+    async fn key(&self, id: &str) -> Result<Option<AccessKey>, Error>;
+
+    /// An account's keys.
+    async fn keys(&self, account: &str) -> Result<Vec<AccessKey>, Error>;
+
+    // ---- domains ----
+
+    /// Adds a domain and appends its settings order. [`Refusal::Exists`] where any account has it.
+    ///
+    /// With `share_cache` the other domain must exist, belong to the same account and not share itself
+    /// ([`Refusal::Unfit`] says which); origin and query policy are taken from it.
+    async fn add_domain(&self, account: &str, name: &str, settings: &Settings) -> Result<DomainRecord, Error>;
+
+    /// Changes a domain's settings; domains that share its cache follow in origin and query policy, one order each, in
+    /// the same transaction. `share_cache` may not be given to a domain that others share.
+    async fn set_domain(&self, name: &str, settings: &Settings) -> Result<DomainRecord, Error>;
+
+    /// Removes a domain and appends the order. [`Refusal::Unfit`] while others share its cache.
+    async fn remove_domain(&self, name: &str) -> Result<(), Error>;
+
+    /// One domain.
+    async fn domain(&self, name: &str) -> Result<Option<DomainRecord>, Error>;
+
+    /// All domains by name, or an account's.
+    async fn domains(&self, account: Option<&str>) -> Result<Vec<DomainRecord>, Error>;
+
+    // ---- POPs ----
+
+    /// Registers a POP and appends its join order; one that was removed may come back under its id with a new token.
+    async fn add_pop(&self, id: &PopId, area: Area, region: &str, token_digest: [u8; 32]) -> Result<PopRecord, Error>;
+
+    /// Removes a POP: appends its leave order. It stays in the scope of later purges until it confirmed its removal.
+    async fn remove_pop(&self, id: &PopId) -> Result<PopRecord, Error>;
+
+    /// Notes that a removed POP confirmed its removal, or that an operator declared its machine destroyed.
+    async fn pop_gone(&self, id: &PopId) -> Result<(), Error>;
+
+    /// All POPs that are not gone, by id.
+    async fn pops(&self) -> Result<Vec<PopRecord>, Error>;
+
+    /// Keeps what control must remember of POPs' data folders over a restart.
+    async fn remember(&self, seats: Vec<Remembered>) -> Result<(), Error>;
+
+    // ---- tasks ----
+
+    /// Makes a task, its lines, its quota use and its order durable together.
+    ///
+    /// Refused whole, counting nothing: [`Refusal::OverQuota`]; [`Refusal::SettingsChanged`] where a domain's settings
+    /// are not those of `submission.read` any more, so that keys made with them would miss (read again and retry).
+    async fn submit(&self, submission: Submission) -> Result<Submitted, Error>;
+
+    /// Keeps how far tasks have come. Steps replace those before.
+    async fn update_tasks(&self, updates: Vec<TaskUpdate>) -> Result<(), Error>;
+
+    /// Tasks that have not ended, oldest first.
+    async fn running_tasks(&self) -> Result<Vec<TaskRecord>, Error>;
+
+    /// Ended tasks in which some POP is still fenced and has not confirmed since, oldest first.
+    async fn fenced_tasks(&self) -> Result<Vec<TaskRecord>, Error>;
+
+    /// One task; of `account` where that is given.
+    async fn task(&self, id: TaskId, account: Option<&str>) -> Result<Option<TaskRecord>, Error>;
+
+    /// A task's lines, in order.
+    async fn task_lines(&self, id: TaskId) -> Result<Vec<Line>, Error>;
+
+    /// Tasks that fit, newest first.
+    async fn tasks(&self, filter: &TaskFilter) -> Result<TaskPage<TaskRecord>, Error>;
+
+    /// Lines of tasks that fit, newest task first, lines in their order.
+    async fn lines(&self, filter: &TaskFilter) -> Result<TaskPage<TaskLine>, Error>;
+
+    /// What an account has used on the quota day, of every kind.
+    async fn quota(&self, account: &str, day: i64) -> Result<Vec<Quota>, Error>;
+
+    // ---- what control remembers of itself ----
+
+    /// The lease time that POPs may still hold leases of, milliseconds; `None` on a new ledger.
+    async fn lease_ms(&self) -> Result<Option<u64>, Error>;
+
+    /// Changes it.
+    async fn set_lease_ms(&self, lease_ms: u64) -> Result<(), Error>;
+}

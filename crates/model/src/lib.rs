@@ -1,1 +1,15 @@
-//! placeholder
+//! The pure domain of Freshen: keys, rules, orders, tasks, quotas and the purge protocol's state machines.
+//!
+//! **Invariant:** nothing here does IO, reads a clock or holds a lock. Time comes in as a value, effects go out as
+//! values, so that the same types run in production and under a simulation.
+
+pub mod area;
+pub mod domain;
+pub mod ids;
+pub mod key;
+pub mod location;
+pub mod order;
+pub mod protocol;
+pub mod quota;
+pub mod rule;
+pub mod task;

@@ -1,0 +1,233 @@
+//! What the ledger keeps, as its callers see it.
+
+use freshen_model::area::Area;
+use freshen_model::domain::Settings;
+use freshen_model::ids::{DataId, PopId, Seq, TaskId};
+use freshen_model::order::{Order, PrefetchItem};
+use freshen_model::quota::Limits;
+use freshen_model::rule::{Mode, Rule};
+use freshen_model::task::{Status, Step, TaskKind};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Orders behind a place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrdersRead {
+    /// Oldest first, without gaps.
+    pub orders: Vec<Order>,
+    /// False where orders between the asked place and the first are not kept any more.
+    pub contiguous: bool,
+}
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// Whether it may manage accounts, keys, domains and POPs.
+    pub admin: bool,
+    /// Its daily limits.
+    pub limits: Limits,
+    /// Wall-clock milliseconds since 1970.
+    pub created_ms: i64,
+}
+
+/// An access key. Its secret stays out of `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessKey {
+    /// Its id, public.
+    pub id: String,
+    /// Its secret; signatures are made with it.
+    pub secret: String,
+    /// The account it acts for.
+    pub account: String,
+    /// Whether that account is an admin.
+    pub admin: bool,
+    /// Set once it may not be used any more.
+    pub disabled: bool,
+}
+
+impl fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccessKey({} of {}, disabled: {})", self.id, self.account, self.disabled)
+    }
+}
+
+/// A domain.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DomainRecord {
+    /// Its name, lower case.
+    pub name: String,
+    /// The account that owns it.
+    pub account: String,
+    /// Its settings.
+    pub settings: Settings,
+    /// The order that brought these settings.
+    pub seq: Seq,
+}
+
+/// A POP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PopRecord {
+    /// Its name.
+    pub id: PopId,
+    /// Where it serves.
+    pub area: Area,
+    /// Its region, a free word.
+    pub region: String,
+    /// SHA-256 of the token it authenticates with.
+    pub token_digest: [u8; 32],
+    /// Its join order.
+    pub joined: Seq,
+    /// Its leave order, once removed.
+    pub left: Option<Seq>,
+    /// What is remembered of its data folder.
+    pub remembered: Option<Remembered>,
+}
+
+/// What control remembers of a POP's data folder over a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// The POP.
+    pub pop: PopId,
+    /// The folder.
+    pub data: DataId,
+    /// The highest boot number heard of.
+    pub boot_number: u64,
+    /// The highest watermark it confirmed.
+    pub watermark: Seq,
+    /// When it was last heard, wall-clock milliseconds since 1970, for people.
+    pub heard_ms: i64,
+}
+
+/// What a user submits, parsed and authorised.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submission {
+    /// Who submits.
+    pub account: String,
+    /// What.
+    pub kind: TaskKind,
+    /// Expire or evict; absent for prefetches.
+    pub mode: Option<Mode>,
+    /// The POPs it is for; absent: all. Prefetches only.
+    pub area: Option<Area>,
+    /// Every line, as submitted.
+    pub lines: Vec<Line>,
+    /// A purge's rules.
+    pub rules: Vec<Rule>,
+    /// A prefetch's objects.
+    pub items: Vec<PrefetchItem>,
+    /// The domains whose settings made the keys, with the orders that brought those settings.
+    pub read: BTreeMap<String, Seq>,
+    /// When, wall-clock milliseconds since 1970.
+    pub at_ms: i64,
+    /// The quota day it counts on.
+    pub day: i64,
+}
+
+/// One line of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The URL or directory, as submitted.
+    pub url: String,
+    /// The domain it belongs to.
+    pub domain: String,
+}
+
+/// A task that is durable, with its order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submitted {
+    /// Its number.
+    pub task: TaskId,
+    /// Its order's place.
+    pub seq: Seq,
+    /// The POPs that must do it: members as of `seq` in its area, and removed ones that have not confirmed that.
+    pub scope: Vec<PopId>,
+}
+
+/// A task as kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskRecord {
+    /// Its number.
+    pub id: TaskId,
+    /// Whose it is.
+    pub account: String,
+    /// What it does.
+    pub kind: TaskKind,
+    /// Expire or evict.
+    pub mode: Option<Mode>,
+    /// The POPs it is for.
+    pub area: Option<Area>,
+    /// How far it was when last kept.
+    pub status: Status,
+    /// Its order's place.
+    pub seq: Seq,
+    /// How many lines it has.
+    pub lines: u64,
+    /// The domains its lines name, each once.
+    pub domains: Vec<String>,
+    /// Wall-clock milliseconds since 1970.
+    pub submitted_ms: i64,
+    /// When it ended.
+    pub ended_ms: Option<i64>,
+    /// Its scope, and how far each POP was when last kept.
+    pub steps: Vec<Step>,
+}
+
+/// How far a task has come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskUpdate {
+    /// The task.
+    pub id: TaskId,
+    /// Its status now.
+    pub status: Status,
+    /// When it ended, once it did.
+    pub ended_ms: Option<i64>,
+    /// Its steps now.
+    pub steps: Vec<Step>,
+}
+
+/// Which tasks are wanted; absent fields want all.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TaskFilter {
+    /// Whose.
+    pub account: Option<String>,
+    /// This one only.
+    pub id: Option<TaskId>,
+    /// Of this kind.
+    pub kind: Option<TaskKind>,
+    /// In one of these statuses; empty: any.
+    pub statuses: Vec<Status>,
+    /// With a line of this domain.
+    pub domain: Option<String>,
+    /// With exactly this line.
+    pub url: Option<String>,
+    /// Submitted at this time or later, wall-clock milliseconds since 1970.
+    pub from_ms: Option<i64>,
+    /// Submitted before this time.
+    pub to_ms: Option<i64>,
+    /// How many to pass over.
+    pub offset: u64,
+    /// How many to give at most.
+    pub limit: u64,
+}
+
+/// Some of the tasks or lines that fit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskPage<T> {
+    /// These.
+    pub rows: Vec<T>,
+    /// How many fit in all.
+    pub total: u64,
+}
+
+/// A line with the task it belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskLine {
+    /// The task.
+    pub task: TaskRecord,
+    /// The line's place in it, from 1.
+    pub line: u32,
+    /// The URL or directory, as submitted.
+    pub url: String,
+}

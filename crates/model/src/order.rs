@@ -1,0 +1,142 @@
+//! Orders: the entries of the fleet log.
+
+use crate::area::Area;
+use crate::domain::Settings;
+use crate::ids::{LogId, OrderId, PopId, Seq, TaskId};
+use crate::rule::Rule;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// An entry of the fleet log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    /// Its place.
+    pub seq: Seq,
+    /// Its random name.
+    pub id: OrderId,
+    /// What it says.
+    pub body: Body,
+}
+
+/// What an order says.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "order", rename_all = "lowercase")]
+pub enum Body {
+    /// Purge what these rules match.
+    Purge {
+        /// The task it belongs to.
+        task: Option<TaskId>,
+        /// The rules.
+        rules: Vec<Rule>,
+    },
+    /// Fetch these objects and keep them.
+    Prefetch {
+        /// The task it belongs to.
+        task: TaskId,
+        /// The POPs that shall; absent: all.
+        area: Option<Area>,
+        /// The objects, in the order of submission.
+        items: Vec<PrefetchItem>,
+    },
+    /// The settings of a domain from here on; absent: the domain is removed.
+    Domain {
+        /// The domain.
+        name: String,
+        /// Its settings.
+        settings: Option<Box<Settings>>,
+    },
+    /// A POP is a member from here on.
+    Join {
+        /// The POP.
+        pop: PopId,
+        /// Where it serves.
+        area: Area,
+        /// Its region, a free word.
+        region: String,
+    },
+    /// A POP is a member no more.
+    Leave {
+        /// The POP.
+        pop: PopId,
+    },
+    /// Nothing; moves the log's end.
+    Tick,
+    /// From a newer version: taken for a purge of everything, the widest thing it may mean.
+    #[serde(skip)]
+    Unknown,
+}
+
+/// One object to prefetch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrefetchItem {
+    /// The domain.
+    pub domain: String,
+    /// Path and query, as submitted.
+    pub path_and_query: String,
+}
+
+impl<'de> Deserialize<'de> for Body {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(tag = "order", rename_all = "lowercase")]
+        enum Known {
+            Purge { task: Option<TaskId>, rules: Vec<Rule> },
+            Prefetch { task: TaskId, area: Option<Area>, items: Vec<PrefetchItem> },
+            Domain { name: String, settings: Option<Box<Settings>> },
+            Join { pop: PopId, area: Area, region: String },
+            Leave { pop: PopId },
+            Tick,
+        }
+        let value = serde_json::Value::deserialize(deserializer)?;
+        Ok(match Known::deserialize(value) {
+            Ok(Known::Purge { task, rules }) => Body::Purge { task, rules },
+            Ok(Known::Prefetch { task, area, items }) => Body::Prefetch { task, area, items },
+            Ok(Known::Domain { name, settings }) => Body::Domain { name, settings },
+            Ok(Known::Join { pop, area, region }) => Body::Join { pop, area, region },
+            Ok(Known::Leave { pop }) => Body::Leave { pop },
+            Ok(Known::Tick) => Body::Tick,
+            Err(_) => Body::Unknown,
+        })
+    }
+}
+
+/// What a POP needs instead of the orders it cannot have: the state they led to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The log it is of.
+    pub log: LogId,
+    /// The order it is as of.
+    pub seq: Seq,
+    /// That order's name; all zero where `seq` is.
+    pub id: OrderId,
+    /// Every domain's settings.
+    pub domains: BTreeMap<String, Settings>,
+    /// Whether the POP that asked is a member.
+    pub member: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_survives_the_wire() {
+        let order = Order {
+            seq: Seq(3),
+            id: OrderId([7; 16]),
+            body: Body::Join {
+                pop: "pop-asia".parse().unwrap(),
+                area: Area::Domestic,
+                region: "asia".into(),
+            },
+        };
+        let text = serde_json::to_string(&order).unwrap();
+        assert_eq!(serde_json::from_str::<Order>(&text).unwrap(), order);
+    }
+
+    #[test]
+    fn an_unknown_order_does_not_stop_the_log() {
+        let text = r#"{"seq":4,"id":"00000000000000000000000000000000","body":{"order":"dance"}}"#;
+        assert_eq!(serde_json::from_str::<Order>(text).unwrap().body, Body::Unknown);
+    }
+}

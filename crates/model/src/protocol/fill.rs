@@ -1,0 +1,60 @@
+//! A fill under way: what it may be joined by, and whether its outcome may be stored.
+
+use super::copy::Provenance;
+use super::now::Now;
+use crate::ids::{Epoch, Seq};
+
+/// Who delivers the bytes of a fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The origin itself.
+    Origin,
+    /// Another POP, which checked its copy at this watermark.
+    Pop {
+        /// The home POP's watermark, sent with its answer.
+        checked: Seq,
+    },
+}
+
+/// What is fixed when a fill's upstream request starts; taken before the request is sent, never later.
+///
+/// Were fill_seq taken when the body has arrived, bytes that left the origin before a purge would pass for newer ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FillStart {
+    /// The POP's epoch.
+    pub epoch: Epoch,
+    /// The POP's watermark.
+    pub seq: Seq,
+    /// The clocks.
+    pub at: Now,
+    /// Who was asked.
+    pub source: Source,
+}
+
+impl FillStart {
+    /// fill_seq: for another POP's copy the smaller of both watermarks.
+    pub fn fill_seq(&self) -> Seq {
+        match self.source {
+            Source::Origin => self.seq,
+            Source::Pop { checked } => self.seq.min(checked),
+        }
+    }
+
+    /// The provenance of bytes that this fill delivered.
+    pub fn delivered(&self) -> Provenance {
+        let from_origin = (self.source == Source::Origin).then_some(self.at);
+        Provenance {
+            epoch: self.epoch,
+            filled: self.fill_seq(),
+            confirmed: self.fill_seq(),
+            expired: false,
+            delivered_at: from_origin,
+            confirmed_at: from_origin,
+        }
+    }
+
+    /// The provenance of a copy that the origin confirmed (304) in answer to this request.
+    pub fn confirmed(&self, copy: &Provenance) -> Provenance {
+        Provenance { filled: copy.filled, delivered_at: copy.delivered_at, ..self.delivered() }
+    }
+}

@@ -1,0 +1,81 @@
+//! Heartbeats: how watermarks reach control, and how leases are renewed.
+
+use crate::ids::{BootId, DataId, LogId, OrderId, PopId, Seq};
+use crate::task::{Failure, Progress};
+use serde::{Deserialize, Serialize};
+
+/// What a POP says about itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// The POP.
+    pub pop: PopId,
+    /// Its data folder.
+    pub data: DataId,
+    /// This run of its process.
+    pub boot: BootId,
+    /// How many times the data folder was started; a restart has a higher one.
+    pub boot_number: u64,
+    /// The heartbeat's number within the boot.
+    pub number: u64,
+    /// The log it follows; absent: none yet.
+    pub log: Option<LogId>,
+    /// Its watermark.
+    pub watermark: Seq,
+    /// The id of the order at the watermark; all zero at watermark 0.
+    pub watermark_id: OrderId,
+    /// Prefetches under way or not yet acknowledged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prefetches: Vec<PrefetchReport>,
+}
+
+/// How far a POP is with one prefetch order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PrefetchReport {
+    /// The order.
+    pub seq: Seq,
+    /// How far.
+    pub progress: Progress,
+    /// Set once nothing more will happen.
+    pub ended: bool,
+    /// What failed; told when ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Failure>,
+}
+
+/// Control's answer to a heartbeat.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The heartbeat's boot.
+    pub boot: BootId,
+    /// The heartbeat's number.
+    pub number: u64,
+    /// What control makes of it.
+    #[serde(flatten)]
+    pub standing: Standing,
+}
+
+/// What control makes of a heartbeat.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "standing", rename_all = "snake_case")]
+pub enum Standing {
+    /// It counts; the log ended here when control answered.
+    Confirmed {
+        /// The log's end.
+        end: Seq,
+        /// How long a lease lasts, milliseconds.
+        lease_ms: u64,
+        /// The highest watermark that this data folder confirmed before; a lower one is a rollback.
+        remembered: Seq,
+        /// Ended prefetches that control has noted.
+        noted: Vec<Seq>,
+    },
+    /// Control's log does not have that order there: another log, or one that went back. All the POP holds is void.
+    ForeignLog,
+    /// Control keeps no orders that far back: the POP must start from a snapshot.
+    Gap,
+    /// Another process runs as this POP.
+    Refused {
+        /// Why, for the POP's own log.
+        why: String,
+    },
+}

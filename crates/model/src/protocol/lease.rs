@@ -1,0 +1,151 @@
+//! The lease: a POP's right to use any copy, as long as its view of the log is young enough.
+//!
+//! The POP sent a heartbeat at *x*; the answer named the log's end. Once the POP has applied all up to that end it knows
+//! that at *x* nothing was in the log which it has not applied. Its view is the youngest such *x*. Counting from the
+//! receipt of the answer instead would let a slow answer stretch the lease past the moment at which control may call
+//! the POP fenced.
+
+use super::now::Now;
+use crate::ids::Seq;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Proofs kept while the POP catches up; more are dropped, which can only shorten a lease.
+const PROOFS_MAX: usize = 64;
+/// Heartbeats that may wait for their answers.
+const ASKED_MAX: usize = 16;
+
+/// The state of one POP's lease.
+#[derive(Clone, Debug, Default)]
+pub struct Lease {
+    asked: VecDeque<(u64, Now)>,
+    /// Oldest first; later proofs name later ends.
+    proofs: VecDeque<Proof>,
+    view: Option<Proof>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Proof {
+    at: Now,
+    end: Seq,
+    term: Duration,
+}
+
+impl Lease {
+    /// Notes that heartbeat `number` is sent now.
+    pub fn asked(&mut self, number: u64, now: Now) {
+        if self.asked.len() == ASKED_MAX {
+            self.asked.pop_front();
+        }
+        self.asked.push_back((number, now));
+    }
+
+    /// Takes the answer to heartbeat `number`: the log ended at `end`, and a lease lasts `term`.
+    ///
+    /// An answer to a heartbeat that is not waiting (a duplicate, one of another boot) proves nothing.
+    pub fn answered(&mut self, number: u64, end: Seq, term: Duration, watermark: Seq) {
+        let Some(place) = self.asked.iter().position(|(asked, _)| *asked == number) else { return };
+        let Some((_, at)) = self.asked.remove(place) else { return };
+        if self.proofs.back().is_some_and(|last| last.at.boot >= at.boot) {
+            return;
+        }
+        if self.proofs.len() == PROOFS_MAX {
+            self.proofs.pop_back();
+        }
+        self.proofs.push_back(Proof { at, end, term });
+        self.advanced(watermark);
+    }
+
+    /// Notes that all orders up to `watermark` are applied.
+    pub fn advanced(&mut self, watermark: Seq) {
+        while self.proofs.front().is_some_and(|proof| proof.end <= watermark) {
+            let proof = self.proofs.pop_front();
+            if proof.map(|proof| proof.at.boot) > self.view.map(|view| view.at.boot) {
+                self.view = proof;
+            }
+        }
+    }
+
+    /// Gives the lease up: the log is another one, or this POP is refused.
+    pub fn give_up(&mut self) {
+        *self = Lease::default();
+    }
+
+    /// Whether the lease holds at `now`; to be asked at each use.
+    pub fn holds(&self, now: &Now) -> bool {
+        self.view.as_ref().is_some_and(|view| now.since(&view.at) < view.term)
+    }
+
+    /// How long a lease lasts, as control last said.
+    pub fn term(&self) -> Option<Duration> {
+        self.view.as_ref().or(self.proofs.back()).map(|proof| proof.term)
+    }
+
+    /// The age of the view at `now`.
+    pub fn view_age(&self, now: &Now) -> Option<Duration> {
+        self.view.as_ref().map(|view| now.since(&view.at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERM: Duration = Duration::from_secs(10);
+
+    fn at(seconds: u64) -> Now {
+        Now { boot: Duration::from_secs(seconds), wall: Duration::from_secs(1_000 + seconds) }
+    }
+
+    #[test]
+    fn p3_a_lease_counts_from_the_sending_of_the_heartbeat() {
+        let mut lease = Lease::default();
+        lease.asked(1, at(100));
+        // The answer took nine seconds; none of them are given back.
+        lease.answered(1, Seq(5), TERM, Seq(5));
+        assert!(lease.holds(&at(109)));
+        assert!(!lease.holds(&at(110)));
+    }
+
+    #[test]
+    fn p3_an_end_not_yet_applied_proves_nothing() {
+        let mut lease = Lease::default();
+        lease.asked(1, at(100));
+        lease.answered(1, Seq(5), TERM, Seq(4));
+        assert!(!lease.holds(&at(100)));
+        lease.asked(2, at(102));
+        lease.answered(2, Seq(6), TERM, Seq(4));
+        lease.advanced(Seq(5));
+        assert!(lease.holds(&at(109)), "the older proof holds");
+        assert!(!lease.holds(&at(110)), "the younger one waits for order 6");
+        lease.advanced(Seq(6));
+        assert!(lease.holds(&at(111)));
+    }
+
+    #[test]
+    fn p3_duplicates_and_old_answers_prove_nothing() {
+        let mut lease = Lease::default();
+        lease.asked(1, at(100));
+        lease.asked(2, at(105));
+        lease.answered(2, Seq(0), TERM, Seq(0));
+        lease.answered(1, Seq(0), TERM, Seq(0));
+        lease.answered(2, Seq(0), TERM, Seq(0));
+        lease.answered(9, Seq(0), TERM, Seq(0));
+        assert!(lease.holds(&at(114)));
+        assert!(!lease.holds(&at(115)));
+    }
+
+    #[test]
+    fn p3_a_boot_clock_that_stood_still_ends_the_lease() {
+        let mut lease = Lease::default();
+        lease.asked(1, at(100));
+        lease.answered(1, Seq(0), TERM, Seq(0));
+        let mut later = at(101);
+        later.wall += Duration::from_secs(60);
+        assert!(!lease.holds(&later));
+        // A wall clock set back never extends it.
+        let mut set_back = at(110);
+        set_back.wall -= Duration::from_secs(600);
+        assert!(!lease.holds(&set_back));
+    }
+}

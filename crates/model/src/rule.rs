@@ -1,0 +1,112 @@
+//! What a purge matches, and what becomes of it.
+
+use crate::key::Key;
+use serde::{Deserialize, Serialize};
+
+/// What becomes of a matched copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Revalidate with the origin before the next use; a 304 keeps the copy.
+    Expire,
+    /// Never use it again; fetch anew, without validators.
+    Evict,
+}
+
+/// What a rule matches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "match", rename_all = "lowercase")]
+pub enum Matcher {
+    /// One object, query included, with all its variants.
+    Url {
+        /// The object.
+        key: Key,
+    },
+    /// Every object whose path begins with the directory's.
+    Directory {
+        /// The directory: a path that ends with `/`, no query.
+        key: Key,
+    },
+    /// Every object of a cache space.
+    Space {
+        /// The space.
+        space: String,
+    },
+    /// Every object: what a rule is taken for that cannot be understood at all.
+    Everything,
+}
+
+/// One rule of a purge order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Rule {
+    /// What it matches.
+    #[serde(flatten)]
+    pub matcher: Matcher,
+    /// What becomes of it.
+    pub mode: Mode,
+    /// False where this program could not read the rule and took it for the widest thing it may mean.
+    #[serde(skip)]
+    pub understood: bool,
+}
+
+impl Rule {
+    /// A rule as a submission makes it.
+    pub fn new(matcher: Matcher, mode: Mode) -> Rule {
+        Rule { matcher, mode, understood: true }
+    }
+
+    /// The widest thing that a rule this program cannot read may mean.
+    fn widest(value: &serde_json::Value) -> Rule {
+        let space = value.get("space").and_then(|space| space.as_str()).map(str::to_owned).or_else(|| {
+            let text = value.get("key")?.as_str()?;
+            Some(text.split_once('\0')?.0.to_owned())
+        });
+        let matcher = match space {
+            Some(space) => Matcher::Space { space },
+            None => Matcher::Everything,
+        };
+        Rule { matcher, mode: Mode::Evict, understood: false }
+    }
+}
+
+/// Never fails on a rule from a newer version: it becomes the widest thing it may mean, since a rule that stops the log
+/// or is passed over would leave what it purges in use.
+impl<'de> Deserialize<'de> for Rule {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Known {
+            #[serde(flatten)]
+            matcher: Matcher,
+            mode: Mode,
+        }
+        let value = serde_json::Value::deserialize(deserializer)?;
+        Ok(match Known::deserialize(&value) {
+            Ok(known) => Rule::new(known.matcher, known.mode),
+            Err(_) => Rule::widest(&value),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_survives_the_wire() {
+        let rule =
+            Rule::new(Matcher::Directory { key: Key::from_parts("a.example", "/d/", None) }, Mode::Expire);
+        let text = serde_json::to_string(&rule).unwrap();
+        assert_eq!(serde_json::from_str::<Rule>(&text).unwrap(), rule);
+    }
+
+    #[test]
+    fn an_unknown_rule_is_the_widest_it_may_mean() {
+        let read = |text: &str| serde_json::from_str::<Rule>(text).unwrap();
+        let rule = read(r#"{"match":"moon","space":"a.example","mode":"expire"}"#);
+        assert_eq!(rule.matcher, Matcher::Space { space: "a.example".into() });
+        assert_eq!((rule.mode, rule.understood), (Mode::Evict, false));
+        assert_eq!(read(r#"{"match":"moon","mode":"evict"}"#).matcher, Matcher::Everything);
+        let keyed = read("{\"match\":\"url\",\"key\":\"a.example\\u0000/x\",\"mode\":\"moon\"}");
+        assert_eq!(keyed.matcher, Matcher::Space { space: "a.example".into() });
+    }
+}

@@ -1,0 +1,256 @@
+//! Tasks: what a user submitted and watches.
+
+use crate::ids::{PopId, Seq, TaskId};
+use crate::quota::QuotaKind;
+use crate::rule::Mode;
+use serde::{Deserialize, Serialize};
+
+/// What a task does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskKind {
+    /// Purges URLs.
+    Url,
+    /// Purges directories.
+    Directory,
+    /// Prefetches URLs.
+    Prefetch,
+}
+
+impl TaskKind {
+    /// The quota it counts against.
+    pub fn quota(self) -> QuotaKind {
+        match self {
+            TaskKind::Url => QuotaKind::Url,
+            TaskKind::Directory => QuotaKind::Directory,
+            TaskKind::Prefetch => QuotaKind::Prefetch,
+        }
+    }
+
+    /// The word used in the API and the ledger.
+    pub fn as_str(self) -> &'static str {
+        self.quota().as_str()
+    }
+
+    /// What a purge of this kind does to a copy, forced or not; URL purges always evict.
+    pub fn mode(self, force: bool) -> Mode {
+        if force || self == TaskKind::Url { Mode::Evict } else { Mode::Expire }
+    }
+
+    /// Reads what [`TaskKind::as_str`] wrote.
+    pub fn from_word(word: &str) -> Option<TaskKind> {
+        match word {
+            "url" => Some(TaskKind::Url),
+            "directory" => Some(TaskKind::Directory),
+            "prefetch" => Some(TaskKind::Prefetch),
+            _ => None,
+        }
+    }
+}
+
+/// How far a task is: pending → running → complete or failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Durable; its order is not in the log yet.
+    Pending,
+    /// In the log; some POP in scope is not done.
+    Running,
+    /// Every POP in scope is done (a purge: confirmed or fenced).
+    Complete,
+    /// Some POP could not do it; the steps say which and why.
+    Failed,
+}
+
+impl Status {
+    /// Whether nothing more will happen.
+    pub fn ended(self) -> bool {
+        matches!(self, Status::Complete | Status::Failed)
+    }
+
+    /// The word used in the API and the ledger.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Pending => "pending",
+            Status::Running => "running",
+            Status::Complete => "complete",
+            Status::Failed => "failed",
+        }
+    }
+
+    /// Reads what [`Status::as_str`] wrote.
+    pub fn from_word(word: &str) -> Option<Status> {
+        match word {
+            "pending" => Some(Status::Pending),
+            "running" => Some(Status::Running),
+            "complete" => Some(Status::Complete),
+            "failed" => Some(Status::Failed),
+            _ => None,
+        }
+    }
+}
+
+/// What one POP in scope has done for a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// The POP.
+    pub pop: PopId,
+    /// How far it is.
+    #[serde(flatten)]
+    pub state: StepState,
+}
+
+/// How far one POP is with one task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum StepState {
+    /// Has not confirmed yet.
+    Waiting,
+    /// A purge: durably applied there.
+    Confirmed {
+        /// Wall-clock milliseconds since 1970, for people.
+        at_ms: i64,
+        /// Set where it was fenced first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fenced_at_ms: Option<i64>,
+    },
+    /// A purge: its own clock keeps it from using what the order forbids; it confirms when it returns.
+    Fenced {
+        /// Wall-clock milliseconds since 1970, for people.
+        at_ms: i64,
+        /// When control last heard from it; absent: never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_contact_ms: Option<i64>,
+    },
+    /// A prefetch under way.
+    Fetching {
+        /// How far it is.
+        progress: Progress,
+    },
+    /// A prefetch: everything was read back and would answer HIT.
+    Warm {
+        /// What it came to.
+        progress: Progress,
+        /// Wall-clock milliseconds since 1970, for people.
+        at_ms: i64,
+    },
+    /// A prefetch that this POP could not do.
+    Failed {
+        /// How far it came.
+        progress: Progress,
+        /// Which lines, and why; at most [`FAILURES_MAX`].
+        failures: Vec<Failure>,
+        /// Wall-clock milliseconds since 1970, for people.
+        at_ms: i64,
+    },
+    /// The POP was removed while the task ran, and had nothing left to do for it.
+    Removed {
+        /// Wall-clock milliseconds since 1970, for people.
+        at_ms: i64,
+    },
+}
+
+impl StepState {
+    /// Whether this POP has nothing left to do.
+    pub fn ended(&self) -> bool {
+        !matches!(self, StepState::Waiting | StepState::Fetching { .. })
+    }
+}
+
+/// The most failures that a step keeps; the count of all is in its progress.
+pub const FAILURES_MAX: usize = 1_000;
+
+/// How far a POP is with a prefetch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Lines to warm.
+    pub files: u64,
+    /// Lines warm.
+    pub files_warm: u64,
+    /// Lines that failed.
+    pub files_failed: u64,
+    /// Body bytes present, all variants.
+    pub bytes: u64,
+    /// Body bytes known to be needed so far; grows as heads arrive.
+    pub bytes_expected: u64,
+}
+
+impl Progress {
+    /// Parts of a whole, 0 to 1: the mean of files and bytes, and 1 only when all files are warm.
+    pub fn share(&self) -> f64 {
+        if self.files == 0 || self.files_warm >= self.files {
+            return 1.0;
+        }
+        let of = |part: u64, whole: u64| if whole == 0 { 0.0 } else { (part as f64 / whole as f64).min(1.0) };
+        let files = of(self.files_warm, self.files);
+        let bytes = of(self.bytes, self.bytes_expected);
+        ((files + bytes) / 2.0).min(0.999)
+    }
+}
+
+/// Why one line of a prefetch is not warm at a POP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The line's place in the submission, from 1.
+    pub line: u32,
+    /// Why, in the vendor's words where it has some.
+    pub reason: String,
+}
+
+/// A task as it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its number; decimal digits as text, since some clients read numbers as floats.
+    #[serde(with = "digits")]
+    pub id: TaskId,
+    /// What it does.
+    #[serde(rename = "type")]
+    pub kind: TaskKind,
+    /// Expire or evict; absent for prefetches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// How far it is.
+    pub status: Status,
+    /// 0 to 100; 100 only when complete.
+    pub percent: u8,
+    /// The place of its order in the log.
+    pub seq: Seq,
+    /// How many lines were submitted.
+    pub lines: u64,
+    /// When it was accepted, wall-clock milliseconds since 1970.
+    pub submitted_ms: i64,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_ms: Option<i64>,
+    /// Every POP in scope.
+    pub pops: Vec<Step>,
+}
+
+impl Task {
+    /// The share of the work that is done, 0 to 100; 100 is kept for complete tasks.
+    pub fn percent_of(status: Status, steps: &[Step]) -> u8 {
+        if status == Status::Complete {
+            return 100;
+        }
+        let share = |step: &Step| match &step.state {
+            StepState::Waiting => 0.0,
+            StepState::Fetching { progress } | StepState::Failed { progress, .. } => progress.share(),
+            _ => 1.0,
+        };
+        let whole = steps.len().max(1) as f64;
+        (steps.iter().map(share).sum::<f64>() / whole * 100.0).min(99.0) as u8
+    }
+}
+
+mod digits {
+    use super::TaskId;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(id: &TaskId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TaskId, D::Error> {
+        String::deserialize(deserializer)?.parse().map(TaskId).map_err(serde::de::Error::custom)
+    }
+}
