@@ -1,1 +1,13 @@
-//! placeholder
+//! What lies between control and its POPs: the log pushed one way, heartbeats the other, and questions in between.
+//!
+//! **Invariant:** this crate moves messages and judges none of them: whether an order applies, a heartbeat counts or a
+//! lease holds is decided by the state machines of `freshen-model`. A POP opens every connection; control never calls one.
+
+pub mod host;
+pub mod hub;
+pub mod link;
+pub mod wire;
+
+pub use host::Host;
+pub use hub::{AskError, Hub};
+pub use link::{Event, HttpLink, Link, LinkError};

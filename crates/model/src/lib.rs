@@ -4,6 +4,7 @@
 //! values, so that the same types run in production and under a simulation.
 
 pub mod area;
+pub mod check;
 pub mod domain;
 pub mod ids;
 pub mod key;

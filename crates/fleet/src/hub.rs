@@ -1,0 +1,299 @@
+//! Control's listener for POPs: pushes the log, takes heartbeats, asks questions.
+
+use crate::host::Host;
+use crate::wire::{
+    BATCH_BYTES, FOLLOW_PATH, HEARTBEAT_PATH, MESSAGE_BYTES_MAX, PING_EVERY_MS, Position, Push, Question,
+    REPLY_PATH, Reply,
+};
+use bytes::Bytes;
+use freshen_model::check::CheckAnswer;
+use freshen_model::ids::PopId;
+use freshen_model::protocol::heartbeat::{Answer, Heartbeat};
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tracing::{debug, info, warn};
+
+/// Connections of POPs at one time; each POP uses two or three.
+const CONNECTIONS_MAX: usize = 16_384;
+/// Lines that wait for a slow POP before the pushing task waits too.
+const LINES_WAITING_MAX: usize = 4;
+/// Questions that may wait for answers at one POP.
+const QUESTIONS_MAX: usize = 1_024;
+
+/// Control's side of the fleet: one for an installation.
+pub struct Hub {
+    host: Arc<dyn Host>,
+    streams: Mutex<HashMap<PopId, Arc<Stream>>>,
+    questions: AtomicU64,
+    stream_numbers: AtomicU64,
+}
+
+/// The one stream over which a POP follows now.
+struct Stream {
+    number: u64,
+    lines: mpsc::Sender<Bytes>,
+    waiting: Mutex<HashMap<u64, oneshot::Sender<Result<CheckAnswer, String>>>>,
+}
+
+/// Why a POP gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// It follows no log of ours now.
+    #[error("not connected")]
+    NotConnected,
+    /// It did not answer in time.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    /// It could not say.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Hub {
+    /// A hub for that control.
+    pub fn new(host: Arc<dyn Host>) -> Arc<Hub> {
+        Arc::new(Hub {
+            host,
+            streams: Mutex::default(),
+            questions: AtomicU64::new(1),
+            stream_numbers: AtomicU64::new(1),
+        })
+    }
+
+    /// Serves POPs until `stop` resolves.
+    pub async fn serve(self: Arc<Hub>, listener: TcpListener, stop: impl Future<Output = ()>) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        tokio::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut stop => return,
+                accepted = listener.accept() => accepted,
+            };
+            let Ok((socket, _)) = accepted.inspect_err(|error| warn!(%error, "accept failed")) else {
+                continue;
+            };
+            let Ok(place) = places.clone().try_acquire_owned() else { continue };
+            let _ = socket.set_nodelay(true);
+            let hub = self.clone();
+            tokio::spawn(async move {
+                let service = service_fn(|request| {
+                    let hub = hub.clone();
+                    async move { Ok::<_, Infallible>(hub.answer(request).await) }
+                });
+                let served = hyper::server::conn::http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(Duration::from_secs(60))
+                    .serve_connection(TokioIo::new(socket), service)
+                    .await;
+                if let Err(error) = served {
+                    debug!(%error, "a POP's connection ended");
+                }
+                drop(place);
+            });
+        }
+    }
+
+    /// Asks a POP and waits for its answer.
+    pub async fn ask(
+        &self,
+        pop: &PopId,
+        question: Question,
+        patience: Duration,
+    ) -> Result<CheckAnswer, AskError> {
+        let stream = self.streams().get(pop).cloned().ok_or(AskError::NotConnected)?;
+        let number = self.questions.fetch_add(1, Ordering::Relaxed);
+        let (answered, answer) = oneshot::channel();
+        {
+            let mut waiting = stream.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiting.len() >= QUESTIONS_MAX {
+                return Err(AskError::Failed("too many questions wait for it".into()));
+            }
+            waiting.insert(number, answered);
+        }
+        let asked = async {
+            stream
+                .lines
+                .send(line(&Push::Ask { number, question }))
+                .await
+                .map_err(|_| AskError::NotConnected)?;
+            answer.await.map_err(|_| AskError::NotConnected)?.map_err(AskError::Failed)
+        };
+        let outcome = tokio::time::timeout(patience, asked).await;
+        stream.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+        outcome.unwrap_or(Err(AskError::TimedOut(patience)))
+    }
+
+    /// Whether the POP follows the log now.
+    pub fn connected(&self, pop: &PopId) -> bool {
+        self.streams().contains_key(pop)
+    }
+
+    fn streams(&self) -> std::sync::MutexGuard<'_, HashMap<PopId, Arc<Stream>>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn answer(self: Arc<Hub>, request: Request<Incoming>) -> Response<BoxBody<Bytes, Infallible>> {
+        match self.route(request).await {
+            Ok(response) => response,
+            Err((status, why)) => plain(status, why),
+        }
+    }
+
+    async fn route(
+        self: Arc<Hub>,
+        request: Request<Incoming>,
+    ) -> Result<Response<BoxBody<Bytes, Infallible>>, (StatusCode, String)> {
+        let failed = |why: String| {
+            warn!(%why, "a POP could not be served");
+            (StatusCode::INTERNAL_SERVER_ERROR, "control could not do it, see its log".to_owned())
+        };
+        if request.method() != Method::POST {
+            return Err((StatusCode::METHOD_NOT_ALLOWED, "only POST".into()));
+        }
+        let token = bearer_token(&request).unwrap_or_default().to_owned();
+        let pop = self
+            .host
+            .admit(&token)
+            .await
+            .map_err(failed)?
+            .ok_or((StatusCode::UNAUTHORIZED, "no POP has this token".to_owned()))?;
+        let path = request.uri().path().to_owned();
+        let body = Limited::new(request.into_body(), MESSAGE_BYTES_MAX)
+            .collect()
+            .await
+            .map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?
+            .to_bytes();
+        match path.as_str() {
+            FOLLOW_PATH => {
+                let position: Position = parse(&body)?;
+                own(&pop, &position.pop)?;
+                Ok(self.follow(position))
+            }
+            HEARTBEAT_PATH => {
+                let beat: Heartbeat = parse(&body)?;
+                own(&pop, &beat.pop)?;
+                let standing = self.host.heartbeat(&beat).await.map_err(failed)?;
+                let answer = Answer { boot: beat.boot, number: beat.number, standing };
+                let json = serde_json::to_vec(&answer).map_err(|error| failed(error.to_string()))?;
+                Ok(Response::new(Full::new(json.into()).boxed()))
+            }
+            REPLY_PATH => {
+                let reply: Reply = parse(&body)?;
+                if let Some(stream) = self.streams().get(&pop) {
+                    let waiting =
+                        stream.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&reply.number);
+                    if let Some(asker) = waiting {
+                        let _ = asker.send(reply.answer);
+                    }
+                }
+                Ok(plain(StatusCode::OK, String::new()))
+            }
+            _ => Err((StatusCode::NOT_FOUND, "no such path".into())),
+        }
+    }
+
+    fn follow(self: Arc<Hub>, position: Position) -> Response<BoxBody<Bytes, Infallible>> {
+        let (lines, body) = mpsc::channel(LINES_WAITING_MAX);
+        let stream = Arc::new(Stream {
+            number: self.stream_numbers.fetch_add(1, Ordering::Relaxed),
+            lines,
+            waiting: Mutex::default(),
+        });
+        info!(pop = %position.pop, watermark = %position.watermark, "follows");
+        // A POP has one stream; a new one ends the old.
+        self.streams().insert(position.pop.clone(), stream.clone());
+        tokio::spawn(async move {
+            let pop = position.pop.clone();
+            let end = self.push(position, &stream).await;
+            debug!(%pop, ?end, "follows no more");
+            let mut streams = self.streams();
+            if streams.get(&pop).is_some_and(|current| current.number == stream.number) {
+                streams.remove(&pop);
+            }
+        });
+        let body = tokio_stream_of(body);
+        Response::new(BodyExt::boxed(body))
+    }
+
+    /// Pushes the log to one POP until its connection ends or a newer stream takes its place.
+    async fn push(&self, position: Position, stream: &Stream) -> Result<(), String> {
+        let gone = |_| "connection closed".to_owned();
+        let mut end = self.host.end();
+        let mut at = position.watermark;
+        if !self.host.stands(position.log, position.watermark, position.watermark_id).await? {
+            let snapshot = self.host.snapshot(&position.pop).await?;
+            at = snapshot.seq;
+            stream.lines.send(line(&Push::Snapshot(snapshot))).await.map_err(gone)?;
+        }
+        let log = self.host.log();
+        let mut ping = tokio::time::interval(Duration::from_millis(PING_EVERY_MS));
+        loop {
+            while at < *end.borrow_and_update() {
+                // Pruned behind the POP's back: it has to start over, which its next position will show.
+                let Some(orders) = self.host.orders_after(at, BATCH_BYTES).await? else {
+                    return Err("the log was pruned".into());
+                };
+                let Some(last) = orders.last() else { break };
+                at = last.seq;
+                stream.lines.send(line(&Push::Orders { log, orders })).await.map_err(gone)?;
+            }
+            tokio::select! {
+                changed = end.changed() => changed.map_err(|_| "the log closed")?,
+                _ = ping.tick() => {
+                    if self.streams().get(&position.pop).is_none_or(|current| current.number != stream.number) {
+                        return Err("replaced by a newer stream".into());
+                    }
+                    stream.lines.send(line(&Push::Ping)).await.map_err(gone)?;
+                }
+                () = stream.lines.closed() => return Ok(()),
+            }
+        }
+    }
+}
+
+fn tokio_stream_of(
+    mut lines: mpsc::Receiver<Bytes>,
+) -> impl hyper::body::Body<Data = Bytes, Error = Infallible> + Send + Sync {
+    let stream = futures_util::stream::poll_fn(move |context| {
+        lines.poll_recv(context).map(|line| line.map(|line| Ok::<_, Infallible>(Frame::data(line))))
+    });
+    http_body_util::StreamBody::new(stream)
+}
+
+fn line(push: &Push) -> Bytes {
+    // Only maps with keys that are no strings could fail, and there are none.
+    let mut json = serde_json::to_vec(push).unwrap_or_default();
+    json.push(b'\n');
+    json.into()
+}
+
+fn bearer_token(request: &Request<Incoming>) -> Option<&str> {
+    request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+fn own(pop: &PopId, claimed: &PopId) -> Result<(), (StatusCode, String)> {
+    (pop == claimed)
+        .then_some(())
+        .ok_or_else(|| (StatusCode::FORBIDDEN, format!("the token is {pop}'s, not {claimed}'s")))
+}
+
+fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, (StatusCode, String)> {
+    serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+fn plain(status: StatusCode, text: String) -> Response<BoxBody<Bytes, Infallible>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)).boxed());
+    *response.status_mut() = status;
+    response
+}

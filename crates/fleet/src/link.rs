@@ -1,0 +1,195 @@
+//! A POP's line to control.
+
+use crate::wire::{
+    FOLLOW_PATH, HEARTBEAT_PATH, MESSAGE_BYTES_MAX, PING_EVERY_MS, Position, Push, Question, REPLY_PATH,
+    Reply,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use freshen_model::ids::LogId;
+use freshen_model::order::{Order, Snapshot};
+use freshen_model::protocol::heartbeat::{Answer, Heartbeat};
+use futures_util::StreamExt;
+use http::{Request, Uri, header};
+use http_body_util::{BodyExt, BodyStream, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::codec::{FramedRead, LinesCodec};
+use tokio_util::io::StreamReader;
+
+/// Silence after which a stream counts as broken.
+const SILENCE_MAX: Duration = Duration::from_millis(PING_EVERY_MS * 3);
+/// How long a heartbeat or reply may take.
+const CALL_MAX: Duration = Duration::from_secs(4);
+/// Events that wait for the POP before the line waits too.
+const EVENTS_WAITING_MAX: usize = 16;
+
+/// What comes down the line.
+#[derive(Debug)]
+pub enum Event {
+    /// Void everything, take up this state.
+    Snapshot(Snapshot),
+    /// Orders to apply.
+    Orders(LogId, Vec<Order>),
+    /// A question to answer.
+    Ask(u64, Question),
+    /// The line broke; nothing more comes.
+    Lost(LinkError),
+}
+
+/// Why the line does not work.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// Control cannot be reached, or the connection broke.
+    #[error("control at {address} is not reached: {reason}")]
+    Unreachable {
+        /// Where it should be.
+        address: String,
+        /// What happened.
+        reason: String,
+    },
+    /// Control does not know this POP's token.
+    #[error("control refuses this POP: {0}")]
+    Refused(String),
+    /// What came is not of this protocol.
+    #[error("control sent something unknown: {0}")]
+    Malformed(String),
+}
+
+/// A POP's line to control, whatever carries it.
+#[async_trait]
+pub trait Link: Send + Sync + 'static {
+    /// Opens the stream of orders behind `position`; dropping the receiver closes it.
+    async fn follow(&self, position: &Position) -> Result<mpsc::Receiver<Event>, LinkError>;
+
+    /// Sends a heartbeat and waits for its answer.
+    async fn heartbeat(&self, beat: &Heartbeat) -> Result<Answer, LinkError>;
+
+    /// Answers a question.
+    async fn reply(&self, reply: &Reply) -> Result<(), LinkError>;
+}
+
+/// The line to control's own listener, over HTTP/1.1.
+pub struct HttpLink {
+    /// `host:port`.
+    address: String,
+    token: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl HttpLink {
+    /// A line to the fleet listener at `address` (`host:port`).
+    pub fn new(address: String, token: String) -> HttpLink {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(Duration::from_secs(2)));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .build(connector);
+        HttpLink { address, token, client }
+    }
+
+    async fn post(&self, path: &str, body: Vec<u8>) -> Result<Incoming, LinkError> {
+        let unreachable = |reason: String| LinkError::Unreachable { address: self.address.clone(), reason };
+        let uri: Uri = format!("http://{}{path}", self.address)
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| unreachable(error.to_string()))?;
+        let request = Request::post(uri)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| unreachable(error.to_string()))?;
+        let response = tokio::time::timeout(CALL_MAX, self.client.request(request))
+            .await
+            .map_err(|_| unreachable(format!("no answer within {CALL_MAX:?}")))?
+            .map_err(|error| unreachable(causes(&error)))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response.into_body());
+        }
+        let text = read(response.into_body()).await.unwrap_or_default();
+        let text = format!("{status}: {}", String::from_utf8_lossy(&text));
+        Err(if status.is_client_error() { LinkError::Refused(text) } else { unreachable(text) })
+    }
+}
+
+#[async_trait]
+impl Link for HttpLink {
+    async fn follow(&self, position: &Position) -> Result<mpsc::Receiver<Event>, LinkError> {
+        let body = self.post(FOLLOW_PATH, json(position)?).await?;
+        let (events, received) = mpsc::channel(EVENTS_WAITING_MAX);
+        let address = self.address.clone();
+        tokio::spawn(async move {
+            let lost = tokio::select! {
+                lost = read_pushes(body, &events, address) => lost,
+                () = events.closed() => return,
+            };
+            let _ = events.send(Event::Lost(lost)).await;
+        });
+        Ok(received)
+    }
+
+    async fn heartbeat(&self, beat: &Heartbeat) -> Result<Answer, LinkError> {
+        let body = self.post(HEARTBEAT_PATH, json(beat)?).await?;
+        let bytes = tokio::time::timeout(CALL_MAX, read(body)).await.map_err(|_| {
+            LinkError::Unreachable { address: self.address.clone(), reason: "the answer did not end".into() }
+        })??;
+        serde_json::from_slice(&bytes).map_err(|error| LinkError::Malformed(error.to_string()))
+    }
+
+    async fn reply(&self, reply: &Reply) -> Result<(), LinkError> {
+        self.post(REPLY_PATH, json(reply)?).await.map(drop)
+    }
+}
+
+/// Reads pushes into `events` until the stream ends; says how it ended.
+async fn read_pushes(body: Incoming, events: &mpsc::Sender<Event>, address: String) -> LinkError {
+    let unreachable = |reason: String| LinkError::Unreachable { address: address.clone(), reason };
+    let bytes = BodyStream::new(body)
+        .map(|frame| frame.map(|frame| frame.into_data().unwrap_or_default()).map_err(std::io::Error::other));
+    let lines = LinesCodec::new_with_max_length(MESSAGE_BYTES_MAX);
+    let mut lines = FramedRead::new(StreamReader::new(bytes), lines);
+    loop {
+        let line = match tokio::time::timeout(SILENCE_MAX, lines.next()).await {
+            Err(_) => return unreachable(format!("nothing heard for {SILENCE_MAX:?}")),
+            Ok(None) => return unreachable("closed by control".into()),
+            Ok(Some(Err(error))) => return unreachable(causes(&error)),
+            Ok(Some(Ok(line))) => line,
+        };
+        let event = match serde_json::from_str(&line) {
+            Ok(Push::Ping) => continue,
+            Ok(Push::Snapshot(snapshot)) => Event::Snapshot(snapshot),
+            Ok(Push::Orders { log, orders }) => Event::Orders(log, orders),
+            Ok(Push::Ask { number, question }) => Event::Ask(number, question),
+            Err(error) => return LinkError::Malformed(error.to_string()),
+        };
+        if events.send(event).await.is_err() {
+            return unreachable("not wanted any more".into());
+        }
+    }
+}
+
+async fn read(body: Incoming) -> Result<Bytes, LinkError> {
+    let collected = Limited::new(body, MESSAGE_BYTES_MAX).collect().await;
+    collected.map(|body| body.to_bytes()).map_err(|error| LinkError::Malformed(error.to_string()))
+}
+
+fn json<T: serde::Serialize>(message: &T) -> Result<Vec<u8>, LinkError> {
+    serde_json::to_vec(message).map_err(|error| LinkError::Malformed(error.to_string()))
+}
+
+/// An error with its causes, since the outermost of hyper's says little.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,74 @@
+//! The messages between control and a POP: JSON, one a line where they stream.
+
+use freshen_model::check::{CheckAnswer, CheckQuestion};
+use freshen_model::ids::{LogId, OrderId, PopId, Seq};
+use freshen_model::order::{Order, Snapshot};
+use serde::{Deserialize, Serialize};
+
+/// Where the POP opens its stream of orders; `POST` with a [`Position`], answered by lines of [`Push`].
+pub const FOLLOW_PATH: &str = "/fleet/follow";
+/// Where heartbeats go; `POST` with a heartbeat, answered by its answer.
+pub const HEARTBEAT_PATH: &str = "/fleet/heartbeat";
+/// Where answers to questions go; `POST` with a [`Reply`].
+pub const REPLY_PATH: &str = "/fleet/reply";
+
+/// The longest line or body of the fleet's protocol; an order of 1,000 of the longest URLs fits three times.
+pub const MESSAGE_BYTES_MAX: usize = 8 << 20;
+/// How many bytes of orders go into one line where a POP catches up.
+pub const BATCH_BYTES: usize = 1 << 20;
+/// Control says something on every stream at least this often, so that silence means a broken connection.
+pub const PING_EVERY_MS: u64 = 2_000;
+
+/// Where a POP stands when it asks for the orders behind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// The POP.
+    pub pop: PopId,
+    /// The log it follows; absent: none, or it has to start over.
+    pub log: Option<LogId>,
+    /// Its watermark.
+    pub watermark: Seq,
+    /// The id of the order at the watermark.
+    pub watermark_id: OrderId,
+}
+
+/// What control pushes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Push {
+    /// Void everything and take up this state.
+    Snapshot(Snapshot),
+    /// Orders that follow each other.
+    Orders {
+        /// The log they are of.
+        log: LogId,
+        /// Oldest first.
+        orders: Vec<Order>,
+    },
+    /// A question, to be answered by a [`Reply`] of the same number.
+    Ask {
+        /// The question's number.
+        number: u64,
+        /// What is asked.
+        question: Question,
+    },
+    /// Still there.
+    Ping,
+}
+
+/// What control asks of a POP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// What would a viewer get?
+    Check(CheckQuestion),
+}
+
+/// A POP's answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The question's number.
+    pub number: u64,
+    /// The answer, or why there is none.
+    pub answer: Result<CheckAnswer, String>,
+}

@@ -1,0 +1,58 @@
+//! A check: what a POP would answer a viewer, if only from its cache.
+
+use crate::ids::{PopId, Seq};
+use serde::{Deserialize, Serialize};
+
+/// What is asked of a POP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckQuestion {
+    /// The domain.
+    pub domain: String,
+    /// Path and query.
+    pub path_and_query: String,
+    /// Whether the viewer accepts gzip.
+    pub gzip: bool,
+}
+
+/// What the POP would answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckAnswer {
+    /// `HIT`: it would answer from its cache; `EXPIRED`: it has a copy but would ask the origin first; `MISS`: it has
+    /// none that it may use; `BYPASS`: it is not a member of the fleet yet, and uses no cache.
+    pub x_cache: String,
+    /// Why it is no HIT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Of the copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Seconds since the origin made or confirmed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age: Option<u64>,
+    /// Its validator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// Body bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// The watermark when the request that delivered its bytes started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fill_seq: Option<Seq>,
+    /// The POP's watermark.
+    pub watermark: Seq,
+    /// Whether the POP holds a lease.
+    pub leased: bool,
+}
+
+/// One POP's part of a check of the whole fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckRow {
+    /// The POP.
+    pub pop: PopId,
+    /// What it would answer; absent where it could not be asked.
+    #[serde(flatten)]
+    pub answer: Option<CheckAnswer>,
+    /// Why it could not be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
