@@ -202,3 +202,21 @@ fn what_no_header_can_carry_is_not_signed() {
     let request = Unsigned { nonce: "a\nb", ..unsigned("/", "", b"") };
     assert!(acs3::sign(&request, &CREDENTIALS).is_err());
 }
+
+#[test]
+fn a_false_hash_of_the_body_is_refused_however_it_is_signed() {
+    let mut headers = acs3::sign(&unsigned("/", "", b"body"), &CREDENTIALS).unwrap();
+    headers.insert("x-acs-content-sha256", HeaderValue::from_static("UNSIGNED-PAYLOAD"));
+    let request = Request { method: "POST", path: "/", query: "", headers: &headers, body: b"body" };
+    let SignatureError::DoesNotMatch { string_to_sign } = refusal(parse(&request)) else {
+        panic!("another error")
+    };
+
+    let authorization = headers["authorization"].to_str().unwrap();
+    let (unsigned, _) = authorization.split_once("Signature=").unwrap();
+    let signature = acs3::signature(CREDENTIALS.secret, &string_to_sign);
+    let authorization = format!("{unsigned}Signature={signature}").parse().unwrap();
+    headers.insert("authorization", authorization);
+    let request = Request { method: "POST", path: "/", query: "", headers: &headers, body: b"body" };
+    assert!(matches!(refusal(parse(&request)), SignatureError::DoesNotMatch { .. }));
+}

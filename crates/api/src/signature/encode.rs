@@ -57,6 +57,9 @@ pub fn pairs(sources: &[&[u8]]) -> Result<Pairs, PairsError> {
     let spelled = sources.iter().flat_map(|source| source.split(|byte| *byte == b'&'));
     for pair in spelled.filter(|pair| !pair.is_empty()) {
         let equals = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+        if equals > 3 * NAME_BYTES_MAX {
+            return Err(PairsError::TooLarge);
+        }
         let name = decode(&pair[..equals]).map_err(|name| PairsError::NotUtf8 { name })?;
         if name.len() > NAME_BYTES_MAX || pairs.len() == PARAMS_MAX {
             return Err(PairsError::TooLarge);
@@ -142,7 +145,9 @@ mod tests {
     fn limits_hold() {
         let many: String = (0..=PARAMS_MAX).map(|n| format!("p{n}=&")).collect();
         assert_eq!(pairs(&[many.as_bytes()]), Err(PairsError::TooLarge));
-        assert_eq!(pairs(&["n".repeat(NAME_BYTES_MAX + 1).as_bytes()]), Err(PairsError::TooLarge));
+        for name in ["n".repeat(NAME_BYTES_MAX + 1), "%FF".repeat(NAME_BYTES_MAX + 1)] {
+            assert_eq!(pairs(&[name.as_bytes()]), Err(PairsError::TooLarge));
+        }
         assert_eq!(pairs(&[&vec![b'&'; PARAMS_BYTES_MAX], b"a"]), Err(PairsError::TooLarge));
     }
 
