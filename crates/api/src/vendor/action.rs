@@ -1,0 +1,128 @@
+//! The actions that are spoken, and which one a request names.
+
+use super::{ErrorKind, Params, VendorError};
+use crate::signature::Request;
+
+/// The version of the ApsaraVideo VOD API.
+const VOD: &str = "2017-03-21";
+
+/// An action of the vendor's API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Submits a purge.
+    RefreshVodObjectCaches,
+    /// Submits a prefetch.
+    PreloadVodObjectCaches,
+    /// Lists tasks.
+    DescribeVodRefreshTasks,
+    /// Tells the day's quotas and what remains of them.
+    DescribeVodRefreshQuota,
+}
+
+impl Action {
+    /// All of them.
+    pub const ALL: [Action; 4] = [
+        Action::RefreshVodObjectCaches,
+        Action::PreloadVodObjectCaches,
+        Action::DescribeVodRefreshTasks,
+        Action::DescribeVodRefreshQuota,
+    ];
+
+    /// Its name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::RefreshVodObjectCaches => "RefreshVodObjectCaches",
+            Action::PreloadVodObjectCaches => "PreloadVodObjectCaches",
+            Action::DescribeVodRefreshTasks => "DescribeVodRefreshTasks",
+            Action::DescribeVodRefreshQuota => "DescribeVodRefreshQuota",
+        }
+    }
+
+    /// The version of the API that has it.
+    pub fn version(self) -> &'static str {
+        match self {
+            Action::RefreshVodObjectCaches
+            | Action::PreloadVodObjectCaches
+            | Action::DescribeVodRefreshTasks
+            | Action::DescribeVodRefreshQuota => VOD,
+        }
+    }
+
+    /// The action a request names, by header or parameter.
+    ///
+    /// HMAC-SHA1 signs no headers, so there the parameters alone decide; ACS3 signs both, and its header goes first.
+    pub fn of(request: &Request<'_>, params: &Params) -> Result<Action, VendorError> {
+        if request.path != "/" {
+            return Err(ErrorKind::ApiNotFound.into());
+        }
+        if !matches!(request.method, "GET" | "POST") {
+            return Err(ErrorKind::UnsupportedHttpMethod.into());
+        }
+        let headers_count = !params.is_hmac_sha1(request.headers);
+        let header = |name| request.headers.get(name).filter(|_| headers_count)?.to_str().ok();
+        let name = header("x-acs-action").or(params.text("Action")).ok_or(ErrorKind::Missing("Action"))?;
+        let version =
+            header("x-acs-version").or(params.text("Version")).ok_or(ErrorKind::Missing("Version"))?;
+        let action = Action::ALL.into_iter().find(|action| action.name() == name);
+        let action = action.ok_or(ErrorKind::ActionNotFound)?;
+        if action.version() != version {
+            return Err(ErrorKind::InvalidVersion.into());
+        }
+        Ok(action)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderMap;
+
+    fn action(headers: &[(&'static str, &str)], method: &str, target: &str) -> Result<Action, String> {
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| {
+                (http::HeaderName::from_static(name), value.parse().expect("a header value"))
+            })
+            .collect();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let request = Request { method, path, query, headers: &headers, body: b"" };
+        Action::of(&request, &Params::of(&request).expect("parameters"))
+            .map_err(|error| error.code().into_owned())
+    }
+
+    #[test]
+    fn parameters_name_it() {
+        for known in Action::ALL {
+            let target = format!("/?Action={}&Version=2017-03-21", known.name());
+            assert_eq!(action(&[], "GET", &target), Ok(known));
+            assert_eq!(action(&[], "POST", &target), Ok(known));
+        }
+    }
+
+    #[test]
+    fn headers_name_it_under_acs3_only() {
+        let headers = [("x-acs-action", "DescribeVodRefreshQuota"), ("x-acs-version", "2017-03-21")];
+        let quota = Ok(Action::DescribeVodRefreshQuota);
+        assert_eq!(action(&headers, "POST", "/"), quota);
+        assert_eq!(action(&headers, "POST", "/?Action=RefreshVodObjectCaches"), quota);
+        assert_eq!(
+            action(&headers, "POST", "/?Action=DescribeVodRefreshTasks&Version=2017-03-21&Signature=a"),
+            Ok(Action::DescribeVodRefreshTasks)
+        );
+        assert_eq!(action(&headers, "POST", "/?Signature=a"), Err("MissingAction".into()));
+    }
+
+    #[test]
+    fn what_is_not_known_says_which_part() {
+        for (method, target, code) in [
+            ("GET", "/", "MissingAction"),
+            ("GET", "/?Action=DescribeVodRefreshQuota", "MissingVersion"),
+            ("GET", "/?Action=DescribeVodRefreshQuota&Version=2018-05-10", "InvalidVersion"),
+            ("GET", "/?Action=describeVodRefreshQuota&Version=2017-03-21", "InvalidAction.NotFound"),
+            ("GET", "/x?Action=DescribeVodRefreshQuota&Version=2017-03-21", "InvalidApi.NotFound"),
+            ("PUT", "/?Action=DescribeVodRefreshQuota&Version=2017-03-21", "UnsupportedHTTPMethod"),
+        ] {
+            assert_eq!(action(&[], method, target), Err(code.into()), "{method} {target}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! What the actions ask for, as types.
+
+use std::borrow::Cow;
+
+use http::{HeaderName, HeaderValue};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use super::{Action, ErrorKind, Params, TaskStatus, TaskType, VendorError};
+use crate::signature::WINDOW_SECONDS;
+use crate::timestamp;
+
+/// The most lines that any account may be allowed in one request.
+pub const LINES_MAX: usize = 10_000;
+
+/// Rows a page, if not said.
+const PAGE_SIZE_DEFAULT: u32 = 20;
+/// The most rows a page.
+const PAGE_SIZE_MAX: u32 = 50;
+/// The highest page.
+const PAGE_NUMBER_MAX: u32 = 100_000;
+/// How far back tasks can be listed.
+const LISTED_SECONDS: i64 = 3 * 86_400;
+/// The most request headers of a prefetch, and the most values of one.
+const HEADERS_MAX: usize = 16;
+
+/// An action with its parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// Submit a purge.
+    RefreshVodObjectCaches(RefreshVodObjectCaches),
+    /// Submit a prefetch.
+    PreloadVodObjectCaches(PreloadVodObjectCaches),
+    /// List tasks.
+    DescribeVodRefreshTasks(DescribeVodRefreshTasks),
+    /// Tell the quotas.
+    DescribeVodRefreshQuota,
+}
+
+impl Call {
+    /// Reads the parameters of an action. `now` is in unix seconds.
+    pub fn parse(action: Action, params: &Params, now: i64) -> Result<Call, VendorError> {
+        Ok(match action {
+            Action::RefreshVodObjectCaches => {
+                Call::RefreshVodObjectCaches(RefreshVodObjectCaches::parse(params)?)
+            }
+            Action::PreloadVodObjectCaches => {
+                Call::PreloadVodObjectCaches(PreloadVodObjectCaches::parse(params)?)
+            }
+            Action::DescribeVodRefreshTasks => {
+                Call::DescribeVodRefreshTasks(DescribeVodRefreshTasks::parse(params, now)?)
+            }
+            Action::DescribeVodRefreshQuota => Call::DescribeVodRefreshQuota,
+        })
+    }
+}
+
+/// A purge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefreshVodObjectCaches {
+    /// What to purge, at least one line.
+    pub object_path: Vec<Line>,
+    /// What each line names.
+    pub object_type: ObjectType,
+    /// Mode `evict` also where the type has `expire`.
+    pub force: bool,
+}
+
+impl RefreshVodObjectCaches {
+    fn parse(params: &Params) -> Result<RefreshVodObjectCaches, VendorError> {
+        let object_path = lines(params)?;
+        let object_type = match params.text("ObjectType") {
+            None => ObjectType::File,
+            Some(name) => ObjectType::named(name).ok_or(ErrorKind::ObjectTypeNotSupported)?,
+        };
+        let force = params.boolean("Force")?.unwrap_or(false);
+        Ok(RefreshVodObjectCaches { object_path, object_type, force })
+    }
+}
+
+/// What the lines of a purge name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectType {
+    /// A URL each, query included.
+    File,
+    /// A directory each, with all below it.
+    Directory,
+    /// A pattern of URLs.
+    Regex,
+    /// A URL each, whatever its query. One page of the vendor calls it `ExQuery`.
+    IgnoreParams,
+}
+
+impl ObjectType {
+    fn named(name: &str) -> Option<ObjectType> {
+        let all = [
+            ("File", ObjectType::File),
+            ("Directory", ObjectType::Directory),
+            ("Regex", ObjectType::Regex),
+            ("IgnoreParams", ObjectType::IgnoreParams),
+            ("ExQuery", ObjectType::IgnoreParams),
+        ];
+        all.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, kind)| kind)
+    }
+}
+
+/// A prefetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreloadVodObjectCaches {
+    /// What to prefetch, at least one line.
+    pub object_path: Vec<Line>,
+    /// Where; everywhere if not said.
+    pub area: Option<Area>,
+    /// Whether the vendor's middle layer must have it too. Our POPs are one layer.
+    pub l2_preload: bool,
+    /// Headers to prefetch with, with every value of each: a variant per combination. `Accept-Encoding: gzip` if not
+    /// said.
+    pub with_header: Option<Vec<(HeaderName, Vec<HeaderValue>)>>,
+}
+
+impl PreloadVodObjectCaches {
+    fn parse(params: &Params) -> Result<PreloadVodObjectCaches, VendorError> {
+        let object_path = lines(params)?;
+        let area = match params.text("Area") {
+            None => None,
+            Some(name) => Some(
+                Area::named(name)
+                    .ok_or_else(|| ErrorKind::invalid("Area").because("expected domestic or overseas"))?,
+            ),
+        };
+        let l2_preload = params.boolean("L2Preload")?.unwrap_or(false);
+        let with_header = params.text("WithHeader").map(with_header).transpose()?;
+        Ok(PreloadVodObjectCaches { object_path, area, l2_preload, with_header })
+    }
+}
+
+/// The POPs of a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Area {
+    /// Area `domestic`.
+    Domestic,
+    /// Area `overseas`.
+    Overseas,
+}
+
+impl Area {
+    fn named(name: &str) -> Option<Area> {
+        let all = [("domestic", Area::Domestic), ("overseas", Area::Overseas)];
+        all.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, area)| area)
+    }
+}
+
+/// A filter and a page of the list of tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribeVodRefreshTasks {
+    /// Of this task.
+    pub task_id: Option<u64>,
+    /// Of exactly this line.
+    pub object_path: Option<String>,
+    /// Of this kind.
+    pub object_type: Option<TaskType>,
+    /// Of this domain.
+    pub domain_name: Option<String>,
+    /// In this status.
+    pub status: Option<TaskStatus>,
+    /// Submitted from here on, in unix seconds.
+    pub start_time: i64,
+    /// Submitted before, in unix seconds; until now if not said.
+    pub end_time: Option<i64>,
+    /// The page, from one.
+    pub page_number: u32,
+    /// Rows a page.
+    pub page_size: u32,
+}
+
+impl DescribeVodRefreshTasks {
+    fn parse(params: &Params, now: i64) -> Result<DescribeVodRefreshTasks, VendorError> {
+        let task_id = match params.text("TaskId") {
+            None => None,
+            Some(text) => Some(decimal(text).ok_or(ErrorKind::TaskIdMalformed)?),
+        };
+        let object_type = match params.text("ObjectType") {
+            None => None,
+            Some(name) => Some(TaskType::named(name).ok_or(ErrorKind::ObjectTypeNotSupported)?),
+        };
+        let status = match params.text("Status") {
+            None => None,
+            Some(name) => Some(TaskStatus::named(name).ok_or(ErrorKind::StatusNotSupported)?),
+        };
+        let domain_name = params.text("DomainName").map(str::to_owned);
+        if object_type.is_none() && (domain_name.is_some() || status.is_some()) {
+            return Err(ErrorKind::MissingObjectType.into());
+        }
+        let (start_time, end_time) = times(params, now)?;
+        Ok(DescribeVodRefreshTasks {
+            task_id,
+            object_path: params.text("ObjectPath").map(str::to_owned),
+            object_type,
+            domain_name,
+            status,
+            start_time,
+            end_time,
+            page_number: params.positive("PageNumber", PAGE_NUMBER_MAX)?.unwrap_or(1),
+            page_size: params.positive("PageSize", PAGE_SIZE_MAX)?.unwrap_or(PAGE_SIZE_DEFAULT),
+        })
+    }
+}
+
+/// One line of `ObjectPath`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Its number, from one; blank lines count.
+    pub number: usize,
+    /// The line, without white space around it. Not checked otherwise.
+    pub text: String,
+}
+
+impl Line {
+    /// The line as a URL. The vendor takes lines without a scheme; one key serves both schemes.
+    pub fn url(&self) -> Cow<'_, str> {
+        if self.text.contains("://") {
+            return Cow::Borrowed(&self.text);
+        }
+        Cow::Owned(format!("http://{}", self.text))
+    }
+}
+
+fn lines(params: &Params) -> Result<Vec<Line>, VendorError> {
+    let text = params.text("ObjectPath").ok_or(ErrorKind::MissingParameter("ObjectPath"))?;
+    let lines = (1..).zip(text.split('\n')).map(|(number, line)| (number, line.trim()));
+    let lines = lines.filter(|(_, line)| !line.is_empty()).take(LINES_MAX + 1);
+    let lines: Vec<Line> = lines.map(|(number, line)| Line { number, text: line.to_owned() }).collect();
+    match lines.len() {
+        0 => Err(ErrorKind::MissingParameter("ObjectPath").into()),
+        1..=LINES_MAX => Ok(lines),
+        _ => Err(ErrorKind::ObjectPathTooLong { lines_max: LINES_MAX }.into()),
+    }
+}
+
+/// From when to when tasks are listed. Clocks may differ by as much as a signature's may.
+fn times(params: &Params, now: i64) -> Result<(i64, Option<i64>), VendorError> {
+    let time = |name: &'static str| {
+        let time = params.text(name).map(timestamp::parse).transpose();
+        time.map_err(|_| ErrorKind::TimeMalformed(name))
+    };
+    let earliest = now - LISTED_SECONDS;
+    match (time("StartTime")?, time("EndTime")?) {
+        (None, None) => Ok((earliest, None)),
+        (Some(_), None) | (None, Some(_)) => Err(ErrorKind::TimeSingle.into()),
+        (Some(start), Some(end)) if end <= start => Err(ErrorKind::EndTimeMismatch.into()),
+        (Some(start), _) if start < earliest - WINDOW_SECONDS => Err(ErrorKind::TimeTooLongAgo.into()),
+        (Some(start), _) if start > now + WINDOW_SECONDS => Err(ErrorKind::StartTimeNotSupported.into()),
+        (Some(start), end) => Ok((start, end)),
+    }
+}
+
+fn with_header(text: &str) -> Result<Vec<(HeaderName, Vec<HeaderValue>)>, VendorError> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Values {
+        One(String),
+        Many(Vec<String>),
+    }
+    let refuse = |why: String| ErrorKind::invalid("WithHeader").because(why);
+    let headers: BTreeMap<String, Values> = serde_json::from_str(text)
+        .map_err(|_| refuse(r#"expected a JSON object like {"Accept-Encoding":["gzip"]}"#.into()))?;
+    if headers.len() > HEADERS_MAX {
+        return Err(refuse(format!("at most {HEADERS_MAX} headers")));
+    }
+    let header = |(name, values): (String, Values)| {
+        let values = match values {
+            Values::One(value) => vec![value],
+            Values::Many(values) => values,
+        };
+        if values.is_empty() || values.len() > HEADERS_MAX {
+            return Err(refuse(format!("one to {HEADERS_MAX} values for each header")));
+        }
+        let values: Result<_, _> = values.into_iter().map(HeaderValue::try_from).collect();
+        let values = values.map_err(|_| refuse(format!("{name} has a value that no header can have")))?;
+        let name = name.parse().map_err(|_| refuse("a name that no header can have".into()))?;
+        Ok((name, values))
+    };
+    headers.into_iter().map(header).collect()
+}
+
+/// A number of decimal digits only.
+fn decimal(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests;

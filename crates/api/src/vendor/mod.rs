@@ -1,0 +1,22 @@
+//! The vendor's API: ApsaraVideo VOD (2017-03-21), as its SDKs speak it.
+//!
+//! A request is read in this order: [`Params`] and [`Format`] (what it says, and how to answer), [`Action`] (what it
+//! wants), [`signature`](crate::signature) (who wants it), [`Call`] (typed). The answer is a [`Reply`] or a
+//! [`VendorError`], put into bytes by [`Envelope`]. Nothing here decides anything about caches.
+
+mod action;
+mod call;
+mod envelope;
+mod error;
+mod params;
+mod reply;
+
+pub use action::Action;
+pub use call::{
+    Area, Call, DescribeVodRefreshTasks, LINES_MAX, Line, ObjectType, PreloadVodObjectCaches,
+    RefreshVodObjectCaches,
+};
+pub use envelope::{Envelope, RequestId};
+pub use error::{ErrorKind, VendorError};
+pub use params::{Format, Params};
+pub use reply::{Process, Reply, TaskRow, TaskStatus, TaskType, VodQuota};
