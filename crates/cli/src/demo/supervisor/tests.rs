@@ -251,6 +251,13 @@ async fn an_http_part_is_ready_when_it_answers_200() {
     tokio::join!(part, probe.wait());
 }
 
+#[tokio::test]
+async fn sigterm_is_a_stop_signal() {
+    let stop = stop_signal().unwrap();
+    kill_process(rustix::process::getpid(), Signal::TERM).unwrap();
+    stop.await;
+}
+
 #[test]
 fn the_printed_command_survives_a_shell() {
     let part = Part {
