@@ -1,1 +1,48 @@
-fn main() {}
+//! `cargo xtask`: the one door to everything done with this repository besides building it.
+//!
+//! Invariant: what a task needs is installed or named, never skipped;
+//! a task that ends well has done all of its work.
+
+mod ci;
+mod test;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Work on the repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// Run all tests, after installing what they need.
+    Test {
+        /// Run only tests whose name contains one of these.
+        filters: Vec<String>,
+    },
+    /// Run everything a change has to pass: format, lints, tidy checks, licences, tests.
+    Ci,
+    /// Check the repository's own rules.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    match run(Task::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Not by returning the error: its backtrace would hide what the runner said last.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    let root = tools::workspace_root()?;
+    match task {
+        Task::Test { filters } => test::run(&root, &filters),
+        Task::Ci => ci::run(&root),
+        Task::Tidy => tidy::run(&root),
+    }
+}

@@ -1,0 +1,67 @@
+//! All tests, with what they need in place.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+
+use crate::tools;
+
+/// The vendor's SDK, which is one of the tests.
+const SDK_FOLDER: &str = "crates/api/tests/sdk";
+
+/// Runs the doc tests, then all others, so that the runner's own summary is the last thing to read.
+pub fn run(root: &Path, filters: &[String]) -> anyhow::Result<()> {
+    tools::debian_package_of("curl", "curl")?;
+    let python = sdk_python(root)?;
+
+    let mut doc_tests = tools::cargo(root);
+    doc_tests.args(["test", "--workspace", "--doc", "--"]).args(filters);
+    let documented = tools::run(&mut doc_tests);
+    let tested = tools::run(runner(root, filters).env("FRESHEN_TEST_PYTHON", python));
+    // Both are run whatever the other says: one look shows all that is broken.
+    tested.and(documented)
+}
+
+/// nextest where it is installed, and cargo's own runner where not; both run the same tests.
+fn runner(root: &Path, filters: &[String]) -> Command {
+    let mut runner = tools::cargo(root);
+    if tools::succeeds(tools::cargo(root).args(["nextest", "--version"])) {
+        runner.args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(filters);
+    } else {
+        runner
+            .args(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests", "--"])
+            .args(filters);
+    }
+    runner
+}
+
+/// The Python of `.venv`, which has the SDK in exactly the versions asked for.
+fn sdk_python(root: &Path) -> anyhow::Result<PathBuf> {
+    let venv = root.join(".venv");
+    let python = venv.join("bin/python");
+    let (requirements, constraints) =
+        (root.join(SDK_FOLDER).join("requirements.txt"), root.join(SDK_FOLDER).join("constraints.txt"));
+    let read = |path: &PathBuf| fs::read_to_string(path).with_context(|| path.display().to_string());
+    let wanted = format!("{}\n{}", read(&requirements)?, read(&constraints)?);
+    let installed = venv.join("installed.txt");
+
+    let is_current = fs::read_to_string(&installed).is_ok_and(|found| found == wanted);
+    // A venv made by a Python that has been upgraded since does not run any more.
+    if is_current && tools::succeeds(Command::new(&python).arg("--version")) {
+        return Ok(python);
+    }
+    tools::debian_package_of("python3", "python3")?;
+    if !tools::succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"])) {
+        tools::install_debian_package("python3-venv")?;
+    }
+    tools::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+    let mut install = Command::new(&python);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
+    tools::run(install.arg(&requirements).arg("--constraint").arg(&constraints))
+        .context("the tests need the vendor's Python SDK from PyPI or a mirror of it (PIP_INDEX_URL)")?;
+    // Last, so that a half-made venv is made again.
+    fs::write(&installed, wanted)?;
+    Ok(python)
+}
