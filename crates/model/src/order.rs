@@ -111,8 +111,8 @@ pub struct Snapshot {
     pub id: OrderId,
     /// Every domain's settings.
     pub domains: BTreeMap<String, Settings>,
-    /// Whether the POP that asked is a member.
-    pub member: bool,
+    /// The area of the POP that asked, where it is a member.
+    pub member: Option<Area>,
 }
 
 #[cfg(test)]

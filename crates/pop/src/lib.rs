@@ -1,1 +1,190 @@
-//! placeholder
+//! The POP: a caching edge that applies the fleet log and answers viewers.
+//!
+//! **Invariant:** nothing reaches a viewer from the cache but through [`look_up`], which holds it against the rules in the
+//! view the request began with; and nothing reaches the cache but through the store's commit, which asks the protocol
+//! first. The POP opens connections to control and to the origins of its domains, and to nobody else.
+
+pub mod admin;
+mod agent;
+mod answer;
+mod check;
+mod clock;
+pub mod config;
+mod fill;
+mod fills;
+mod look_up;
+mod metrics;
+mod origin;
+pub mod policy;
+mod prefetcher;
+mod request;
+mod store;
+mod sweep;
+mod viewers;
+
+pub use config::Config;
+
+use fills::Fills;
+use freshen_fleet::link::HttpLink;
+use freshen_model::ids::{BootId, DataId};
+use freshen_model::protocol::follower::{Follower, Identity};
+use http::HeaderValue;
+use metrics::Metrics;
+use origin::OriginClient;
+use parking_lot::RwLock;
+use prefetcher::Prefetcher;
+use std::fs::{File, TryLockError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use store::Store;
+use store::journal::{Journal, JournalError};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+
+/// One POP process.
+pub struct Pop {
+    config: Config,
+    follower: Arc<RwLock<Follower>>,
+    journal: Arc<Journal>,
+    /// Taken from plan to publication, by the agent and by the sweep: each plan builds on the one before.
+    journal_writing: tokio::sync::Mutex<()>,
+    store: Arc<Store>,
+    fills: Fills,
+    origin: OriginClient,
+    prefetcher: Prefetcher,
+    metrics: Arc<Metrics>,
+    /// Something was applied or done that control waits for.
+    confirm: Notify,
+    /// A heartbeat's answer voided what is held.
+    start_over: Notify,
+    starting_over: AtomicBool,
+    /// Whether the lease held after the last heartbeat; for waiting only, every use asks the lease itself.
+    leased: watch::Sender<bool>,
+    signatures: [(HeaderValue, HeaderValue); 6],
+    via: HeaderValue,
+    /// Held as long as the process runs: one data folder, one process.
+    _lock: File,
+}
+
+/// Why a POP does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A field of the configuration cannot be.
+    #[error("configuration: {0}")]
+    Config(String),
+    /// The data folder cannot be used.
+    #[error("data folder {folder}: {reason}")]
+    Data {
+        /// The folder.
+        folder: String,
+        /// Why.
+        reason: String,
+    },
+    /// The index cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// The sockets of a POP, bound by the caller.
+pub struct Listeners {
+    /// For viewers.
+    pub viewers: TcpListener,
+    /// For health and metrics.
+    pub admin: TcpListener,
+}
+
+impl Pop {
+    /// Opens the data folder and takes up where it ended.
+    pub fn open(config: Config) -> Result<Arc<Pop>, StartError> {
+        config.validate().map_err(StartError::Config)?;
+        let data = |reason: String| StartError::Data { folder: config.data.display().to_string(), reason };
+        std::fs::create_dir_all(&config.data).map_err(|error| data(error.to_string()))?;
+        let lock = File::create(config.data.join("lock")).map_err(|error| data(error.to_string()))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => data("another process uses it; stop that one first".into()),
+            TryLockError::Error(error) => data(error.to_string()),
+        })?;
+        let metrics = Arc::new(Metrics::default());
+        let (journal, restored) = Journal::open(&config.data.join("index"), DataId(random().map_err(data)?))?;
+        let journal = Arc::new(journal);
+        let identity = Identity {
+            pop: config.id.clone(),
+            data: restored.data,
+            boot: BootId(random().map_err(data)?),
+            boot_number: restored.boot_number,
+        };
+        let store = Store::new(
+            journal.clone(),
+            config.data.join("slices"),
+            restored.boot_number,
+            config.memory_bytes_max,
+            config.disk_bytes_max,
+            metrics.clone(),
+        )?;
+        let follower =
+            Follower::restore(identity, restored.saved, restored.rules, restored.domains, config.rules_max);
+        let id = config.id.to_string();
+        let pop = Arc::new(Pop {
+            follower: Arc::new(RwLock::new(follower)),
+            journal,
+            journal_writing: tokio::sync::Mutex::default(),
+            store: Arc::new(store),
+            fills: Fills::new(config.fills_max),
+            origin: OriginClient::new(&config, metrics.clone()),
+            prefetcher: Prefetcher::new(config.prefetches_at_once),
+            metrics,
+            confirm: Notify::new(),
+            start_over: Notify::new(),
+            starting_over: AtomicBool::new(false),
+            leased: watch::Sender::new(false),
+            signatures: answer::signatures(&id),
+            via: HeaderValue::from_str(&format!("1.1 {id}"))
+                .unwrap_or(HeaderValue::from_static("1.1 freshen")),
+            config,
+            _lock: lock,
+        });
+        for (seq, job) in restored.prefetches {
+            pop.clone().resume_prefetch(seq, job);
+        }
+        Ok(pop)
+    }
+
+    /// Runs until `stop` resolves, or with an error when nothing can be applied any more.
+    pub async fn run(
+        self: Arc<Pop>,
+        listeners: Listeners,
+        render: admin::RenderMetrics,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), String> {
+        self.take_stock();
+        let token = self.config.token.0.clone();
+        let link = Arc::new(HttpLink::new(self.config.control.clone(), token));
+        let mut beside = tokio::task::JoinSet::new();
+        beside.spawn(self.clone().beat(link.clone()));
+        beside.spawn(self.clone().sweep_at_intervals());
+        beside.spawn(self.clone().serve_admin(listeners.admin, render));
+        let viewers = self.clone().serve_viewers(listeners.viewers, stop);
+        // A POP that cannot apply orders must not go on: its lease would end, but it would never come back either.
+        tokio::select! {
+            () = viewers => Ok(()),
+            why = self.clone().follow(link) => Err(format!("the log cannot be applied any more: {why}")),
+        }
+    }
+
+    /// Counts and tidies the store, beside the traffic.
+    fn take_stock(self: &Arc<Pop>) {
+        let pop = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let epoch = pop.follower.read().saved().epoch;
+            if let Err(error) = pop.store.take_stock(epoch) {
+                tracing::warn!(%error, "the store could not be counted");
+            }
+        });
+    }
+}
+
+fn random() -> Result<[u8; 16], String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;
+    Ok(bytes)
+}

@@ -49,8 +49,8 @@ pub struct Saved {
     pub floor: Seq,
     /// Rules up to here have left the index; never above the floor.
     pub dropped: Seq,
-    /// Whether this POP has applied its own join order, and no removal since.
-    pub member: bool,
+    /// The area this POP joined in; absent before its own join order, and after its removal.
+    pub member: Option<Area>,
 }
 
 /// A domain as a request meets it.
@@ -71,7 +71,7 @@ pub struct Plan {
     pub rules: Vec<(Seq, Vec<Rule>)>,
     /// Settings that changed; `None` for a domain that is removed.
     pub domains: Vec<(String, Option<Settings>)>,
-    /// Prefetches that this POP may have a part in.
+    /// Prefetches that are for this POP.
     pub prefetches: Vec<(Seq, PrefetchOrder)>,
     /// Set where everything known before is void: rules and domains of before are to be forgotten.
     pub starts_over: bool,
@@ -215,7 +215,9 @@ impl Follower {
                 Body::Purge { rules, .. } => rules.clone(),
                 Body::Prefetch { task, area, items } => {
                     let order_of = PrefetchOrder { task: *task, area: *area, items: items.clone() };
-                    plan.prefetches.push((order.seq, order_of));
+                    if plan.saved.member.is_some_and(|mine| area.is_none_or(|area| area == mine)) {
+                        plan.prefetches.push((order.seq, order_of));
+                    }
                     Vec::new()
                 }
                 Body::Domain { name, settings } => {
@@ -224,12 +226,16 @@ impl Follower {
                     changed.insert(name, after);
                     rules
                 }
-                Body::Join { pop, .. } => {
-                    plan.saved.member |= *pop == self.identity.pop;
+                Body::Join { pop, area, .. } => {
+                    if *pop == self.identity.pop {
+                        plan.saved.member = Some(*area);
+                    }
                     Vec::new()
                 }
                 Body::Leave { pop } => {
-                    plan.saved.member &= *pop != self.identity.pop;
+                    if *pop == self.identity.pop {
+                        plan.saved.member = None;
+                    }
                     Vec::new()
                 }
                 Body::Tick => Vec::new(),
@@ -343,7 +349,7 @@ impl Follower {
             leased: self.lease.holds(&now),
             seq: self.saved.watermark,
             epoch: self.saved.epoch,
-            member: self.saved.member && self.saved.watermark >= self.usable_from,
+            member: self.saved.member.is_some() && self.saved.watermark >= self.usable_from,
             dropped: self.saved.dropped,
             now,
         }
@@ -404,7 +410,7 @@ impl Follower {
 
     /// Whether the outcome of a fill may be stored; to be asked in one piece with the storing.
     pub fn may_store(&self, fill: &FillStart) -> bool {
-        self.saved.member && fill.epoch == self.saved.epoch && fill.fill_seq() >= self.saved.floor
+        self.saved.member.is_some() && fill.epoch == self.saved.epoch && fill.fill_seq() >= self.saved.floor
     }
 
     // ---- the sweep ----
@@ -496,6 +502,11 @@ impl Follower {
     /// Who this POP is.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// How long a lease lasts, as control last said; zero before it said anything.
+    pub fn lease_term(&self) -> Duration {
+        self.lease_term
     }
 
     /// The age of this POP's view of the log; `None` without any.

@@ -1,0 +1,206 @@
+//! The agent: follows the log, applies what comes, and keeps control and the lease up to date with heartbeats.
+
+use crate::Pop;
+use crate::clock;
+use freshen_fleet::link::{Event, Link, LinkError};
+use freshen_fleet::wire::{Position, Question, Reply};
+use freshen_model::ids::LogId;
+use freshen_model::order::{Order, Snapshot};
+use freshen_model::protocol::follower::{Consequence, Plan};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Heartbeats at least this often; a fifth of the shortest lease allowed.
+const HEARTBEAT_EVERY_MAX: Duration = Duration::from_secs(2);
+/// While a prefetch runs, so that its progress is seen to move.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// Why following has to begin anew.
+enum Broken {
+    /// The line; it is opened again from the same place.
+    Line(LinkError),
+    /// The journal: nothing can be applied any more. The process must end and be started again.
+    Journal(String),
+    /// What came does not fit: start from a snapshot.
+    Misfit(String),
+}
+
+impl Pop {
+    /// Follows the log until the process stops; ends only when the journal fails.
+    pub async fn follow(self: Arc<Pop>, link: Arc<dyn Link>) -> String {
+        let mut retry = RETRY_MIN;
+        loop {
+            let began = std::time::Instant::now();
+            match self.follow_once(&link).await {
+                Broken::Line(error) => tracing::info!(%error, "the line to control broke"),
+                Broken::Misfit(why) => {
+                    tracing::warn!(%why, "starting over from a snapshot");
+                    self.starting_over.store(true, Ordering::SeqCst);
+                }
+                Broken::Journal(why) => return why,
+            }
+            if began.elapsed() > RETRY_MAX {
+                retry = RETRY_MIN;
+            }
+            tokio::time::sleep(retry).await;
+            retry = (retry * 2).min(RETRY_MAX);
+        }
+    }
+
+    async fn follow_once(self: &Arc<Pop>, link: &Arc<dyn Link>) -> Broken {
+        let position = {
+            let follower = self.follower.read();
+            let saved = follower.saved();
+            Position {
+                pop: self.config.id.clone(),
+                log: saved.log.filter(|_| !self.starting_over.load(Ordering::SeqCst)),
+                watermark: saved.watermark,
+                watermark_id: saved.watermark_id,
+            }
+        };
+        let mut events = match link.follow(&position).await {
+            Ok(events) => events,
+            Err(error) => return Broken::Line(error),
+        };
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                // A heartbeat's answer asked for it.
+                () = self.start_over.notified() => return Broken::Misfit("control does not know what was applied here".into()),
+            };
+            let handled = match event {
+                None => Err(Broken::Line(LinkError::Malformed("the line ended".into()))),
+                Some(Event::Lost(error)) => Err(Broken::Line(error)),
+                Some(Event::Snapshot(snapshot)) => self.take_up(snapshot).await,
+                Some(Event::Orders(log, orders)) => self.apply(log, orders).await,
+                Some(Event::Ask(number, question)) => {
+                    self.clone().answer_question(link.clone(), number, question);
+                    Ok(())
+                }
+            };
+            if let Err(broken) = handled {
+                return broken;
+            }
+        }
+    }
+
+    /// Orders: planned, made durable, published, confirmed. In that order.
+    async fn apply(self: &Arc<Pop>, log: LogId, orders: Vec<Order>) -> Result<(), Broken> {
+        let began = std::time::Instant::now();
+        let count = orders.len() as u64;
+        let journal = self.journal_writing.lock().await;
+        let plan =
+            self.follower.read().plan(log, &orders).map_err(|error| Broken::Misfit(error.to_string()))?;
+        self.publish(plan).await?;
+        drop(journal);
+        self.metrics.orders.increment(count);
+        self.metrics.apply_seconds.record(began.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// A snapshot: everything held is void, durably, before anything new is stored.
+    async fn take_up(self: &Arc<Pop>, snapshot: Snapshot) -> Result<(), Broken> {
+        let journal = self.journal_writing.lock().await;
+        let first = self.follower.read().saved().log.is_none();
+        let plan = self.follower.read().plan_snapshot(&snapshot);
+        self.publish(plan).await?;
+        drop(journal);
+        self.starting_over.store(false, Ordering::SeqCst);
+        if !first {
+            self.metrics.starts_over.increment(1);
+            tracing::warn!(seq = %snapshot.seq, "everything cached before is void");
+        }
+        self.take_stock();
+        Ok(())
+    }
+
+    async fn publish(self: &Arc<Pop>, plan: Plan) -> Result<(), Broken> {
+        let journal = self.journal.clone();
+        let (plan, written) = tokio::task::spawn_blocking(move || {
+            let written = journal.apply(&plan);
+            (plan, written)
+        })
+        .await
+        .map_err(|error| Broken::Journal(error.to_string()))?;
+        written.map_err(|error| Broken::Journal(error.to_string()))?;
+        let widened = self.follower.write().commit(&plan);
+        if widened > 0 {
+            tracing::warn!(widened, "rules were taken for something wider than they say");
+            self.metrics.rules_widened.increment(widened as u64);
+        }
+        self.confirm.notify_one();
+        if plan.starts_over {
+            self.prefetcher.forget_all();
+        }
+        for (seq, order) in plan.prefetches {
+            self.clone().start_prefetch(seq, order);
+        }
+        Ok(())
+    }
+
+    /// Sends heartbeats until the process stops: at once when something was applied, else steadily.
+    pub async fn beat(self: Arc<Pop>, link: Arc<dyn Link>) {
+        loop {
+            let beat = self.follower.write().heartbeat(clock::now(), self.prefetcher.reports());
+            let sent = (beat.watermark, self.prefetcher.revision());
+            match link.heartbeat(&beat).await {
+                Ok(answer) => {
+                    let consequence = self.follower.write().answered(&answer);
+                    self.heed(consequence).await;
+                }
+                Err(error) => tracing::debug!(%error, "a heartbeat was not answered"),
+            }
+            let leased = self.follower.read().view(clock::now()).leased;
+            self.leased.send_if_modified(|before| std::mem::replace(before, leased) != leased);
+            let now = (self.follower.read().saved().watermark, self.prefetcher.revision());
+            if now != sent && leased {
+                continue;
+            }
+            tokio::select! {
+                () = self.confirm.notified() => {}
+                () = tokio::time::sleep(self.heartbeat_every()) => {}
+            }
+        }
+    }
+
+    fn heartbeat_every(&self) -> Duration {
+        let term = self.follower.read().lease_term();
+        match term {
+            Duration::ZERO => RETRY_MIN,
+            _ if self.prefetcher.busy() => PROGRESS_EVERY,
+            term => (term / 5).min(HEARTBEAT_EVERY_MAX),
+        }
+    }
+
+    async fn heed(self: &Arc<Pop>, consequence: Consequence) {
+        match consequence {
+            Consequence::Noted(noted) if !noted.is_empty() => {
+                let journal = self.journal.clone();
+                let forgotten = noted.clone();
+                let done = tokio::task::spawn_blocking(move || journal.forget_prefetches(&forgotten)).await;
+                if matches!(done, Ok(Ok(()))) {
+                    self.prefetcher.forget(&noted);
+                }
+            }
+            Consequence::Noted(_) | Consequence::Stray => {}
+            Consequence::StartOver => {
+                self.starting_over.store(true, Ordering::SeqCst);
+                self.start_over.notify_one();
+            }
+            Consequence::Refused(why) => tracing::error!(%why, "control refuses this process"),
+        }
+    }
+
+    fn answer_question(self: Arc<Pop>, link: Arc<dyn Link>, number: u64, question: Question) {
+        tokio::spawn(async move {
+            let Question::Check(question) = question;
+            let reply = Reply { number, answer: Ok(self.check(&question).await) };
+            if let Err(error) = link.reply(&reply).await {
+                tracing::debug!(%error, "a question could not be answered");
+            }
+        });
+    }
+}

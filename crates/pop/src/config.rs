@@ -1,0 +1,176 @@
+//! What a POP process is told at its start; what its domains are, it learns from the log.
+
+use freshen_model::ids::PopId;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The configuration of one POP process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Its name, as registered with control.
+    pub id: PopId,
+    /// Its data folder; one POP, one folder.
+    pub data: PathBuf,
+    /// Where viewers connect, `address:port`.
+    pub listen: String,
+    /// Where health and metrics are, `address:port`.
+    pub admin_listen: String,
+    /// Control's fleet listener, `host:port`.
+    pub control: String,
+    /// The token that control gave when the POP was registered.
+    pub token: Token,
+    /// Memory for hot entries and slices, bytes.
+    #[serde(default = "defaults::memory_bytes_max")]
+    pub memory_bytes_max: u64,
+    /// Disk for bodies and entries, bytes.
+    #[serde(default = "defaults::disk_bytes_max")]
+    pub disk_bytes_max: u64,
+    /// The largest object that is stored, bytes; larger ones pass through.
+    #[serde(default = "defaults::object_bytes_max")]
+    pub object_bytes_max: u64,
+    /// Viewers' connections at one time.
+    #[serde(default = "defaults::connections_max")]
+    pub connections_max: usize,
+    /// Bytes of a request's or response's head.
+    #[serde(default = "defaults::head_bytes_max")]
+    pub head_bytes_max: usize,
+    /// Fills at one time; a request over that is answered 503.
+    #[serde(default = "defaults::fills_max")]
+    pub fills_max: usize,
+    /// URLs and directories in the purge index; a rule over that evicts its cache space.
+    #[serde(default = "defaults::rules_max")]
+    pub rules_max: usize,
+    /// Milliseconds for connecting to an origin.
+    #[serde(default = "defaults::origin_connect_ms_max")]
+    pub origin_connect_ms_max: u64,
+    /// Milliseconds until an origin's response begins.
+    #[serde(default = "defaults::origin_head_ms_max")]
+    pub origin_head_ms_max: u64,
+    /// Milliseconds of silence within an origin's response.
+    #[serde(default = "defaults::origin_silence_ms_max")]
+    pub origin_silence_ms_max: u64,
+    /// Milliseconds a viewer may take to send a request's head.
+    #[serde(default = "defaults::viewer_head_ms_max")]
+    pub viewer_head_ms_max: u64,
+    /// Milliseconds between sweeps.
+    #[serde(default = "defaults::sweep_interval_ms")]
+    pub sweep_interval_ms: u64,
+    /// Milliseconds a sweep waits for older fills to end before it gives their storing up.
+    #[serde(default = "defaults::sweep_patience_ms")]
+    pub sweep_patience_ms: u64,
+    /// Prefetches fetched at one time.
+    #[serde(default = "defaults::prefetches_at_once")]
+    pub prefetches_at_once: usize,
+}
+
+/// A secret that stays out of `Debug`.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Token(pub String);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+impl Config {
+    /// A configuration with defaults for all that has some.
+    pub fn new(
+        id: PopId,
+        data: PathBuf,
+        listen: String,
+        admin_listen: String,
+        control: String,
+        token: String,
+    ) -> Config {
+        Config {
+            id,
+            data,
+            listen,
+            admin_listen,
+            control,
+            token: Token(token),
+            memory_bytes_max: defaults::memory_bytes_max(),
+            disk_bytes_max: defaults::disk_bytes_max(),
+            object_bytes_max: defaults::object_bytes_max(),
+            connections_max: defaults::connections_max(),
+            head_bytes_max: defaults::head_bytes_max(),
+            fills_max: defaults::fills_max(),
+            rules_max: defaults::rules_max(),
+            origin_connect_ms_max: defaults::origin_connect_ms_max(),
+            origin_head_ms_max: defaults::origin_head_ms_max(),
+            origin_silence_ms_max: defaults::origin_silence_ms_max(),
+            viewer_head_ms_max: defaults::viewer_head_ms_max(),
+            sweep_interval_ms: defaults::sweep_interval_ms(),
+            sweep_patience_ms: defaults::sweep_patience_ms(),
+            prefetches_at_once: defaults::prefetches_at_once(),
+        }
+    }
+
+    /// Says which field cannot be, and why.
+    pub fn validate(&self) -> Result<(), String> {
+        let at_least = |field: &str, value: u64, least: u64| {
+            (value >= least).then_some(()).ok_or(format!("{field}: {value} is less than {least}"))
+        };
+        at_least("memory_bytes_max", self.memory_bytes_max, 8 << 20)?;
+        at_least("disk_bytes_max", self.disk_bytes_max, 64 << 20)?;
+        at_least("object_bytes_max", self.object_bytes_max, 1 << 20)?;
+        at_least("connections_max", self.connections_max as u64, 1)?;
+        at_least("head_bytes_max", self.head_bytes_max as u64, 8 << 10)?;
+        at_least("fills_max", self.fills_max as u64, 1)?;
+        at_least("rules_max", self.rules_max as u64, 1)?;
+        at_least("sweep_interval_ms", self.sweep_interval_ms, 10)?;
+        at_least("prefetches_at_once", self.prefetches_at_once as u64, 1)?;
+        if self.object_bytes_max > self.disk_bytes_max / 2 {
+            return Err("object_bytes_max: more than half of disk_bytes_max".into());
+        }
+        Ok(())
+    }
+}
+
+mod defaults {
+    pub fn memory_bytes_max() -> u64 {
+        256 << 20
+    }
+    pub fn disk_bytes_max() -> u64 {
+        10 << 30
+    }
+    pub fn object_bytes_max() -> u64 {
+        4 << 30
+    }
+    pub fn connections_max() -> usize {
+        10_000
+    }
+    pub fn head_bytes_max() -> usize {
+        64 << 10
+    }
+    pub fn fills_max() -> usize {
+        2_048
+    }
+    pub fn rules_max() -> usize {
+        1_000_000
+    }
+    pub fn origin_connect_ms_max() -> u64 {
+        3_000
+    }
+    pub fn origin_head_ms_max() -> u64 {
+        30_000
+    }
+    pub fn origin_silence_ms_max() -> u64 {
+        30_000
+    }
+    pub fn viewer_head_ms_max() -> u64 {
+        30_000
+    }
+    pub fn sweep_interval_ms() -> u64 {
+        30_000
+    }
+    pub fn sweep_patience_ms() -> u64 {
+        600_000
+    }
+    pub fn prefetches_at_once() -> usize {
+        8
+    }
+}

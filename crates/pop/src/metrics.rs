@@ -1,0 +1,129 @@
+//! The POP's counters. Handles are made once, so that counting costs an addition.
+
+use crate::policy::storing::NotStored;
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
+
+/// How a viewer's request was answered; the first word of `X-Cache`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum XCache {
+    /// Fresh from this POP.
+    Hit,
+    /// Was not here.
+    Miss,
+    /// Stale or purged; the upstream sent a new body.
+    Expired,
+    /// The origin said 304.
+    Revalidated,
+    /// Served stale by policy.
+    Stale,
+    /// Not looked up.
+    Bypass,
+}
+
+impl XCache {
+    /// All of them.
+    pub const ALL: [XCache; 6] =
+        [XCache::Hit, XCache::Miss, XCache::Expired, XCache::Revalidated, XCache::Stale, XCache::Bypass];
+
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            XCache::Hit => "HIT",
+            XCache::Miss => "MISS",
+            XCache::Expired => "EXPIRED",
+            XCache::Revalidated => "REVALIDATED",
+            XCache::Stale => "STALE",
+            XCache::Bypass => "BYPASS",
+        }
+    }
+}
+
+/// Every counter of a POP.
+pub struct Metrics {
+    answers: [Counter; 6],
+    /// Requests for hosts that are no domain.
+    pub unknown_hosts: Counter,
+    /// Requests sent to origins.
+    pub origin_requests: Counter,
+    /// Body bytes received from origins.
+    pub origin_bytes: Counter,
+    /// Origins that could not be reached or broke off.
+    pub origin_errors: Counter,
+    /// Copies evicted for room.
+    pub evicted: Counter,
+    /// Files or entries that could not be read or written.
+    pub disk_errors: Counter,
+    /// Fills whose outcome the protocol forbade to store.
+    pub fills_too_early: Counter,
+    /// Orders applied.
+    pub orders: Counter,
+    /// Rules taken for something wider than they say.
+    pub rules_widened: Counter,
+    /// Times that everything had to be given up: another log, or a gap in it.
+    pub starts_over: Counter,
+    /// Copies that the sweep deleted or marked.
+    pub swept: Counter,
+    /// The watermark.
+    pub watermark: Gauge,
+    /// Whether the lease held when last looked at.
+    pub leased: Gauge,
+    /// URLs and directories in the purge index.
+    pub rules: Gauge,
+    /// Bytes on disk.
+    pub disk_bytes: Gauge,
+    /// Bytes in memory.
+    pub memory_bytes: Gauge,
+    /// Seconds from the receipt of a batch of orders to its publication.
+    pub apply_seconds: Histogram,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        describe_counter!("freshen_pop_answers_total", "Viewers' requests answered, by X-Cache");
+        describe_counter!("freshen_pop_not_stored_total", "Responses that were not stored, by reason");
+        describe_gauge!(
+            "freshen_pop_watermark",
+            "The highest seq up to which every order is durably applied"
+        );
+        describe_histogram!(
+            "freshen_pop_apply_seconds",
+            "From receipt of a batch of orders to its publication"
+        );
+        Metrics {
+            answers: XCache::ALL
+                .map(|x_cache| counter!("freshen_pop_answers_total", "x_cache" => x_cache.as_str())),
+            unknown_hosts: counter!("freshen_pop_unknown_hosts_total"),
+            origin_requests: counter!("freshen_pop_origin_requests_total"),
+            origin_bytes: counter!("freshen_pop_origin_bytes_total"),
+            origin_errors: counter!("freshen_pop_origin_errors_total"),
+            evicted: counter!("freshen_pop_evicted_total"),
+            disk_errors: counter!("freshen_pop_disk_errors_total"),
+            fills_too_early: counter!("freshen_pop_fills_too_early_total"),
+            orders: counter!("freshen_pop_orders_total"),
+            rules_widened: counter!("freshen_pop_rules_widened_total"),
+            starts_over: counter!("freshen_pop_starts_over_total"),
+            swept: counter!("freshen_pop_swept_total"),
+            watermark: gauge!("freshen_pop_watermark"),
+            leased: gauge!("freshen_pop_leased"),
+            rules: gauge!("freshen_pop_rules"),
+            disk_bytes: gauge!("freshen_pop_disk_bytes"),
+            memory_bytes: gauge!("freshen_pop_memory_bytes"),
+            apply_seconds: histogram!("freshen_pop_apply_seconds"),
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts an answer.
+    pub fn answered(&self, x_cache: XCache) {
+        self.answers[x_cache as usize].increment(1);
+    }
+
+    /// Counts a response that is not stored.
+    pub fn not_stored(&self, why: NotStored) {
+        counter!("freshen_pop_not_stored_total", "reason" => why.as_str()).increment(1);
+    }
+}

@@ -1,0 +1,10 @@
+//! What the standard says of caching: headers in, decision out. No IO, no clock of its own.
+//!
+//! RFC 9111 for a shared cache, RFC 9110 for conditional and range requests.
+
+pub mod cache_control;
+pub mod conditional;
+pub mod fields;
+pub mod freshness;
+pub mod range;
+pub mod storing;

@@ -1,0 +1,337 @@
+//! The prefetcher: fetches what an order names, reads it back the way a viewer would get it, and reports how far it is.
+
+use crate::Pop;
+use crate::fill::Outcome;
+use crate::fills::Part;
+use crate::look_up::{Found, Looked, NoLookUp, Trace};
+use crate::store::journal::PrefetchJob;
+use crate::store::record::{Selector, Variant};
+use freshen_model::ids::Seq;
+use freshen_model::order::PrefetchItem;
+use freshen_model::protocol::follower::PrefetchOrder;
+use freshen_model::protocol::heartbeat::PrefetchReport;
+use freshen_model::task::{FAILURES_MAX, Failure, Progress};
+use http::HeaderMap;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Times a line is tried before it counts as failed.
+const TRIES_MAX: u32 = 4;
+/// The pause before the second try; it doubles with each.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Reports in one heartbeat; the others wait for the next.
+const REPORTS_MAX: usize = 64;
+
+/// The prefetches of one POP.
+pub struct Prefetcher {
+    jobs: Mutex<BTreeMap<Seq, Arc<Job>>>,
+    places: Semaphore,
+    revision: AtomicU64,
+}
+
+/// One prefetch order under way, or ended and not noted by control.
+struct Job {
+    state: Mutex<JobState>,
+}
+
+#[derive(Default)]
+struct JobState {
+    progress: Progress,
+    failures: Vec<Failure>,
+    ended: bool,
+}
+
+/// Why one line could not be made warm.
+struct NotWarm {
+    reason: String,
+    /// Whether another try may help.
+    again: bool,
+}
+
+impl Prefetcher {
+    /// At most `at_once` lines are fetched at one time.
+    pub fn new(at_once: usize) -> Prefetcher {
+        Prefetcher { jobs: Mutex::default(), places: Semaphore::new(at_once), revision: AtomicU64::new(0) }
+    }
+
+    /// What to tell control.
+    pub fn reports(&self) -> Vec<PrefetchReport> {
+        let jobs = self.jobs.lock();
+        let report = |(seq, job): (&Seq, &Arc<Job>)| {
+            let state = job.state.lock();
+            let failures = if state.ended { state.failures.clone() } else { Vec::new() };
+            PrefetchReport { seq: *seq, progress: state.progress, ended: state.ended, failures }
+        };
+        jobs.iter().take(REPORTS_MAX).map(report).collect()
+    }
+
+    /// Changes with every line that is done.
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Relaxed)
+    }
+
+    /// Whether something is under way or waits to be noted.
+    pub fn busy(&self) -> bool {
+        !self.jobs.lock().is_empty()
+    }
+
+    /// Forgets what control has noted.
+    pub fn forget(&self, noted: &[Seq]) {
+        let mut jobs = self.jobs.lock();
+        for seq in noted {
+            jobs.remove(seq);
+        }
+    }
+
+    /// Forgets everything: the log is another one.
+    pub fn forget_all(&self) {
+        self.jobs.lock().clear();
+    }
+
+    fn known(&self, seq: Seq, job: &Arc<Job>) -> bool {
+        self.jobs.lock().get(&seq).is_some_and(|known| Arc::ptr_eq(known, job))
+    }
+}
+
+impl Job {
+    fn change(&self, change: impl FnOnce(&mut JobState)) {
+        change(&mut self.state.lock());
+    }
+}
+
+impl Pop {
+    /// Takes up a prefetch from the journal: shows how it ended, or begins it anew (what is present is not fetched again).
+    pub fn resume_prefetch(self: Arc<Pop>, seq: Seq, job: PrefetchJob) {
+        match job.outcome {
+            Some((progress, failures)) => {
+                let state = Mutex::new(JobState { progress, failures, ended: true });
+                self.prefetcher.jobs.lock().insert(seq, Arc::new(Job { state }));
+            }
+            None => self.start_prefetch(seq, job.order),
+        }
+    }
+
+    /// Begins a prefetch whose order is applied: the watermark covers every purge before it.
+    pub fn start_prefetch(self: Arc<Pop>, seq: Seq, order: PrefetchOrder) {
+        let progress = Progress { files: order.items.len() as u64, ..Progress::default() };
+        let job = Arc::new(Job { state: Mutex::new(JobState { progress, ..JobState::default() }) });
+        self.prefetcher.jobs.lock().insert(seq, job.clone());
+        tokio::spawn(async move {
+            let lines = order.items.iter().enumerate().map(|(at, item)| {
+                let (pop, job, item) = (self.clone(), job.clone(), item.clone());
+                async move { pop.warm_line(seq, &job, at as u32 + 1, &item).await }
+            });
+            futures_util::future::join_all(lines).await;
+            self.end_prefetch(seq, &job, order).await;
+        });
+    }
+
+    async fn end_prefetch(self: &Arc<Pop>, seq: Seq, job: &Arc<Job>, order: PrefetchOrder) {
+        if !self.prefetcher.known(seq, job) {
+            return;
+        }
+        let outcome = {
+            let state = job.state.lock();
+            (state.progress, state.failures.clone())
+        };
+        let kept = PrefetchJob { order, outcome: Some(outcome) };
+        let journal = self.journal.clone();
+        let written = tokio::task::spawn_blocking(move || journal.keep_prefetch(seq, &kept)).await;
+        if !matches!(written, Ok(Ok(()))) {
+            tracing::warn!(%seq, "the outcome of a prefetch could not be kept; it begins anew after a restart");
+        }
+        job.change(|state| state.ended = true);
+        self.prefetcher.revision.fetch_add(1, Ordering::Relaxed);
+        self.confirm.notify_one();
+    }
+
+    /// Warms one line, with every variant the origin has for it.
+    async fn warm_line(self: &Arc<Pop>, seq: Seq, job: &Arc<Job>, line: u32, item: &PrefetchItem) {
+        let Ok(_place) = self.prefetcher.places.acquire().await else { return };
+        let mut pause = PAUSE;
+        let mut tries = 0;
+        let outcome = loop {
+            if !self.prefetcher.known(seq, job) {
+                return;
+            }
+            self.wait_for_lease().await;
+            tries += 1;
+            match self.warm_variants(job, item).await {
+                Err(not_warm) if not_warm.again && tries < TRIES_MAX => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                outcome => break outcome,
+            }
+        };
+        job.change(|state| match outcome {
+            Ok(()) => state.progress.files_warm += 1,
+            Err(not_warm) => {
+                state.progress.files_failed += 1;
+                if state.failures.len() < FAILURES_MAX {
+                    state.failures.push(Failure { line, reason: not_warm.reason });
+                }
+            }
+        });
+        self.prefetcher.revision.fetch_add(1, Ordering::Relaxed);
+        self.confirm.notify_one();
+    }
+
+    async fn warm_variants(self: &Arc<Pop>, job: &Arc<Job>, item: &PrefetchItem) -> Result<(), NotWarm> {
+        let copy = self.warm(job, item, true).await?;
+        if copy.head.selector != Selector::Everybody {
+            self.warm(job, item, false).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that a viewer would get a HIT: looks up, fetches where needed, looks up again, and reads it back.
+    async fn warm(
+        self: &Arc<Pop>,
+        job: &Arc<Job>,
+        item: &PrefetchItem,
+        gzip: bool,
+    ) -> Result<Arc<Variant>, NotWarm> {
+        let mut looked = self.look_up_item(item, gzip).await?;
+        if !matches!(looked.found, Found::Fresh(_)) {
+            self.fetch_for_prefetch(job, &looked, gzip).await?;
+            looked = self.look_up_item(item, gzip).await?;
+        } else if let Found::Fresh(copy) = &looked.found {
+            let size = copy.body.size();
+            job.change(|state| {
+                state.progress.bytes += size;
+                state.progress.bytes_expected += size;
+            });
+        }
+        match &looked.found {
+            Found::Fresh(copy) => {
+                self.read_back(&looked, copy).await?;
+                Ok(copy.clone())
+            }
+            Found::Stale { .. } => {
+                Err(not_warm("not fresh any more once it had arrived", looked.view.leased))
+            }
+            Found::Gone(_) => Err(not_warm("purged again while it was fetched", true)),
+            Found::Absent => Err(not_warm("evicted again before completion", true)),
+        }
+    }
+
+    async fn look_up_item(&self, item: &PrefetchItem, gzip: bool) -> Result<Looked, NotWarm> {
+        let looked = self.look_up(&item.domain, &item.path_and_query, gzip, Trace::Promote).await;
+        looked.map_err(|no| match no {
+            NoLookUp::UnknownHost => not_warm("the domain was removed", false),
+            NoLookUp::BadPath(why) => not_warm(&why.to_string(), false),
+        })
+    }
+
+    async fn fetch_for_prefetch(
+        self: &Arc<Pop>,
+        job: &Arc<Job>,
+        looked: &Looked,
+        gzip: bool,
+    ) -> Result<(), NotWarm> {
+        if !looked.view.member {
+            return Err(not_warm("this POP is not a member of the fleet", false));
+        }
+        let question = || self.question(looked, &HeaderMap::new(), gzip);
+        let no_lease = looked.domain.settings.no_lease;
+        let (fill, own) = match self.take_part(&looked.view, no_lease, true, question, &looked.key, gzip) {
+            Part::Leads(fill, own) => (fill, Some(own)),
+            Part::Joins(fill) => (fill, None),
+            Part::Refused => return Err(not_warm("too many fetches at this moment", true)),
+        };
+        let mut progress = fill.watch();
+        let mut counted = 0;
+        let mut expected = 0;
+        loop {
+            let now = progress.borrow_and_update().clone();
+            if expected == 0
+                && let Some(Outcome::Streaming(head)) = &now.outcome
+            {
+                let length = head.headers.get(http::header::CONTENT_LENGTH);
+                expected = length.and_then(|text| text.to_str().ok()?.parse().ok()).unwrap_or(0);
+                job.change(|state| state.progress.bytes_expected += expected);
+            }
+            job.change(|state| state.progress.bytes += now.bytes - counted);
+            counted = now.bytes;
+            match (&now.outcome, now.ended) {
+                (Some(Outcome::Failed(error)), _) => {
+                    let reason = if error.timed_out() {
+                        "Origin Timeout".into()
+                    } else {
+                        format!("Internal Error: {error}")
+                    };
+                    return Err(NotWarm { reason, again: true });
+                }
+                (Some(Outcome::Alone(why)), _) => {
+                    let answer = match own {
+                        Some(own) => own.await.ok(),
+                        None => None,
+                    };
+                    return Err(match answer {
+                        Some(answer) if !answer.status().is_success() => refused_status(answer.status()),
+                        Some(answer) => {
+                            not_warm(&format!("not cacheable: {}", why.explain(answer.headers())), false)
+                        }
+                        None => not_warm(&format!("not cacheable: {}", why.as_str()), false),
+                    });
+                }
+                (Some(Outcome::StaleServes(_)), _) => return Err(not_warm("the origin fails", true)),
+                (Some(Outcome::Streaming(head)), Some(true)) if !head.status.is_success() => {
+                    return Err(refused_status(head.status));
+                }
+                (Some(_), Some(true)) => {
+                    if expected == 0 {
+                        job.change(|state| state.progress.bytes_expected += counted);
+                    }
+                    return Ok(());
+                }
+                (Some(_), Some(false)) => {
+                    job.change(|state| {
+                        state.progress.bytes -= counted;
+                        state.progress.bytes_expected -= expected;
+                    });
+                    return Err(not_warm("the origin's answer broke off", true));
+                }
+                _ => {}
+            }
+            if progress.changed().await.is_err() {
+                return Err(not_warm("this POP is stopping", true));
+            }
+        }
+    }
+
+    /// Reads the whole body from disk and compares its checksums; a damaged one is forgotten.
+    async fn read_back(&self, looked: &Looked, copy: &Arc<Variant>) -> Result<(), NotWarm> {
+        if !copy.head.status.is_success() {
+            return Err(refused_status(copy.head.status));
+        }
+        for slice in 0..copy.body.slice_count() {
+            if let Err(error) = self.store.slice_from_disk(&copy.body, slice).await {
+                self.store.forget(&looked.key).await;
+                return Err(not_warm(&format!("read back from disk: {error}"), true));
+            }
+        }
+        Ok(())
+    }
+
+    /// Without a lease nothing counts as a HIT, and what is here would be asked for once more.
+    async fn wait_for_lease(&self) {
+        let mut leased = self.leased.subscribe();
+        // The channel lives as long as the POP.
+        let _ = leased.wait_for(|leased| *leased).await;
+    }
+}
+
+fn not_warm(reason: &str, again: bool) -> NotWarm {
+    NotWarm { reason: reason.to_owned(), again }
+}
+
+fn refused_status(status: http::StatusCode) -> NotWarm {
+    let reason = format!("Origin Return StatusCode {}", status.as_u16());
+    NotWarm { reason, again: status.is_server_error() }
+}
