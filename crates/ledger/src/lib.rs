@@ -10,8 +10,8 @@ pub mod sqlite;
 
 pub use error::{Error, Refusal};
 pub use records::{
-    AccessKey, Account, DomainRecord, Line, OrdersRead, PopRecord, Remembered, Submission, Submitted, TaskFilter,
-    TaskLine, TaskPage, TaskRecord, TaskUpdate,
+    AccessKey, Account, DomainRecord, Line, OrdersRead, PopRecord, Remembered, Submission, Submitted,
+    TaskFilter, TaskLine, TaskPage, TaskRecord, TaskUpdate,
 };
 pub use sqlite::SqliteLedger;
 
@@ -82,7 +82,8 @@ pub trait Ledger: Send + Sync + 'static {
     ///
     /// With `share_cache` the other domain must exist, belong to the same account and not share itself
     /// ([`Refusal::Unfit`] says which); origin and query policy are taken from it.
-    async fn add_domain(&self, account: &str, name: &str, settings: &Settings) -> Result<DomainRecord, Error>;
+    async fn add_domain(&self, account: &str, name: &str, settings: &Settings)
+    -> Result<DomainRecord, Error>;
 
     /// Changes a domain's settings; domains that share its cache follow in origin and query policy, one order each, in
     /// the same transaction. `share_cache` may not be given to a domain that others share.
@@ -100,7 +101,13 @@ pub trait Ledger: Send + Sync + 'static {
     // ---- POPs ----
 
     /// Registers a POP and appends its join order; one that was removed may come back under its id with a new token.
-    async fn add_pop(&self, id: &PopId, area: Area, region: &str, token_digest: [u8; 32]) -> Result<PopRecord, Error>;
+    async fn add_pop(
+        &self,
+        id: &PopId,
+        area: Area,
+        region: &str,
+        token_digest: [u8; 32],
+    ) -> Result<PopRecord, Error>;
 
     /// Removes a POP: appends its leave order. It stays in the scope of later purges until it confirmed its removal.
     async fn remove_pop(&self, id: &PopId) -> Result<PopRecord, Error>;
