@@ -174,3 +174,109 @@ fn run_in_savepoint(transaction: &mut Transaction<'_>, call: &mut dyn Call) -> R
     }
     Ok(savepoint.commit()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Refusal;
+    use crate::sqlite::schema;
+    use freshen_model::order::Body;
+
+    /// A writer on a ledger in memory, made ready by `prepare`, and the log's end.
+    fn writer(prepare: &str) -> (Writer, watch::Receiver<Seq>) {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection).unwrap();
+        connection.execute_batch(prepare).unwrap();
+        let (end, ends) = watch::channel(Seq::ZERO);
+        (Writer::start(connection, end, None).unwrap(), ends)
+    }
+
+    fn tick(connection: &Connection) -> Result<Seq, Error> {
+        orders::append(connection, &Body::Tick)
+    }
+
+    /// A call that holds up its batch until `open` is sent to, so that those queued behind it join it.
+    fn gate() -> (std::sync::mpsc::Sender<()>, impl FnOnce(&Connection) -> Result<Seq, Error> + Send + 'static)
+    {
+        let (open, opened) = std::sync::mpsc::channel();
+        let held = move |connection: &Connection| {
+            opened.recv().unwrap();
+            tick(connection)
+        };
+        (open, held)
+    }
+
+    #[tokio::test]
+    async fn a_refused_call_undoes_only_its_own_work() {
+        let (writer, end) = writer("");
+        let (open, held) = gate();
+        let refused = |connection: &Connection| {
+            tick(connection)?;
+            Err::<(), _>(Refusal::Unfit("no".into()).into())
+        };
+        let (first, second, third, _) =
+            tokio::join!(writer.call(held), writer.call(refused), writer.call(tick), async {
+                open.send(()).unwrap()
+            });
+        assert_eq!((first.unwrap(), third.unwrap()), (Seq(1), Seq(2)));
+        assert!(matches!(second, Err(Error::Refused(Refusal::Unfit(_)))));
+        assert_eq!((*end.borrow(), writer.commits()), (Seq(2), 1));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_stops_waiting_is_done_all_the_same() {
+        let (writer, end) = writer("");
+        let (open, held) = gate();
+        tokio::select! {
+            biased;
+            _ = writer.call(held) => panic!("the gate is shut"),
+            () = std::future::ready(()) => {}
+        }
+        open.send(()).unwrap();
+        assert_eq!(writer.call(tick).await.unwrap(), Seq(2));
+        assert_eq!(*end.borrow(), Seq(2));
+    }
+
+    #[tokio::test]
+    async fn p4_a_failed_commit_is_told_to_everyone_and_moves_nothing() {
+        let (writer, end) = writer("PRAGMA foreign_keys = ON");
+        let (open, held) = gate();
+        // A foreign key that is looked at only in the commit, and then not found.
+        let spoiled = |connection: &Connection| {
+            connection.execute_batch(
+                "PRAGMA defer_foreign_keys = ON; INSERT INTO keys VALUES ('id', 'secret', 'nobody', 0)",
+            )?;
+            Ok(())
+        };
+        let refused = |_: &Connection| Err::<(), _>(Refusal::Unfit("no".into()).into());
+        let (first, second, third, _) =
+            tokio::join!(writer.call(held), writer.call(spoiled), writer.call(refused), async {
+                open.send(()).unwrap()
+            });
+        assert!(matches!(first, Err(Error::Engine(_))));
+        assert!(matches!(second, Err(Error::Engine(_))));
+        assert!(matches!(third, Err(Error::Engine(_))), "a refusal may rest on what was not written");
+        assert!(!end.has_changed().unwrap());
+        assert_eq!(writer.call(tick).await.unwrap(), Seq(1), "the writer goes on");
+        assert_eq!((*end.borrow(), writer.commits()), (Seq(1), 1));
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_an_error_and_ends_when_there_is_room() {
+        let (writer, end) = writer("PRAGMA max_page_count = 60");
+        let large = |connection: &Connection| {
+            let region = "x".repeat(1_000_000);
+            orders::append(
+                connection,
+                &Body::Join { pop: "p".parse().unwrap(), area: freshen_model::area::Area::Domestic, region },
+            )
+        };
+        let error = writer.call(large).await.unwrap_err();
+        assert!(error.to_string().contains("full"), "{error}");
+        assert_eq!(*end.borrow(), Seq::ZERO);
+        assert_eq!(writer.call(tick).await.unwrap(), Seq(1));
+        let room = |connection: &Connection| Ok(connection.pragma_update(None, "max_page_count", 10_000)?);
+        writer.call(room).await.unwrap();
+        assert_eq!(writer.call(large).await.unwrap(), Seq(2));
+    }
+}
