@@ -6,4 +6,5 @@
 
 pub mod signature;
 pub mod timestamp;
+pub mod v1;
 pub mod vendor;

@@ -75,7 +75,7 @@ pub(super) fn snapshot(connection: &Connection, log: LogId, pop: &PopId) -> Resu
         seq,
         id: id_at(connection, seq)?.unwrap_or_default(),
         domains: domains.into_iter().map(|domain| (domain.name, domain.settings)).collect(),
-        member: pops::is_member(connection, pop)?,
+        member: pops::area_of_member(connection, pop)?,
     })
 }
 

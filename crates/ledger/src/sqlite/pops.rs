@@ -60,10 +60,13 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<PopRecord>, Error> {
     connection.prepare_cached(&format!("{POP} ORDER BY id"))?.query_and_then([], pop)?.collect()
 }
 
-pub(super) fn is_member(connection: &Connection, id: &PopId) -> Result<bool, Error> {
-    let mut statement =
-        connection.prepare_cached("SELECT 1 FROM pops WHERE id = ? AND left_seq IS NULL AND gone = 0")?;
-    Ok(statement.exists([id.as_str()])?)
+fn is_member(connection: &Connection, id: &PopId) -> Result<bool, Error> {
+    Ok(area_of_member(connection, id)?.is_some())
+}
+
+/// The area of a member; `None` where it is none.
+pub(super) fn area_of_member(connection: &Connection, id: &PopId) -> Result<Option<Area>, Error> {
+    Ok(all(connection)?.into_iter().find(|pop| pop.id == *id && pop.left.is_none()).map(|pop| pop.area))
 }
 
 /// The POPs that a task of this kind waits for: the members in its area, and for purges the removed ones not gone, which

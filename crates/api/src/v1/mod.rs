@@ -1,0 +1,3 @@
+//! The API of Freshen itself, at `/v1`.
+
+pub mod wire;

@@ -1,0 +1,232 @@
+//! The messages of `/v1`, as control answers them and the command line reads them.
+
+use freshen_model::area::Area;
+use freshen_model::check::CheckRow;
+use freshen_model::domain::Settings;
+use freshen_model::ids::{PopId, Seq};
+use freshen_model::quota::{Limits, QuotaKind};
+use freshen_model::task::Task;
+use serde::{Deserialize, Serialize};
+
+/// `POST /v1/purge`, answered by a [`TaskView`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PurgeRequest {
+    /// Whether the lines are directories.
+    #[serde(default)]
+    pub directory: bool,
+    /// Evict directories instead of expiring them.
+    #[serde(default)]
+    pub force: bool,
+    /// URLs or directories, one each.
+    pub lines: Vec<String>,
+}
+
+/// `POST /v1/prefetch`, answered by a [`TaskView`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrefetchRequest {
+    /// Only the POPs there.
+    #[serde(default)]
+    pub area: Option<Area>,
+    /// URLs, one each.
+    pub lines: Vec<String>,
+}
+
+/// `GET /v1/tasks/{id}`; with `?wait_ms=N&seen=R` answered once the revision is above `R`, the task ended, or `N` passed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskView {
+    /// The task.
+    #[serde(flatten)]
+    pub task: Task,
+    /// Grows with every change while the task runs; 0 once it ended.
+    pub revision: u64,
+}
+
+/// `GET /v1/tasks?type=&status=&domain=&url=&limit=&offset=`, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskList {
+    /// Some of them.
+    pub tasks: Vec<Task>,
+    /// How many fit in all.
+    pub total: u64,
+}
+
+/// `GET /v1/quota`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QuotaView {
+    /// Each kind.
+    pub quotas: Vec<QuotaRow>,
+}
+
+/// What is left of one kind today.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QuotaRow {
+    /// What is counted.
+    pub kind: QuotaKind,
+    /// Lines a day.
+    pub limit: u64,
+    /// Lines submitted today.
+    pub used: u64,
+    /// Lines left today.
+    pub remaining: u64,
+}
+
+/// `GET /v1/check?url=&gzip=`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckView {
+    /// What was asked for.
+    pub url: String,
+    /// Every POP's answer.
+    pub pops: Vec<CheckRow>,
+}
+
+/// `GET /v1/pops`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PopList {
+    /// All that are not gone, by id.
+    pub pops: Vec<PopRow>,
+}
+
+/// A POP as control knows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PopRow {
+    /// Its name.
+    pub id: PopId,
+    /// Where it serves.
+    pub area: Area,
+    /// Its region.
+    pub region: String,
+    /// The highest watermark it confirmed.
+    pub watermark: Seq,
+    /// The log's end.
+    pub end: Seq,
+    /// Orders it has not confirmed.
+    pub lag: u64,
+    /// Whether it follows the log now.
+    pub connected: bool,
+    /// Wall-clock milliseconds since 1970; absent: never heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_contact_ms: Option<i64>,
+    /// False only where no clock can still grant it a lease.
+    pub may_hold_lease: bool,
+    /// Set once it is removed and has not confirmed that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Seq>,
+}
+
+/// `POST /v1/pops` (admins), answered by a [`NewPop`]. `DELETE /v1/pops/{id}`, with `?destroyed=true` for a machine that is
+/// known to serve nobody any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PopRequest {
+    /// Its name.
+    pub id: PopId,
+    /// Where it serves.
+    pub area: Area,
+    /// Its region, a free word.
+    #[serde(default)]
+    pub region: String,
+}
+
+/// A POP's token, told once.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewPop {
+    /// Its name.
+    pub id: PopId,
+    /// What it authenticates with.
+    pub token: String,
+}
+
+/// `GET /v1/accounts`, and `POST /v1/accounts` (admins) with name and admin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountRow {
+    /// Its name.
+    pub name: String,
+    /// Whether it may manage accounts, keys, domains and POPs.
+    #[serde(default)]
+    pub admin: bool,
+    /// Its daily limits; also `PUT /v1/accounts/{name}/limits` with a [`Limits`].
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// All accounts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccountList {
+    /// By name.
+    pub accounts: Vec<AccountRow>,
+}
+
+/// `POST /v1/keys` (admins; or for the own account), answered by a [`NewKey`]. `POST /v1/keys/{id}/disable`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRequest {
+    /// The account it acts for; absent: the caller's.
+    #[serde(default)]
+    pub account: Option<String>,
+}
+
+/// A key with its secret, told once.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewKey {
+    /// Its id.
+    pub id: String,
+    /// Its secret.
+    pub secret: String,
+    /// The account it acts for.
+    pub account: String,
+}
+
+/// `GET /v1/domains`: the caller's, or all for admins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DomainList {
+    /// By name.
+    pub domains: Vec<DomainRow>,
+}
+
+/// A domain. `POST /v1/domains` (account absent: the caller's; another's for admins only) and `PUT /v1/domains/{name}` take
+/// one, `GET` and both of these answer one; `DELETE /v1/domains/{name}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DomainRow {
+    /// Its name.
+    pub name: String,
+    /// The account that owns it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Its settings.
+    pub settings: Settings,
+}
+
+/// The body of every answer that is no success.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// What went wrong.
+    pub error: ErrorView,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorView {
+    /// A word for programs: `bad_lines`, `too_many_lines`, `empty`, `over_quota`, `no_pops`, `not_found`, `exists`, `unfit`,
+    /// `malformed`, `unauthenticated`, `forbidden`, `internal`.
+    pub code: String,
+    /// For people: what, where, and what to do.
+    pub message: String,
+    /// The lines that cannot be submitted; the first hundred of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<BadLineView>,
+}
+
+/// A line that cannot be submitted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BadLineView {
+    /// Its place, from 1.
+    pub line: usize,
+    /// The line.
+    pub text: String,
+    /// What is wrong, and what to write instead.
+    pub reason: String,
+}
