@@ -1,0 +1,157 @@
+//! Domains; whatever changes one appends the order that tells the POPs.
+
+use super::{accounts, from_json, orders, sql, to_json, unsql};
+use crate::{DomainRecord, Error, Refusal};
+use freshen_model::domain::Settings;
+use freshen_model::ids::Seq;
+use freshen_model::order::Body;
+use rusqlite::{Connection, Row, ToSql, params};
+
+const DOMAIN: &str = "SELECT name, account, settings, seq FROM domains";
+
+pub(super) fn add(
+    connection: &Connection,
+    account: &str,
+    name: &str,
+    settings: &Settings,
+) -> Result<DomainRecord, Error> {
+    accounts::existing(connection, account)?;
+    if one(connection, name)?.is_some() {
+        return Err(Refusal::Exists { what: "domain", name: name.to_owned() }.into());
+    }
+    let settings = effective(connection, account, name, settings)?;
+    let seq = append(connection, name, Some(&settings))?;
+    connection
+        .prepare_cached("INSERT INTO domains (name, account, settings, seq) VALUES (?, ?, ?, ?)")?
+        .execute(params![name, account, to_json(&settings)?, sql(seq.0)])?;
+    Ok(DomainRecord { name: name.to_owned(), account: account.to_owned(), settings, seq })
+}
+
+pub(super) fn set(connection: &Connection, name: &str, settings: &Settings) -> Result<DomainRecord, Error> {
+    let mut domain = existing(connection, name)?;
+    let sharers = sharers(connection, name)?;
+    if let (Some(primary), Some(sharer)) = (&settings.share_cache, sharers.first()) {
+        let sharer = &sharer.name;
+        let text = format!("{name} cannot share the cache of {primary}: {sharer} shares the cache of {name}");
+        return Err(Refusal::Unfit(text).into());
+    }
+    let settings = effective(connection, &domain.account, name, settings)?;
+    change(connection, &mut domain, settings)?;
+    for mut sharer in sharers {
+        let followed = following(&sharer.settings, &domain.settings);
+        change(connection, &mut sharer, followed)?;
+    }
+    Ok(domain)
+}
+
+pub(super) fn remove(connection: &Connection, name: &str) -> Result<(), Error> {
+    existing(connection, name)?;
+    if let Some(sharer) = sharers(connection, name)?.first() {
+        return Err(Refusal::Unfit(format!("{} shares the cache of {name}", sharer.name)).into());
+    }
+    append(connection, name, None)?;
+    connection.prepare_cached("DELETE FROM domains WHERE name = ?")?.execute([name])?;
+    Ok(())
+}
+
+pub(super) fn one(connection: &Connection, name: &str) -> Result<Option<DomainRecord>, Error> {
+    Ok(select(connection, &format!("{DOMAIN} WHERE name = ?"), &[&name])?.pop())
+}
+
+pub(super) fn all(connection: &Connection, account: Option<&str>) -> Result<Vec<DomainRecord>, Error> {
+    match account {
+        None => select(connection, &format!("{DOMAIN} ORDER BY name"), &[]),
+        Some(account) => {
+            select(connection, &format!("{DOMAIN} WHERE account = ? ORDER BY name"), &[&account])
+        }
+    }
+}
+
+/// Refuses unless every domain of `read` is the account's and still has the settings it was read with.
+pub(super) fn unchanged<'a>(
+    connection: &Connection,
+    account: &str,
+    read: impl Iterator<Item = (&'a String, &'a Seq)>,
+) -> Result<(), Error> {
+    for (name, seq) in read {
+        let domain = existing(connection, name)?;
+        if domain.account != account {
+            return Err(unknown(name));
+        }
+        if domain.seq != *seq {
+            return Err(Refusal::SettingsChanged(name.clone()).into());
+        }
+    }
+    Ok(())
+}
+
+fn existing(connection: &Connection, name: &str) -> Result<DomainRecord, Error> {
+    one(connection, name)?.ok_or_else(|| unknown(name))
+}
+
+fn unknown(name: &str) -> Error {
+    Refusal::NotFound { what: "domain", name: name.to_owned() }.into()
+}
+
+fn sharers(connection: &Connection, name: &str) -> Result<Vec<DomainRecord>, Error> {
+    select(connection, &format!("{DOMAIN} WHERE share_cache = ? ORDER BY name"), &[&name])
+}
+
+/// What `settings` come to for the domain `name`: one that shares a cache fetches as that cache's domain does.
+fn effective(
+    connection: &Connection,
+    account: &str,
+    name: &str,
+    settings: &Settings,
+) -> Result<Settings, Error> {
+    let Some(primary) = &settings.share_cache else {
+        return Ok(settings.clone());
+    };
+    let unfit = |why: String| Error::from(Refusal::Unfit(format!("{name} cannot share a cache: {why}")));
+    if primary == name {
+        return Err(unfit("it names itself".into()));
+    }
+    let other = one(connection, primary)?.ok_or_else(|| unfit(format!("no domain {primary:?}")))?;
+    if other.account != account {
+        return Err(unfit(format!("{primary} belongs to another account")));
+    }
+    if let Some(third) = &other.settings.share_cache {
+        return Err(unfit(format!("{primary} itself shares the cache of {third}")));
+    }
+    Ok(following(settings, &other.settings))
+}
+
+fn following(settings: &Settings, primary: &Settings) -> Settings {
+    Settings { origin: primary.origin.clone(), query: primary.query.clone(), ..settings.clone() }
+}
+
+/// Gives a domain other settings; the same ones change nothing and append nothing.
+fn change(connection: &Connection, domain: &mut DomainRecord, settings: Settings) -> Result<(), Error> {
+    if domain.settings == settings {
+        return Ok(());
+    }
+    domain.seq = append(connection, &domain.name, Some(&settings))?;
+    connection
+        .prepare_cached("UPDATE domains SET settings = ?2, seq = ?3 WHERE name = ?1")?
+        .execute(params![domain.name, to_json(&settings)?, sql(domain.seq.0)])?;
+    domain.settings = settings;
+    Ok(())
+}
+
+fn append(connection: &Connection, name: &str, settings: Option<&Settings>) -> Result<Seq, Error> {
+    let settings = settings.cloned().map(Box::new);
+    orders::append(connection, &Body::Domain { name: name.to_owned(), settings })
+}
+
+fn select(connection: &Connection, query: &str, values: &[&dyn ToSql]) -> Result<Vec<DomainRecord>, Error> {
+    connection.prepare_cached(query)?.query_and_then(values, domain)?.collect()
+}
+
+fn domain(row: &Row<'_>) -> Result<DomainRecord, Error> {
+    Ok(DomainRecord {
+        name: row.get(0)?,
+        account: row.get(1)?,
+        settings: from_json(&row.get::<_, String>(2)?)?,
+        seq: Seq(unsql(row.get(3)?)),
+    })
+}

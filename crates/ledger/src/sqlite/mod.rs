@@ -1,0 +1,290 @@
+//! The embedded ledger: one SQLite file, one thread that writes, a few connections that read.
+//!
+//! **Invariant:** this folder is the only place that knows SQL, and every change goes through the [`writer`].
+
+mod accounts;
+mod control;
+mod domains;
+mod file;
+mod filter;
+mod orders;
+mod pops;
+mod quotas;
+mod readers;
+mod schema;
+mod tasks;
+mod writer;
+
+use crate::{
+    AccessKey, Account, DomainRecord, Error, Ledger, Line, OrdersRead, PopRecord, Remembered, Submission,
+    Submitted, TaskFilter, TaskLine, TaskPage, TaskRecord, TaskUpdate,
+};
+use async_trait::async_trait;
+use freshen_model::area::Area;
+use freshen_model::domain::Settings;
+use freshen_model::ids::{LogId, PopId, Seq, TaskId};
+use freshen_model::order::{Body, Snapshot};
+use freshen_model::protocol::roster::Place;
+use freshen_model::quota::{Limits, Quota};
+use readers::Readers;
+use rusqlite::types::{FromSqlError, ValueRef};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+use writer::Writer;
+
+/// The ledger in one SQLite file.
+///
+/// Dropping it waits until what was submitted is written; the file may then be opened again.
+pub struct SqliteLedger {
+    log: LogId,
+    end: watch::Receiver<Seq>,
+    readers: Readers,
+    writer: Writer,
+}
+
+impl SqliteLedger {
+    /// Opens the ledger at `path`, making file and folder where they are missing, readable by their owner only.
+    ///
+    /// [`crate::Refusal::Unfit`] where another process has it open, or where the file is no ledger that this program
+    /// knows. Blocks while it reads; meant for a program's start.
+    pub fn open(path: &Path) -> Result<SqliteLedger, Error> {
+        let lock = file::prepare(path)?;
+        let mut connection = file::writer(path)?;
+        schema::migrate(&mut connection)?;
+        file::make_durable(&connection)?;
+        let log = control::log_id(&connection)?;
+        let (end, ends) = watch::channel(orders::end(&connection)?);
+        let writer = Writer::start(connection, end, Some(lock))?;
+        Ok(SqliteLedger { log, end: ends, readers: Readers::new(path), writer })
+    }
+
+    /// How many commits, each one wait for the disk, this process has made.
+    pub fn commits(&self) -> u64 {
+        self.writer.commits()
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    fn log_id(&self) -> LogId {
+        self.log
+    }
+
+    fn end(&self) -> watch::Receiver<Seq> {
+        self.end.clone()
+    }
+
+    async fn orders_after(&self, after: Seq, bytes_max: usize) -> Result<OrdersRead, Error> {
+        self.readers.call(move |connection| orders::after(connection, after, bytes_max)).await
+    }
+
+    async fn place(&self, seq: Seq) -> Result<Place, Error> {
+        self.readers.call(move |connection| orders::place(connection, seq)).await
+    }
+
+    async fn snapshot(&self, pop: &PopId) -> Result<Snapshot, Error> {
+        let (log, pop) = (self.log, pop.clone());
+        self.readers.call(move |connection| orders::snapshot(connection, log, &pop)).await
+    }
+
+    async fn prune(&self, seq: Seq) -> Result<(), Error> {
+        self.writer.call(move |connection| orders::prune(connection, seq)).await
+    }
+
+    async fn tick(&self) -> Result<Seq, Error> {
+        self.writer.call(|connection| orders::append(connection, &Body::Tick)).await
+    }
+
+    async fn add_account(&self, name: &str, admin: bool) -> Result<Account, Error> {
+        let name = name.to_owned();
+        self.writer.call(move |connection| accounts::add(connection, &name, admin)).await
+    }
+
+    async fn set_limits(&self, account: &str, limits: Limits) -> Result<(), Error> {
+        let account = account.to_owned();
+        self.writer.call(move |connection| accounts::set_limits(connection, &account, limits)).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<Account>, Error> {
+        self.readers.call(accounts::all).await
+    }
+
+    async fn account(&self, name: &str) -> Result<Option<Account>, Error> {
+        let name = name.to_owned();
+        self.readers.call(move |connection| accounts::one(connection, &name)).await
+    }
+
+    async fn add_key(&self, account: &str, id: &str, secret: &str) -> Result<(), Error> {
+        let (account, id, secret) = (account.to_owned(), id.to_owned(), secret.to_owned());
+        self.writer.call(move |connection| accounts::add_key(connection, &account, &id, &secret)).await
+    }
+
+    async fn disable_key(&self, id: &str) -> Result<(), Error> {
+        let id = id.to_owned();
+        self.writer.call(move |connection| accounts::disable_key(connection, &id)).await
+    }
+
+    async fn key(&self, id: &str) -> Result<Option<AccessKey>, Error> {
+        let id = id.to_owned();
+        self.readers.call(move |connection| accounts::key(connection, &id)).await
+    }
+
+    async fn keys(&self, account: &str) -> Result<Vec<AccessKey>, Error> {
+        let account = account.to_owned();
+        self.readers.call(move |connection| accounts::keys(connection, &account)).await
+    }
+
+    async fn add_domain(
+        &self,
+        account: &str,
+        name: &str,
+        settings: &Settings,
+    ) -> Result<DomainRecord, Error> {
+        let (account, name, settings) = (account.to_owned(), name.to_owned(), settings.clone());
+        self.writer.call(move |connection| domains::add(connection, &account, &name, &settings)).await
+    }
+
+    async fn set_domain(&self, name: &str, settings: &Settings) -> Result<DomainRecord, Error> {
+        let (name, settings) = (name.to_owned(), settings.clone());
+        self.writer.call(move |connection| domains::set(connection, &name, &settings)).await
+    }
+
+    async fn remove_domain(&self, name: &str) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.writer.call(move |connection| domains::remove(connection, &name)).await
+    }
+
+    async fn domain(&self, name: &str) -> Result<Option<DomainRecord>, Error> {
+        let name = name.to_owned();
+        self.readers.call(move |connection| domains::one(connection, &name)).await
+    }
+
+    async fn domains(&self, account: Option<&str>) -> Result<Vec<DomainRecord>, Error> {
+        let account = account.map(str::to_owned);
+        self.readers.call(move |connection| domains::all(connection, account.as_deref())).await
+    }
+
+    async fn add_pop(
+        &self,
+        id: &PopId,
+        area: Area,
+        region: &str,
+        token_digest: [u8; 32],
+    ) -> Result<PopRecord, Error> {
+        let (id, region) = (id.clone(), region.to_owned());
+        self.writer.call(move |connection| pops::add(connection, &id, area, &region, token_digest)).await
+    }
+
+    async fn remove_pop(&self, id: &PopId) -> Result<PopRecord, Error> {
+        let id = id.clone();
+        self.writer.call(move |connection| pops::remove(connection, &id)).await
+    }
+
+    async fn pop_gone(&self, id: &PopId) -> Result<(), Error> {
+        let id = id.clone();
+        self.writer.call(move |connection| pops::set_gone(connection, &id)).await
+    }
+
+    async fn pops(&self) -> Result<Vec<PopRecord>, Error> {
+        self.readers.call(pops::all).await
+    }
+
+    async fn remember(&self, seats: Vec<Remembered>) -> Result<(), Error> {
+        self.writer.call(move |connection| pops::remember(connection, &seats)).await
+    }
+
+    async fn submit(&self, submission: Submission) -> Result<Submitted, Error> {
+        self.writer.call(move |connection| tasks::submit(connection, submission)).await
+    }
+
+    async fn update_tasks(&self, updates: Vec<TaskUpdate>) -> Result<(), Error> {
+        self.writer.call(move |connection| tasks::update(connection, &updates)).await
+    }
+
+    async fn running_tasks(&self) -> Result<Vec<TaskRecord>, Error> {
+        self.readers.call(tasks::running).await
+    }
+
+    async fn fenced_tasks(&self) -> Result<Vec<TaskRecord>, Error> {
+        self.readers.call(tasks::fenced).await
+    }
+
+    async fn task(&self, id: TaskId, account: Option<&str>) -> Result<Option<TaskRecord>, Error> {
+        let account = account.map(str::to_owned);
+        self.readers.call(move |connection| tasks::one(connection, id, account.as_deref())).await
+    }
+
+    async fn task_lines(&self, id: TaskId) -> Result<Vec<Line>, Error> {
+        self.readers.call(move |connection| tasks::lines(connection, id)).await
+    }
+
+    async fn tasks(&self, filter: &TaskFilter) -> Result<TaskPage<TaskRecord>, Error> {
+        let filter = filter.clone();
+        self.readers.call(move |connection| filter::tasks(connection, &filter)).await
+    }
+
+    async fn lines(&self, filter: &TaskFilter) -> Result<TaskPage<TaskLine>, Error> {
+        let filter = filter.clone();
+        self.readers.call(move |connection| filter::lines(connection, &filter)).await
+    }
+
+    async fn quota(&self, account: &str, day: i64) -> Result<Vec<Quota>, Error> {
+        let account = account.to_owned();
+        self.readers.call(move |connection| quotas::all(connection, &account, day)).await
+    }
+
+    async fn lease_ms(&self) -> Result<Option<u64>, Error> {
+        self.readers.call(control::lease_ms).await
+    }
+
+    async fn set_lease_ms(&self, lease_ms: u64) -> Result<(), Error> {
+        self.writer.call(move |connection| control::set_lease_ms(connection, lease_ms)).await
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Error {
+        Error::Engine(error.to_string())
+    }
+}
+
+/// A count as SQLite keeps it: its integers end at 2⁶³ - 1, which is taken for everything above.
+fn sql(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// What [`sql`] made; there are no negative counts.
+fn unsql(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}
+
+fn to_json(value: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::Engine(format!("cannot be written as JSON: {error}")))
+}
+
+fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| Error::Engine(format!("unreadable JSON in the file: {error}")))
+}
+
+/// Reads a column whose type has a text form.
+fn parsed<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(
+    value: ValueRef<'_>,
+) -> Result<T, Error> {
+    let parsed = value.as_str().and_then(|text| text.parse().map_err(FromSqlError::other));
+    Ok(parsed.map_err(rusqlite::Error::from)?)
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Engine(format!("no random numbers: {error}")))?;
+    Ok(bytes)
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

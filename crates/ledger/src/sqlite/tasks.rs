@@ -1,0 +1,179 @@
+//! Tasks and their lines: submitted with their order, then kept up to date until they end.
+
+use super::{accounts, domains, from_json, orders, parsed, pops, quotas, sql, to_json, unsql};
+use crate::{Error, Line, Refusal, Submission, Submitted, TaskRecord, TaskUpdate};
+use freshen_model::ids::{PopId, Seq, TaskId};
+use freshen_model::order::Body;
+use freshen_model::rule::Mode;
+use freshen_model::task::{Status, Step, StepState, TaskKind};
+use rusqlite::types::Type;
+use rusqlite::{Connection, Row, ToSql, params};
+
+/// The columns that [`record`] reads.
+pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.status, t.seq, t.lines, t.domains, t.submitted_ms, t.ended_ms, t.steps";
+
+/// Makes a task, its lines, its quota use and its order.
+pub(super) fn submit(connection: &Connection, submission: Submission) -> Result<Submitted, Error> {
+    let account = accounts::existing(connection, &submission.account)?;
+    check_domains(connection, &submission)?;
+    let scope = pops::scope(connection, submission.kind, submission.area)?;
+    let lines = submission.lines.len() as u64;
+    quotas::count(connection, &account, submission.day, submission.kind.quota(), lines)?;
+
+    // The order names its task and the task its order; the one writer knows both numbers beforehand.
+    let seq = orders::end(connection)?.next();
+    let task = insert(connection, &submission, seq, &scope)?;
+    let appended = orders::append(connection, &body(task, submission))?;
+    assert_eq!(appended, seq, "the transaction is the only writer");
+    Ok(Submitted { task, seq, scope })
+}
+
+fn check_domains(connection: &Connection, submission: &Submission) -> Result<(), Error> {
+    if submission.lines.is_empty() {
+        return Err(Refusal::Unfit("a task has at least one line".into()).into());
+    }
+    let named = submission.lines.iter().map(|line| &line.domain);
+    let named = named.chain(submission.items.iter().map(|item| &item.domain));
+    for domain in named {
+        if !submission.read.contains_key(domain) {
+            return Err(Refusal::Unfit(format!("the settings of {domain} were not read")).into());
+        }
+    }
+    domains::unchanged(connection, &submission.account, submission.read.iter())
+}
+
+fn insert(
+    connection: &Connection,
+    submission: &Submission,
+    seq: Seq,
+    scope: &[PopId],
+) -> Result<TaskId, Error> {
+    let steps: Vec<Step> =
+        scope.iter().map(|pop| Step { pop: pop.clone(), state: StepState::Waiting }).collect();
+    let mut named: Vec<&str> = Vec::new();
+    for line in &submission.lines {
+        if !named.contains(&line.domain.as_str()) {
+            named.push(&line.domain);
+        }
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO tasks (account, kind, mode, area, status, seq, lines, domains, submitted_ms, steps)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            submission.account,
+            submission.kind.as_str(),
+            submission.mode.map(mode_word),
+            submission.area.map(|area| area.as_str()),
+            Status::Running.as_str(),
+            sql(seq.0),
+            sql(submission.lines.len() as u64),
+            to_json(&named)?,
+            submission.at_ms,
+            to_json(&steps)?,
+        ])?;
+    let task = connection.last_insert_rowid();
+    let mut statement =
+        connection.prepare_cached("INSERT INTO task_lines (task, line, domain, url) VALUES (?, ?, ?, ?)")?;
+    for (line, place) in submission.lines.iter().zip(1..) {
+        statement.execute(params![task, place, line.domain, line.url])?;
+    }
+    let mut statement = connection.prepare_cached("INSERT INTO task_domains (domain, task) VALUES (?, ?)")?;
+    for domain in named {
+        statement.execute(params![domain, task])?;
+    }
+    Ok(TaskId(unsql(task)))
+}
+
+fn body(task: TaskId, submission: Submission) -> Body {
+    match submission.kind {
+        TaskKind::Url | TaskKind::Directory => Body::Purge { task: Some(task), rules: submission.rules },
+        TaskKind::Prefetch => Body::Prefetch { task, area: submission.area, items: submission.items },
+    }
+}
+
+/// Keeps how far tasks have come.
+pub(super) fn update(connection: &Connection, updates: &[TaskUpdate]) -> Result<(), Error> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE tasks SET status = ?2, ended_ms = ?3, ended = ?4, fenced = ?5, steps = ?6 WHERE id = ?1",
+    )?;
+    for update in updates {
+        let ended = update.status.ended();
+        let fenced = ended && update.steps.iter().any(|step| matches!(step.state, StepState::Fenced { .. }));
+        let (id, status, steps) = (sql(update.id.0), update.status.as_str(), to_json(&update.steps)?);
+        let changed = statement.execute(params![id, status, update.ended_ms, ended, fenced, steps])?;
+        if changed == 0 {
+            return Err(Refusal::NotFound { what: "task", name: update.id.to_string() }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Tasks that have not ended, oldest first.
+pub(super) fn running(connection: &Connection) -> Result<Vec<TaskRecord>, Error> {
+    select(connection, "WHERE t.ended = 0 ORDER BY t.id", &[])
+}
+
+/// Ended tasks in which some POP is still fenced, oldest first.
+pub(super) fn fenced(connection: &Connection) -> Result<Vec<TaskRecord>, Error> {
+    select(connection, "WHERE t.fenced = 1 ORDER BY t.id", &[])
+}
+
+/// One task; of `account` where that is given.
+pub(super) fn one(
+    connection: &Connection,
+    id: TaskId,
+    account: Option<&str>,
+) -> Result<Option<TaskRecord>, Error> {
+    let task = select(connection, "WHERE t.id = ?", &[&sql(id.0)])?.pop();
+    Ok(task.filter(|task| account.is_none_or(|account| account == task.account)))
+}
+
+/// A task's lines, in order.
+pub(super) fn lines(connection: &Connection, id: TaskId) -> Result<Vec<Line>, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT url, domain FROM task_lines WHERE task = ? ORDER BY line")?;
+    let lines = statement.query_map([sql(id.0)], |row| Ok(Line { url: row.get(0)?, domain: row.get(1)? }))?;
+    Ok(lines.collect::<Result<_, _>>()?)
+}
+
+fn select(connection: &Connection, condition: &str, values: &[&dyn ToSql]) -> Result<Vec<TaskRecord>, Error> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM tasks t {condition}"))?;
+    statement.query_and_then(values, record)?.collect()
+}
+
+/// Reads a row that begins with [`COLUMNS`].
+pub(super) fn record(row: &Row<'_>) -> Result<TaskRecord, Error> {
+    let word = |column| row.get::<_, String>(column);
+    let known = |column, what: &str| rusqlite::Error::InvalidColumnType(column, what.into(), Type::Text);
+    let area: Option<String> = row.get(4)?;
+    Ok(TaskRecord {
+        id: TaskId(unsql(row.get(0)?)),
+        account: row.get(1)?,
+        kind: TaskKind::from_word(&word(2)?).ok_or_else(|| known(2, "kind"))?,
+        mode: match row.get::<_, Option<String>>(3)? {
+            None => None,
+            Some(mode) => Some(mode_from_word(&mode).ok_or_else(|| known(3, "mode"))?),
+        },
+        area: area.map(|_| parsed(row.get_ref(4)?)).transpose()?,
+        status: Status::from_word(&word(5)?).ok_or_else(|| known(5, "status"))?,
+        seq: Seq(unsql(row.get(6)?)),
+        lines: unsql(row.get(7)?),
+        domains: from_json(&word(8)?)?,
+        submitted_ms: row.get(9)?,
+        ended_ms: row.get(10)?,
+        steps: from_json(&word(11)?)?,
+    })
+}
+
+fn mode_word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Expire => "expire",
+        Mode::Evict => "evict",
+    }
+}
+
+fn mode_from_word(word: &str) -> Option<Mode> {
+    [Mode::Expire, Mode::Evict].into_iter().find(|mode| mode_word(*mode) == word)
+}

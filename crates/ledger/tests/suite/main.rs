@@ -1,0 +1,48 @@
+//! One suite for every engine of the ledger; what only one engine promises stands in its own file.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, their fixtures and the child they kill")]
+
+mod accounts;
+mod domains;
+mod embedded;
+mod fixture;
+mod log;
+mod pops;
+mod quotas;
+mod tasks;
+
+use async_trait::async_trait;
+use freshen_ledger::Ledger;
+use std::sync::Arc;
+
+/// Where a ledger lives: opened again, it is the same one.
+#[async_trait]
+pub trait Home: Send + Sync {
+    /// Opens the ledger; the one opened before must have been dropped.
+    async fn open(&self) -> Arc<dyn Ledger>;
+}
+
+/// Makes a test of each case on each engine; another engine is one more line here.
+macro_rules! cases {
+    ($($noun:ident: $($case:ident),+;)+) => {
+        mod sqlite {
+            $(mod $noun {
+                $(#[tokio::test]
+                async fn $case() {
+                    crate::$noun::$case(&crate::embedded::Folder::new()).await;
+                })+
+            })+
+        }
+    };
+}
+
+cases! {
+    log: seqs_are_dense_and_ids_distinct, the_end_moves_only_to_what_is_there, reads_fit_the_bytes_asked_for,
+        what_is_pruned_is_told_apart, a_snapshot_is_the_state_so_far, p4_reopening_keeps_everything;
+    accounts: accounts_have_limits, keys_act_for_accounts;
+    domains: every_change_is_an_order, sharers_follow, unfit_shares_are_refused;
+    pops: come_and_go, removed_ones_stay_in_scope_until_gone, prefetches_go_to_members_of_their_area,
+        folders_are_remembered;
+    quotas: are_counted_per_day_and_kind, over_quota_counts_nothing;
+    tasks: p4_a_task_comes_with_its_order, p4_concurrent_submissions_are_all_there, p8_submissions_name_own_domains,
+        changed_settings_refuse_the_submission, progress_is_kept, lists_are_filtered, lists_are_paged;
+}

@@ -1,0 +1,221 @@
+//! Tasks: submission, progress, lists.
+
+use crate::Home;
+use crate::fixture::{DAY, orders, pop, prefetch, purge, refusal, settings, site};
+use freshen_ledger::{Ledger, Line, Refusal, Submission, TaskFilter, TaskUpdate};
+use freshen_model::area::Area;
+use freshen_model::ids::{Seq, TaskId};
+use freshen_model::order::Body;
+use freshen_model::rule::Mode;
+use freshen_model::task::{Status, Step, StepState, TaskKind};
+use std::collections::BTreeSet;
+
+pub async fn p4_a_task_comes_with_its_order(home: &dyn Home) {
+    let ledger = home.open().await;
+    site(&*ledger).await;
+    let submission = purge(&*ledger, &["a.example/x", "a.example/y", "a.example/x"]).await;
+    let submitted = ledger.submit(submission.clone()).await.unwrap();
+    assert_eq!((submitted.task, submitted.seq), (TaskId(10_000_001), Seq(3)));
+    let order = orders(&*ledger).await.pop().unwrap();
+    assert_eq!(order.seq, submitted.seq);
+    assert_eq!(order.body, Body::Purge { task: Some(submitted.task), rules: submission.rules.clone() });
+
+    let task = ledger.task(submitted.task, None).await.unwrap().unwrap();
+    assert_eq!((task.kind, task.mode, task.area), (TaskKind::Url, Some(Mode::Evict), None));
+    assert_eq!((task.status, task.seq, task.lines), (Status::Running, submitted.seq, 3));
+    assert_eq!(task.domains, ["a.example"]);
+    assert_eq!((task.submitted_ms, task.ended_ms), (1_000, None));
+    assert_eq!(task.steps, [Step { pop: pop("asia"), state: StepState::Waiting }]);
+    assert_eq!(ledger.task_lines(submitted.task).await.unwrap(), submission.lines);
+    assert_eq!(ledger.task(submitted.task, Some("acme")).await.unwrap(), Some(task));
+    assert_eq!(ledger.task(submitted.task, Some("other")).await.unwrap(), None);
+    assert_eq!(ledger.task(TaskId(u64::MAX), None).await.unwrap(), None);
+
+    let area = Some(Area::Domestic);
+    let warm = prefetch(&*ledger, &["a.example/x"], area).await;
+    let warmed = ledger.submit(warm.clone()).await.unwrap();
+    assert_eq!(warmed.task, TaskId(10_000_002));
+    let body = orders(&*ledger).await.pop().unwrap().body;
+    assert_eq!(body, Body::Prefetch { task: warmed.task, area, items: warm.items });
+    let task = ledger.task(warmed.task, None).await.unwrap().unwrap();
+    assert_eq!((task.kind, task.mode, task.area), (TaskKind::Prefetch, None, area));
+}
+
+pub async fn p4_concurrent_submissions_are_all_there(home: &dyn Home) {
+    let ledger = home.open().await;
+    site(&*ledger).await;
+    let submission = purge(&*ledger, &["a.example/x"]).await;
+    let submitting = (0..200).map(|_| {
+        let (ledger, submission) = (ledger.clone(), submission.clone());
+        tokio::spawn(async move { ledger.submit(submission).await.unwrap() })
+    });
+    let mut pairs = BTreeSet::new();
+    for submitted in submitting.collect::<Vec<_>>() {
+        let submitted = submitted.await.unwrap();
+        pairs.insert((submitted.seq.0, submitted.task.0));
+    }
+    let expected: BTreeSet<(u64, u64)> = (3..203).zip(10_000_001..).collect();
+    assert_eq!(pairs, expected, "dense, distinct, and in one order");
+    for order in orders(&*ledger).await.into_iter().skip(2) {
+        let Body::Purge { task: Some(task), .. } = order.body else { panic!("{order:?}") };
+        assert_eq!(ledger.task(task, None).await.unwrap().unwrap().seq, order.seq);
+    }
+    assert_eq!(ledger.quota("acme", DAY).await.unwrap()[0].used, 200);
+}
+
+pub async fn p8_submissions_name_own_domains(home: &dyn Home) {
+    let ledger = home.open().await;
+    site(&*ledger).await;
+    ledger.add_account("other", false).await.unwrap();
+    ledger.add_domain("other", "o.example", &settings("two")).await.unwrap();
+    let foreign = purge(&*ledger, &["a.example/x", "o.example/x"]).await;
+    let unknown = |name: &str| Refusal::NotFound { what: "domain", name: name.into() };
+    assert_eq!(refusal(ledger.submit(foreign).await), unknown("o.example"));
+    let missing = purge(&*ledger, &["none.example/x"]).await;
+    assert_eq!(refusal(ledger.submit(missing).await), unknown("none.example"));
+    let mut unread = purge(&*ledger, &["a.example/x"]).await;
+    unread.lines.push(Line { url: "http://o.example/x".into(), domain: "o.example".into() });
+    assert!(matches!(refusal(ledger.submit(unread).await), Refusal::Unfit(_)));
+    let empty = purge(&*ledger, &[]).await;
+    assert!(matches!(refusal(ledger.submit(empty).await), Refusal::Unfit(_)));
+    assert_eq!(ledger.quota("acme", DAY).await.unwrap()[0].used, 0);
+}
+
+pub async fn changed_settings_refuse_the_submission(home: &dyn Home) {
+    let ledger = home.open().await;
+    site(&*ledger).await;
+    let stale = purge(&*ledger, &["a.example/x"]).await;
+    ledger.set_domain("a.example", &settings("two")).await.unwrap();
+    let end = *ledger.end().borrow();
+    let changed = Refusal::SettingsChanged("a.example".into());
+    assert_eq!(refusal(ledger.submit(stale).await), changed);
+    assert_eq!(*ledger.end().borrow(), end);
+    assert_eq!(ledger.quota("acme", DAY).await.unwrap()[0].used, 0);
+    let fresh = purge(&*ledger, &["a.example/x"]).await;
+    ledger.submit(fresh).await.unwrap();
+}
+
+pub async fn progress_is_kept(home: &dyn Home) {
+    let ledger = home.open().await;
+    site(&*ledger).await;
+    let submission = purge(&*ledger, &["a.example/x"]).await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(ledger.submit(submission.clone()).await.unwrap().task);
+    }
+    let ids_of =
+        |tasks: Vec<freshen_ledger::TaskRecord>| tasks.iter().map(|task| task.id).collect::<Vec<_>>();
+    assert_eq!(ids_of(ledger.running_tasks().await.unwrap()), ids);
+
+    let ended = |id, state| TaskUpdate {
+        id,
+        status: Status::Complete,
+        ended_ms: Some(2_000),
+        steps: vec![Step { pop: pop("asia"), state }],
+    };
+    let fenced = StepState::Fenced { at_ms: 1_500, last_contact_ms: None };
+    let confirmed = StepState::Confirmed { at_ms: 1_800, fenced_at_ms: Some(1_500) };
+    let updates = vec![ended(ids[0], confirmed.clone()), ended(ids[1], fenced.clone())];
+    ledger.update_tasks(updates).await.unwrap();
+    let running = TaskUpdate { status: Status::Running, ended_ms: None, ..ended(ids[2], fenced) };
+    ledger.update_tasks(vec![running]).await.unwrap();
+
+    assert_eq!(ids_of(ledger.running_tasks().await.unwrap()), ids[2..]);
+    assert_eq!(ids_of(ledger.fenced_tasks().await.unwrap()), ids[1..2], "only ended ones");
+    let task = ledger.task(ids[0], None).await.unwrap().unwrap();
+    assert_eq!((task.status, task.ended_ms), (Status::Complete, Some(2_000)));
+    assert_eq!(task.steps[0].state, confirmed);
+    ledger.update_tasks(vec![ended(ids[1], confirmed.clone())]).await.unwrap();
+    assert!(ledger.fenced_tasks().await.unwrap().is_empty());
+
+    let unknown = Refusal::NotFound { what: "task", name: "7".into() };
+    let updates = vec![ended(ids[2], confirmed.clone()), ended(TaskId(7), confirmed)];
+    assert_eq!(refusal(ledger.update_tasks(updates).await), unknown);
+    assert_eq!(ids_of(ledger.running_tasks().await.unwrap()), ids[2..], "all or nothing");
+}
+
+/// Six tasks: 1 and 2 purge `/x` (1 also `/y` on b), 3 a directory, 4 a prefetch of `/x`, 5 by another account, 6 late.
+async fn six(ledger: &dyn Ledger) {
+    site(ledger).await;
+    ledger.add_domain("acme", "b.example", &settings("two")).await.unwrap();
+    ledger.add_account("other", false).await.unwrap();
+    ledger.add_domain("other", "o.example", &settings("three")).await.unwrap();
+    let x = purge(ledger, &["a.example/x"]).await;
+    let both = purge(ledger, &["a.example/x", "b.example/y"]).await;
+    let directory = Submission {
+        kind: TaskKind::Directory,
+        mode: Some(Mode::Expire),
+        ..purge(ledger, &["b.example/d/"]).await
+    };
+    let warm = prefetch(ledger, &["a.example/x"], None).await;
+    let foreign = Submission { account: "other".into(), ..purge(ledger, &["o.example/x"]).await };
+    for (submission, at_ms) in [both, x.clone(), directory, warm, foreign, x].into_iter().zip(1..) {
+        ledger.submit(Submission { at_ms, ..submission }).await.unwrap();
+    }
+    let ended = TaskUpdate {
+        id: TaskId(10_000_002),
+        status: Status::Complete,
+        ended_ms: Some(9),
+        steps: vec![Step { pop: pop("asia"), state: StepState::Waiting }],
+    };
+    ledger.update_tasks(vec![ended]).await.unwrap();
+}
+
+pub async fn lists_are_filtered(home: &dyn Home) {
+    let ledger = home.open().await;
+    six(&*ledger).await;
+    let all = TaskFilter { limit: 100, ..TaskFilter::default() };
+    let acme = TaskFilter { account: Some("acme".into()), ..all.clone() };
+    let x = Some("http://a.example/x".to_owned());
+    // Each filter, the tasks it gives, and the lines, as (task, line).
+    let expected: Vec<(TaskFilter, Vec<u64>, Vec<(u64, u32)>)> = vec![
+        (all.clone(), vec![6, 5, 4, 3, 2, 1], vec![(6, 1), (5, 1), (4, 1), (3, 1), (2, 1), (1, 1), (1, 2)]),
+        (acme.clone(), vec![6, 4, 3, 2, 1], vec![(6, 1), (4, 1), (3, 1), (2, 1), (1, 1), (1, 2)]),
+        (TaskFilter { id: Some(TaskId(10_000_001)), ..acme.clone() }, vec![1], vec![(1, 1), (1, 2)]),
+        (TaskFilter { id: Some(TaskId(10_000_005)), ..acme.clone() }, vec![], vec![]),
+        (TaskFilter { kind: Some(TaskKind::Directory), ..all.clone() }, vec![3], vec![(3, 1)]),
+        (TaskFilter { statuses: vec![Status::Complete], ..all.clone() }, vec![2], vec![(2, 1)]),
+        (
+            TaskFilter { statuses: vec![Status::Complete, Status::Running], from_ms: Some(5), ..all.clone() },
+            vec![6, 5],
+            vec![(6, 1), (5, 1)],
+        ),
+        (TaskFilter { domain: Some("b.example".into()), ..all.clone() }, vec![3, 1], vec![(3, 1), (1, 2)]),
+        (
+            TaskFilter { url: x.clone(), ..acme.clone() },
+            vec![6, 4, 2, 1],
+            vec![(6, 1), (4, 1), (2, 1), (1, 1)],
+        ),
+        (
+            TaskFilter { url: x.clone(), kind: Some(TaskKind::Url), to_ms: Some(6), ..acme.clone() },
+            vec![2, 1],
+            vec![(2, 1), (1, 1)],
+        ),
+        (TaskFilter { url: x, account: Some("other".into()), ..all.clone() }, vec![], vec![]),
+        (TaskFilter { from_ms: Some(2), to_ms: Some(4), ..all }, vec![3, 2], vec![(3, 1), (2, 1)]),
+    ];
+    for (filter, tasks, lines) in expected {
+        let page = ledger.tasks(&filter).await.unwrap();
+        let found: Vec<u64> = page.rows.iter().map(|task| task.id.0 - 10_000_000).collect();
+        assert_eq!((found, page.total), (tasks.clone(), tasks.len() as u64), "{filter:?}");
+        let page = ledger.lines(&filter).await.unwrap();
+        let found: Vec<_> = page.rows.iter().map(|line| (line.task.id.0 - 10_000_000, line.line)).collect();
+        assert_eq!((found, page.total), (lines.clone(), lines.len() as u64), "{filter:?}");
+    }
+}
+
+pub async fn lists_are_paged(home: &dyn Home) {
+    let ledger = home.open().await;
+    six(&*ledger).await;
+    let page = |offset, limit| TaskFilter { offset, limit, ..TaskFilter::default() };
+    let tasks = ledger.tasks(&page(2, 3)).await.unwrap();
+    let ids: Vec<u64> = tasks.rows.iter().map(|task| task.id.0).collect();
+    assert_eq!((ids, tasks.total), (vec![10_000_004, 10_000_003, 10_000_002], 6));
+    let lines = ledger.lines(&page(5, u64::MAX)).await.unwrap();
+    let urls: Vec<&str> = lines.rows.iter().map(|line| &*line.url).collect();
+    assert_eq!((urls, lines.total), (vec!["http://a.example/x", "http://b.example/y"], 7));
+    assert_eq!(lines.rows[1].task.domains, ["a.example", "b.example"]);
+    let none = ledger.tasks(&page(9, 9)).await.unwrap();
+    assert_eq!((none.rows.len(), none.total), (0, 6));
+    assert_eq!(ledger.tasks(&page(0, 0)).await.unwrap().total, 6);
+}
