@@ -71,13 +71,15 @@ impl Hub {
         })
     }
 
-    /// Serves POPs until `stop` resolves.
+    /// Serves POPs until `stop` resolves; then every connection ends.
     pub async fn serve(self: Arc<Hub>, listener: TcpListener, stop: impl Future<Output = ()>) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut connections = tokio::task::JoinSet::new();
         tokio::pin!(stop);
         loop {
             let accepted = tokio::select! {
-                () = &mut stop => return,
+                () = &mut stop => break,
+                Some(_) = connections.join_next() => continue,
                 accepted = listener.accept() => accepted,
             };
             let Ok((socket, _)) = accepted.inspect_err(|error| warn!(%error, "accept failed")) else {
@@ -86,7 +88,7 @@ impl Hub {
             let Ok(place) = places.clone().try_acquire_owned() else { continue };
             let _ = socket.set_nodelay(true);
             let hub = self.clone();
-            tokio::spawn(async move {
+            connections.spawn(async move {
                 let service = service_fn(|request| {
                     let hub = hub.clone();
                     async move { Ok::<_, Infallible>(hub.answer(request).await) }
@@ -102,6 +104,8 @@ impl Hub {
                 drop(place);
             });
         }
+        drop(listener);
+        connections.shutdown().await;
     }
 
     /// Asks a POP and waits for its answer.

@@ -1,0 +1,252 @@
+//! The connection to control: where it is, the key, and signed requests.
+
+use bytes::Bytes;
+use freshen_api::signature::acs3::{self, Credentials, Unsigned};
+use freshen_api::v1::wire::{ErrorBody, ErrorView};
+use http::{Method, Request, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:8080";
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Longer than the longest wait that a request may ask for.
+const ANSWER_MAX: Duration = Duration::from_secs(45);
+
+/// Where control is, and who asks. Each may also come from the environment or from the client's configuration file.
+#[derive(clap::Args)]
+pub struct Connection {
+    /// Control's address, `http://host:port` [default: http://127.0.0.1:8080].
+    #[arg(long, env = "FRESHEN_ENDPOINT", hide_env_values = true)]
+    endpoint: Option<String>,
+    /// The access key's id.
+    #[arg(long, env = "FRESHEN_ACCESS_KEY_ID", hide_env_values = true)]
+    access_key_id: Option<String>,
+    /// The access key's secret.
+    #[arg(long, env = "FRESHEN_ACCESS_KEY_SECRET", hide_env_values = true)]
+    access_key_secret: Option<String>,
+    /// A TOML file with endpoint, access_key_id and access_key_secret [default: freshen/client.toml in the user's
+    /// configuration folder].
+    #[arg(long, env = "FRESHEN_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The client's configuration file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientConfig {
+    /// `http://host:port`.
+    pub endpoint: String,
+    /// The access key's id.
+    pub access_key_id: String,
+    /// The access key's secret.
+    pub access_key_secret: String,
+}
+
+/// Why a command did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Control does not answer.
+    #[error("control at {endpoint} is not reached: {reason}")]
+    Unreachable {
+        /// Where it should be.
+        endpoint: String,
+        /// What happened.
+        reason: String,
+    },
+    /// Control refused; nothing was changed.
+    #[error("{}", explain(.0))]
+    Refused(ErrorView),
+    /// The command line cannot be; nothing was sent.
+    #[error("{0}")]
+    Usage(String),
+    /// Control failed, or answered what cannot be understood.
+    #[error("{0}")]
+    Failed(String),
+}
+
+fn explain(error: &ErrorView) -> String {
+    if error.lines.is_empty() {
+        return error.message.clone();
+    }
+    let line = |bad: &freshen_api::v1::wire::BadLineView| {
+        format!("line {}: {}\n    {}", bad.line, bad.reason, bad.text)
+    };
+    let lines: Vec<String> = error.lines.iter().map(line).collect();
+    format!("nothing was submitted\n{}", lines.join("\n"))
+}
+
+/// A client of one control.
+pub struct Control {
+    endpoint: String,
+    authority: String,
+    key: (String, String),
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl Connection {
+    /// Puts together what was given, in this order: arguments, environment, file, default.
+    pub fn open(&self) -> Result<Control, ClientError> {
+        let file = self.file()?;
+        let (mut endpoint, mut id, mut secret) = (None, None, None);
+        if let Some(file) = file {
+            (endpoint, id, secret) =
+                (Some(file.endpoint), Some(file.access_key_id), Some(file.access_key_secret));
+        }
+        let pick = |given: &Option<String>, filed| given.clone().or(filed);
+        let endpoint = pick(&self.endpoint, endpoint).unwrap_or_else(|| DEFAULT_ENDPOINT.into());
+        let missing = |what: &str, variable: &str| {
+            ClientError::Usage(format!(
+                "no {what}: give --{what}, {variable}, or a client configuration (--config)"
+            ))
+        };
+        let id =
+            pick(&self.access_key_id, id).ok_or_else(|| missing("access-key-id", "FRESHEN_ACCESS_KEY_ID"))?;
+        let secret = pick(&self.access_key_secret, secret)
+            .ok_or_else(|| missing("access-key-secret", "FRESHEN_ACCESS_KEY_SECRET"))?;
+        let malformed = || ClientError::Usage(format!("the endpoint {endpoint:?} is not http://host:port"));
+        let uri: Uri = endpoint.parse().map_err(|_| malformed())?;
+        let authority = uri.authority().ok_or_else(malformed)?.to_string();
+        if uri.scheme_str() != Some("http") || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err(malformed());
+        }
+        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        Ok(Control { endpoint, authority, key: (id, secret), client })
+    }
+
+    fn file(&self) -> Result<Option<ClientConfig>, ClientError> {
+        let path = match (&self.config, default_file()) {
+            (Some(path), _) => path.clone(),
+            (None, Some(path)) if path.exists() => path,
+            _ => return Ok(None),
+        };
+        crate::config_file::read(&path).map(Some).map_err(|error| ClientError::Usage(format!("{error:#}")))
+    }
+}
+
+fn default_file() -> Option<PathBuf> {
+    let folder = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")))?;
+    Some(folder.join("freshen/client.toml"))
+}
+
+impl Control {
+    /// `GET`.
+    pub async fn get<T: DeserializeOwned>(&self, path_and_query: &str) -> Result<T, ClientError> {
+        self.call(Method::GET, path_and_query, None::<&()>).await
+    }
+
+    /// Any method, with or without a body.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<T, ClientError> {
+        let failed = |error: &dyn std::fmt::Display| ClientError::Failed(error.to_string());
+        let body = body.map(serde_json::to_vec).transpose().map_err(|error| failed(&error))?;
+        let request = self.sign(method, path_and_query, body).map_err(|error| failed(&error))?;
+        let answer = tokio::time::timeout(ANSWER_MAX, async {
+            let (head, body) = self
+                .client
+                .request(request)
+                .await
+                .map_err(|error| self.unreachable(causes(&error)))?
+                .into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX)
+                .collect()
+                .await
+                .map_err(|error| self.unreachable(error.to_string()))?;
+            Ok::<_, ClientError>((head.status, body.to_bytes()))
+        });
+        let (status, body) =
+            answer.await.map_err(|_| self.unreachable(format!("no answer within {ANSWER_MAX:?}")))??;
+        if status.is_success() {
+            return serde_json::from_slice(&body)
+                .map_err(|error| failed(&format!("control's answer is not understood: {error}")));
+        }
+        match serde_json::from_slice::<ErrorBody>(&body) {
+            Ok(refused) if status.is_client_error() => Err(ClientError::Refused(refused.error)),
+            Ok(failure) => Err(ClientError::Failed(format!("control failed: {}", failure.error.message))),
+            Err(_) => {
+                Err(ClientError::Failed(format!("{} is no control: it answered {status}", self.endpoint)))
+            }
+        }
+    }
+
+    fn sign(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        body: Option<Vec<u8>>,
+    ) -> anyhow::Result<Request<Full<Bytes>>> {
+        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce)?;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs() as i64;
+        let content_type = body.as_ref().map(|_| "application/json");
+        let body = body.unwrap_or_default();
+        let unsigned = Unsigned {
+            method: method.as_str(),
+            path,
+            query,
+            host: &self.authority,
+            content_type,
+            body: &body,
+            action: "v1",
+            version: "1",
+            date: now,
+            nonce: &hex::encode(nonce),
+        };
+        let credentials =
+            Credentials { access_key_id: &self.key.0, secret: &self.key.1, security_token: None };
+        let headers = acs3::sign(&unsigned, &credentials)?;
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path_and_query}", self.authority))
+            .body(Full::new(Bytes::from(body)))?;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    fn unreachable(&self, reason: String) -> ClientError {
+        ClientError::Unreachable { endpoint: self.endpoint.clone(), reason }
+    }
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// A text as part of a query.
+pub fn encode(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// Prints one JSON object.
+pub fn print_json(value: &impl Serialize) -> Result<(), ClientError> {
+    let text = serde_json::to_string(value).map_err(|error| ClientError::Failed(error.to_string()))?;
+    say(&text);
+    Ok(())
+}
+
+/// Prints a line; a reader that went away is no error.
+pub fn say(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

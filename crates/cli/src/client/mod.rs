@@ -1,0 +1,73 @@
+//! The client commands: they know what `/v1` tells them, and say it to people and programs.
+
+pub mod connection;
+mod fleet;
+pub mod manage;
+mod outcome;
+mod submit;
+mod task;
+
+pub use connection::ClientConfig;
+
+use clap::Subcommand;
+use outcome::Outcome;
+use std::process::ExitCode;
+
+/// What a user may ask of control.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Purge URLs or, with --dir, directories on every POP.
+    #[command(after_help = outcome::EXIT_CODES)]
+    Purge(submit::Purge),
+    /// Fetch URLs into every POP before viewers ask for them.
+    #[command(after_help = outcome::EXIT_CODES)]
+    Prefetch(submit::Prefetch),
+    /// List tasks, or show one.
+    #[command(subcommand)]
+    Task(task::TaskCommand),
+    /// Show what is left of today's quotas.
+    Quota(fleet::Quota),
+    /// Ask every POP what a viewer would get from its cache now.
+    Check(fleet::Check),
+    /// Manage domains.
+    #[command(subcommand)]
+    Domain(manage::DomainCommand),
+    /// Manage accounts.
+    #[command(subcommand)]
+    Account(manage::AccountCommand),
+    /// Manage access keys.
+    #[command(subcommand)]
+    Key(manage::KeyCommand),
+    /// POPs; their command line is beside the role's.
+    #[command(skip)]
+    Pop(manage::PopCommand),
+}
+
+impl Command {
+    /// A command about POPs.
+    pub fn pop(command: manage::PopCommand) -> Command {
+        Command::Pop(command)
+    }
+}
+
+/// Runs a command; says why on standard error where it fails.
+pub async fn run(command: Command) -> ExitCode {
+    let done = match command {
+        Command::Purge(purge) => purge.run().await,
+        Command::Prefetch(prefetch) => prefetch.run().await,
+        Command::Task(command) => command.run().await,
+        Command::Quota(quota) => quota.run().await,
+        Command::Check(check) => check.run().await,
+        Command::Domain(command) => command.run().await,
+        Command::Account(command) => command.run().await,
+        Command::Key(command) => command.run().await,
+        Command::Pop(command) => command.run().await,
+    };
+    match done {
+        Ok(outcome) => outcome.code(),
+        Err(error) => {
+            eprintln!("error: {error}");
+            Outcome::of(&error).code()
+        }
+    }
+}

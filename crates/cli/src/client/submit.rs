@@ -1,0 +1,213 @@
+//! `freshen purge` and `freshen prefetch`: submit, and wait if asked.
+
+use super::connection::{ClientError, Connection, Control, print_json, say};
+use super::outcome::Outcome;
+use super::task::{self, print_task};
+use freshen_api::v1::wire::{PrefetchRequest, PurgeRequest, TaskView};
+use freshen_model::area::Area;
+use freshen_model::task::{Status, StepState, Task};
+use http::Method;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{IsTerminal, Read};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// A list is read up to here; far above what a submission may have.
+const LIST_BYTES_MAX: u64 = 16 << 20;
+/// How long control holds a request that waits for news.
+const WAIT_MS: u64 = 10_000;
+/// Between tries while control is away.
+const AWAY_PAUSE: Duration = Duration::from_millis(300);
+
+/// Purges.
+#[derive(clap::Args)]
+pub struct Purge {
+    /// URLs, or directories with --dir.
+    #[arg(value_name = "URL")]
+    urls: Vec<String>,
+    /// Purge whole directories; each ends with `/`.
+    #[arg(long)]
+    dir: bool,
+    /// Fetch anew even where the origin would confirm the copy (URL purges always do).
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    submit: Submit,
+}
+
+/// Prefetches.
+#[derive(clap::Args)]
+pub struct Prefetch {
+    /// URLs of files.
+    #[arg(value_name = "URL")]
+    urls: Vec<String>,
+    /// Only the POPs of this area: domestic or overseas.
+    #[arg(long)]
+    area: Option<Area>,
+    #[command(flatten)]
+    submit: Submit,
+}
+
+#[derive(clap::Args)]
+struct Submit {
+    /// Read URLs from this file, one a line; `-` is standard input.
+    #[arg(long, value_name = "LIST", conflicts_with = "urls")]
+    file: Option<PathBuf>,
+    /// Wait until the task has ended.
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait: seconds, or with a unit (90s, 5m, 2h) [default: 60s for purges, 30m for prefetches].
+    #[arg(long, value_parser = duration, requires = "wait")]
+    timeout: Option<Duration>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Purge {
+    /// Submits, and waits if asked.
+    pub async fn run(self) -> Result<Outcome, ClientError> {
+        let control = self.submit.connection.open()?;
+        let lines = self.submit.lines(self.urls)?;
+        let request = PurgeRequest { directory: self.dir, force: self.force, lines };
+        let task: TaskView = control.call(Method::POST, "/v1/purge", Some(&request)).await?;
+        self.submit.follow(&control, task, Duration::from_secs(60)).await
+    }
+}
+
+impl Prefetch {
+    /// Submits, and waits if asked.
+    pub async fn run(self) -> Result<Outcome, ClientError> {
+        let control = self.submit.connection.open()?;
+        let lines = self.submit.lines(self.urls)?;
+        let request = PrefetchRequest { area: self.area, lines };
+        let task: TaskView = control.call(Method::POST, "/v1/prefetch", Some(&request)).await?;
+        self.submit.follow(&control, task, Duration::from_secs(30 * 60)).await
+    }
+}
+
+impl Submit {
+    /// The lines, from the command line or the list; empty lines of a list keep their number and are left to control.
+    fn lines(&self, urls: Vec<String>) -> Result<Vec<String>, ClientError> {
+        let Some(path) = &self.file else { return Ok(urls) };
+        let unreadable =
+            |error: std::io::Error| ClientError::Usage(format!("cannot read {}: {error}", path.display()));
+        let mut text = String::new();
+        let read = if path.as_os_str() == "-" {
+            std::io::stdin().take(LIST_BYTES_MAX).read_to_string(&mut text)
+        } else {
+            std::fs::File::open(path).map_err(unreadable)?.take(LIST_BYTES_MAX).read_to_string(&mut text)
+        };
+        read.map_err(unreadable)?;
+        if text.len() as u64 == LIST_BYTES_MAX {
+            return Err(ClientError::Usage(format!("{} is longer than 16 MiB", path.display())));
+        }
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    async fn follow(
+        &self,
+        control: &Control,
+        task: TaskView,
+        timeout: Duration,
+    ) -> Result<Outcome, ClientError> {
+        let id = task.task.id;
+        if !self.wait {
+            self.print(&task.task)?;
+            return Ok(Outcome::Done);
+        }
+        let began = Instant::now();
+        let bar = self.bar();
+        let deadline = began + self.timeout.unwrap_or(timeout);
+        let waited = tokio::select! {
+            waited = wait(control, task, deadline, &bar) => waited,
+            _ = tokio::signal::ctrl_c() => {
+                bar.finish_and_clear();
+                eprintln!("task {id} goes on; `freshen task show {id}` tells how far it is");
+                return Ok(Outcome::StillRunning);
+            }
+        };
+        bar.finish_and_clear();
+        let task = waited?;
+        for step in &task.pops {
+            if let StepState::Fenced { last_contact_ms, .. } = &step.state {
+                let contact = last_contact_ms
+                    .map_or("no contact yet".into(), |ms| format!("no contact since {}", task::clock(ms)));
+                eprintln!("{}: fenced, {contact}; confirms when it returns", step.pop);
+            }
+        }
+        self.print(&task)?;
+        Ok(match task.status {
+            Status::Complete => Outcome::Done,
+            Status::Failed => Outcome::Failed,
+            Status::Pending | Status::Running => {
+                eprintln!("task {id} is still running and goes on");
+                Outcome::StillRunning
+            }
+        })
+    }
+
+    fn print(&self, task: &Task) -> Result<(), ClientError> {
+        if self.connection.json {
+            return print_json(task);
+        }
+        if self.wait {
+            print_task(task);
+        } else {
+            say(&format!("task {}: {}", task.id, task.status.as_str()));
+        }
+        Ok(())
+    }
+
+    /// A bar on a terminal; elsewhere nothing.
+    fn bar(&self) -> ProgressBar {
+        if self.connection.json || !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("{bar:30} {pos:>3} %  {wide_msg}")
+            .unwrap_or(ProgressStyle::default_bar());
+        ProgressBar::new(100).with_style(style)
+    }
+}
+
+/// Waits until the task ends or the deadline passes. Control may go away and come back meanwhile.
+async fn wait(
+    control: &Control,
+    mut view: TaskView,
+    deadline: Instant,
+    bar: &ProgressBar,
+) -> Result<Task, ClientError> {
+    loop {
+        bar.set_position(u64::from(view.task.percent));
+        bar.set_message(task::pops_line(&view.task));
+        let left = deadline.saturating_duration_since(Instant::now());
+        if view.task.status.ended() || left.is_zero() {
+            return Ok(view.task);
+        }
+        let wait_ms = (left.as_millis() as u64).clamp(1, WAIT_MS);
+        let path = format!("/v1/tasks/{}?wait_ms={wait_ms}&seen={}", view.task.id, view.revision);
+        match control.get(&path).await {
+            Ok(news) => view = news,
+            Err(ClientError::Unreachable { reason, .. }) => {
+                bar.set_message(format!("control is away ({reason}); the task goes on"));
+                tokio::time::sleep(AWAY_PAUSE.min(left)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Seconds, or a number with s, m or h.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = match text.strip_suffix(['s', 'm', 'h']) {
+        Some(digits) => (digits, &text[digits.len()..]),
+        None => (text, "s"),
+    };
+    let seconds = match unit {
+        "h" => 3_600.0,
+        "m" => 60.0,
+        _ => 1.0,
+    };
+    let number: f64 =
+        digits.parse().map_err(|_| format!("{text:?} is no duration: write 90, 90s, 5m or 2h"))?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
+}

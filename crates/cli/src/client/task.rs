@@ -1,0 +1,143 @@
+//! `freshen task`: what was submitted, and how far it is.
+
+use super::connection::{ClientError, Connection, encode, print_json, say};
+use super::outcome::Outcome;
+use clap::Subcommand;
+use freshen_api::v1::wire::{TaskList, TaskView};
+use freshen_model::task::{Progress, Step, StepState, Task};
+
+/// What may be asked of tasks.
+#[derive(Subcommand)]
+pub enum TaskCommand {
+    /// The newest tasks.
+    List {
+        /// How many.
+        #[arg(long, default_value_t = 20)]
+        limit: u64,
+        /// Only these: url, directory or prefetch.
+        #[arg(long = "type")]
+        kind: Option<String>,
+        /// Only these: pending, running, complete or failed.
+        #[arg(long)]
+        status: Option<String>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// One task, POP by POP.
+    Show {
+        /// Its number.
+        id: u64,
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+impl TaskCommand {
+    /// Asks control and prints.
+    pub async fn run(self) -> Result<Outcome, ClientError> {
+        match self {
+            TaskCommand::List { limit, kind, status, connection } => {
+                let mut path = format!("/v1/tasks?limit={limit}");
+                for (name, value) in [("type", kind), ("status", status)] {
+                    if let Some(value) = value {
+                        path.push_str(&format!("&{name}={}", encode(&value)));
+                    }
+                }
+                let list: TaskList = connection.open()?.get(&path).await?;
+                if connection.json {
+                    print_json(&list)?;
+                } else {
+                    for task in &list.tasks {
+                        say(&summary(task));
+                    }
+                    say(&format!("{} of {} tasks", list.tasks.len(), list.total));
+                }
+            }
+            TaskCommand::Show { id, connection } => {
+                let view: TaskView = connection.open()?.get(&format!("/v1/tasks/{id}")).await?;
+                if connection.json {
+                    print_json(&view.task)?;
+                } else {
+                    print_task(&view.task);
+                }
+            }
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+/// Prints a task, POP by POP.
+pub fn print_task(task: &Task) {
+    say(&summary(task));
+    for step in &task.pops {
+        say(&format!("  {:<16} {}", step.pop.as_str(), state(step)));
+        if let StepState::Failed { failures, .. } = &step.state {
+            for failure in failures.iter().take(20) {
+                say(&format!("    line {}: {}", failure.line, failure.reason));
+            }
+            if failures.len() > 20 {
+                say(&format!("    … and {} more; --json has them all", failures.len() - 20));
+            }
+        }
+    }
+}
+
+/// The POPs of a task on one line.
+pub fn pops_line(task: &Task) -> String {
+    let pops: Vec<String> = task.pops.iter().map(|step| format!("{}: {}", step.pop, state(step))).collect();
+    pops.join(" · ")
+}
+
+fn summary(task: &Task) -> String {
+    let took = match task.ended_ms {
+        Some(ended) => format!(" in {:.2} s", (ended - task.submitted_ms).max(0) as f64 / 1_000.0),
+        None => String::new(),
+    };
+    let lines = if task.lines == 1 { "1 line".to_owned() } else { format!("{} lines", task.lines) };
+    format!(
+        "task {}: {} {} ({}), {} % at {}{took}",
+        task.id,
+        task.kind.as_str(),
+        task.status.as_str(),
+        lines,
+        task.percent,
+        clock(task.submitted_ms)
+    )
+}
+
+fn state(step: &Step) -> String {
+    match &step.state {
+        StepState::Waiting => "waiting".into(),
+        StepState::Confirmed { fenced_at_ms: None, .. } => "confirmed".into(),
+        StepState::Confirmed { fenced_at_ms: Some(at), .. } => {
+            format!("confirmed, after it was fenced at {}", clock(*at))
+        }
+        StepState::Fenced { last_contact_ms: Some(at), .. } => {
+            format!("fenced, no contact since {}", clock(*at))
+        }
+        StepState::Fenced { last_contact_ms: None, .. } => "fenced, no contact yet".into(),
+        StepState::Fetching { progress } => format!("fetching, {}", amount(progress)),
+        StepState::Warm { progress, .. } => format!("warm, {}", amount(progress)),
+        StepState::Failed { progress, .. } => {
+            format!("failed, {}, {} failed", amount(progress), progress.files_failed)
+        }
+        StepState::Overdue { progress, .. } => format!("not done by the deadline, {}", amount(progress)),
+        StepState::Removed { .. } => "removed".into(),
+    }
+}
+
+fn amount(progress: &Progress) -> String {
+    format!(
+        "{} of {} files, {:.1} of {:.1} MB",
+        progress.files_warm,
+        progress.files,
+        progress.bytes as f64 / 1e6,
+        progress.bytes_expected as f64 / 1e6
+    )
+}
+
+/// A wall-clock time of day, UTC.
+pub fn clock(ms: i64) -> String {
+    let seconds = ms.div_euclid(1_000).rem_euclid(86_400);
+    format!("{:02}:{:02}:{:02} UTC", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}

@@ -1,0 +1,52 @@
+//! The control process.
+
+use super::{listen, stop_signal, stopped};
+use crate::config_file;
+use crate::telemetry::{self, RenderMetrics};
+use anyhow::Context;
+use freshen_control::{Config, Control};
+use freshen_ledger::SqliteLedger;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Runs control until it is asked to stop.
+pub async fn run(path: PathBuf) -> anyhow::Result<()> {
+    let render = telemetry::start()?;
+    let mut config: Config = config_file::read(&path)?;
+    config.data = config_file::beside(&path, &config.data);
+    let stop = stop_signal()?;
+    let control = open(&config).await?;
+    serve(control, &config, render, stop).await
+}
+
+/// Opens the ledger and takes up what runs.
+pub async fn open(config: &Config) -> anyhow::Result<Arc<Control>> {
+    config.validate()?;
+    let ledger = open_ledger(&config.data)?;
+    Ok(Control::start(Arc::new(ledger), config).await?)
+}
+
+fn open_ledger(data: &Path) -> anyhow::Result<SqliteLedger> {
+    std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
+    let path = data.join("ledger.sqlite");
+    SqliteLedger::open(&path).with_context(|| format!("cannot open {}", path.display()))
+}
+
+/// Serves users and POPs until `stop`.
+pub async fn serve(
+    control: Arc<Control>,
+    config: &Config,
+    render: RenderMetrics,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let users = listen(&config.listen, "control's listener (listen)").await?;
+    let fleet = listen(&config.fleet_listen, "the fleet's listener (fleet_listen)").await?;
+    let router = freshen_api::router(control.clone(), render).merge(freshen_console::router(control.clone()));
+    tracing::info!(listen = %config.listen, fleet = %config.fleet_listen, log = %control.log_id(), "control runs");
+    let hub = control.hub().serve(fleet, stopped(stop.clone()));
+    let users = freshen_api::serve(users, router, stopped(stop));
+    tokio::join!(hub, users);
+    control.stop().await;
+    Ok(())
+}

@@ -1,0 +1,317 @@
+//! An installation: control in this process, POPs as processes of their own.
+
+use crate::origin::Origin;
+use crate::viewer::Viewer;
+use freshen_control::{Config, Control, SubmitRequest};
+use freshen_ledger::SqliteLedger;
+use freshen_model::area::Area;
+use freshen_model::domain::Settings;
+use freshen_model::ids::TaskId;
+use freshen_model::location::Scheme;
+use freshen_model::task::{Step, StepState, Task, TaskKind};
+use rustix::process::{Pid, Signal, kill_process};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// The account and domain that every installation has.
+pub const ACCOUNT: &str = "video";
+pub const DOMAIN: &str = "a.example";
+
+/// How an installation is to be.
+pub struct Plan {
+    pub pops: usize,
+    pub lease_ms: u64,
+    pub sweep_interval_ms: u64,
+    pub sweep_patience_ms: u64,
+    pub settings: Box<dyn FnOnce(Settings) -> Settings>,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan {
+            pops: 1,
+            lease_ms: 10_000,
+            sweep_interval_ms: 3_600_000,
+            sweep_patience_ms: 600_000,
+            settings: Box::new(|settings| settings),
+        }
+    }
+}
+
+pub struct Installation {
+    pub control: Arc<Control>,
+    pub origin: Origin,
+    pub pops: Vec<PopProcess>,
+    pub folder: TempDir,
+    config: Config,
+    fleet_stop: Option<oneshot::Sender<()>>,
+    fleet: Option<tokio::task::JoinHandle<()>>,
+}
+
+/// A POP's process; killed with its handle.
+pub struct PopProcess {
+    pub name: String,
+    config: PathBuf,
+    viewers: u16,
+    admin: u16,
+    child: Option<Child>,
+}
+
+impl Installation {
+    pub async fn start(plan: Plan) -> Installation {
+        let folder = tempfile::tempdir().unwrap();
+        let origin = Origin::start().await;
+        let fleet = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = Config {
+            data: folder.path().join("control"),
+            fleet_listen: fleet.local_addr().unwrap().to_string(),
+            lease_ms: plan.lease_ms,
+            ..Config::default()
+        };
+        let control = open_control(&config).await;
+        control.add_account(ACCOUNT, false).await.unwrap();
+        let settings = Settings::of_origin(format!("http://{}", origin.address).parse().unwrap());
+        control.add_domain(ACCOUNT, DOMAIN, &(plan.settings)(settings)).await.unwrap();
+        let mut installation =
+            Installation { control, origin, pops: Vec::new(), folder, config, fleet_stop: None, fleet: None };
+        installation.serve_fleet(fleet);
+        for place in 0..plan.pops {
+            let name = format!("pop-{}", place + 1);
+            let area = if place == 0 { Area::Domestic } else { Area::Overseas };
+            let made = installation.control.add_pop(&name.parse().unwrap(), area, "test").await.unwrap();
+            let (viewers, admin) = (free_port(), free_port());
+            let mut pop = freshen_pop::Config::new(
+                name.parse().unwrap(),
+                name.clone().into(),
+                format!("127.0.0.1:{viewers}"),
+                format!("127.0.0.1:{admin}"),
+                installation.config.fleet_listen.clone(),
+                made.token,
+            );
+            pop.sweep_interval_ms = plan.sweep_interval_ms;
+            pop.sweep_patience_ms = plan.sweep_patience_ms;
+            let file = installation.folder.path().join(format!("{name}.toml"));
+            std::fs::write(&file, toml::to_string(&pop).unwrap()).unwrap();
+            let mut process = PopProcess { name, config: file, viewers, admin, child: None };
+            process.start();
+            installation.pops.push(process);
+        }
+        for pop in &installation.pops {
+            pop.ready().await;
+        }
+        installation
+    }
+
+    fn serve_fleet(&mut self, listener: TcpListener) {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let hub = self.control.hub();
+        self.fleet = Some(tokio::spawn(hub.serve(listener, async move { drop(stopped.await) })));
+        self.fleet_stop = Some(stop);
+    }
+
+    /// Control is away from now on: nothing of it answers, and its connections break.
+    pub async fn cut_off_control(&mut self) {
+        drop(self.fleet_stop.take());
+        self.fleet.take().unwrap().await.unwrap();
+    }
+
+    /// Control is reached again, where it was.
+    pub async fn restore_control(&mut self) {
+        let listener = TcpListener::bind(&self.config.fleet_listen).await.unwrap();
+        self.serve_fleet(listener);
+    }
+
+    /// Control starts again on a copy of its data folder that was made earlier.
+    pub async fn restore_ledger(&mut self, backup: &Path) {
+        self.cut_off_control().await;
+        self.control.stop().await;
+        self.config.data = backup.to_owned();
+        self.control = open_control(&self.config).await;
+        self.restore_control().await;
+    }
+
+    pub fn viewer(&self, pop: usize) -> Viewer {
+        Viewer::of(format!("127.0.0.1:{}", self.pops[pop].viewers))
+    }
+
+    pub async fn submit(&self, kind: TaskKind, force: bool, urls: &[&str]) -> TaskId {
+        let lines = urls.iter().map(|url| format!("http://{url}")).collect();
+        let request = SubmitRequest { kind, force, area: None, lines, scheme: Scheme::Required };
+        self.control.submit(ACCOUNT, request).await.unwrap().task
+    }
+
+    /// Submits a URL purge and waits until it is complete.
+    pub async fn purge(&self, urls: &[&str]) -> Task {
+        let task = self.submit(TaskKind::Url, false, urls).await;
+        self.ended(task).await
+    }
+
+    pub async fn purge_directory(&self, url: &str, force: bool) -> Task {
+        let task = self.submit(TaskKind::Directory, force, &[url]).await;
+        self.ended(task).await
+    }
+
+    pub async fn prefetch(&self, urls: &[&str]) -> Task {
+        let task = self.submit(TaskKind::Prefetch, false, urls).await;
+        self.ended(task).await
+    }
+
+    pub async fn task(&self, task: TaskId) -> Task {
+        self.control.task(Some(ACCOUNT), task).await.unwrap().unwrap()
+    }
+
+    /// The task once it has ended.
+    pub async fn ended(&self, task: TaskId) -> Task {
+        self.task_when(task, |task| task.status.ended()).await
+    }
+
+    /// The task once it is as wanted; woken by each change.
+    pub async fn task_when(&self, id: TaskId, wanted: impl Fn(&Task) -> bool) -> Task {
+        let waiting = async {
+            loop {
+                let changes = self.control.watch(id);
+                let task = self.task(id).await;
+                if wanted(&task) {
+                    return task;
+                }
+                match changes {
+                    Some(mut changes) => drop(changes.changed().await),
+                    None => panic!("the task ended otherwise: {task:?}"),
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("the task does not come that far")
+    }
+}
+
+async fn open_control(config: &Config) -> Arc<Control> {
+    std::fs::create_dir_all(&config.data).unwrap();
+    let ledger = SqliteLedger::open(&config.data.join("ledger.sqlite")).unwrap();
+    Control::start(Arc::new(ledger), config).await.unwrap()
+}
+
+impl PopProcess {
+    pub fn start(&mut self) {
+        let log = self.config.with_extension("log");
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_freshen"))
+            .args(["pop".as_ref(), "--config".as_ref(), self.config.as_os_str()])
+            .env("RUST_LOG", "info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+    }
+
+    /// Waits until the POP answers its readiness probe.
+    pub async fn ready(&self) {
+        self.admin_when("/-/ready", |status, _| status == 200).await;
+    }
+
+    /// Waits until the sum of a metric's lines is as wanted.
+    pub async fn metric_when(&self, name: &str, wanted: impl Fn(f64) -> bool) {
+        self.admin_when("/-/metrics", |_, text| metric(text, name).is_some_and(&wanted)).await;
+    }
+
+    async fn admin_when(&self, path: &str, wanted: impl Fn(u16, &str) -> bool) {
+        let asking = async {
+            loop {
+                if let Some((status, text)) = self.ask_admin(path).await
+                    && wanted(status, &text)
+                {
+                    return;
+                }
+                // tidy: allow-sleep, another process tells of this only when asked
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(30), asking).await.is_err() {
+            let log = std::fs::read_to_string(self.config.with_extension("log")).unwrap_or_default();
+            panic!("{} does not come that far ({path}); its log:\n{log}", self.name);
+        }
+    }
+
+    async fn ask_admin(&self, path: &str) -> Option<(u16, String)> {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", self.admin)).await.ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: pop\r\nConnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.ok()?;
+        let status = answer.split(' ').nth(1)?.parse().ok()?;
+        Some((status, answer))
+    }
+
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    pub fn folder(&self) -> PathBuf {
+        self.config.with_extension("")
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(self.child.as_ref().unwrap());
+        kill_process(pid, signal).unwrap();
+    }
+}
+
+impl Drop for PopProcess {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn metric(text: &str, name: &str) -> Option<f64> {
+    let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| {
+        let rest = &line[name.len()..];
+        (rest.starts_with([' ', '{'])).then(|| line.rsplit(' ').next()?.parse::<f64>().ok())?
+    });
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| values.iter().sum())
+}
+
+/// A port that nobody has now. Somebody may take it before its user does; then the test fails with a clear message.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The step of the only POP.
+pub fn only_step(task: &Task) -> &StepState {
+    let [Step { state, .. }] = task.pops.as_slice() else { panic!("not one POP: {task:?}") };
+    state
+}
+
+/// Copies a folder as it is, for tests that put an old state back.
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The promises, end to end: a real control, POPs as processes, viewers over loopback, and an origin that does as told.
+//!
+//! Each file holds one promise; its tests fail when that promise is broken (`cargo xtask mutate` breaks them on purpose).
+
+mod installation;
+mod origin;
+mod viewer;
+
+mod p1_resurrection;
+mod p2_completion;
+mod p3_staleness;
+mod p5_order;
+mod p6_prefetch;
+mod p7_one_fetch;
+mod p8_isolation;
+mod p9_precision;

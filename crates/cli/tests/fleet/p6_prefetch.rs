@@ -1,0 +1,107 @@
+//! P6: a prefetch is complete only when a viewer of every POP would get a HIT; else the record says which and why.
+
+use crate::installation::{Installation, Plan, only_step};
+use crate::origin::Page;
+use freshen_model::task::{Status, StepState, Task, TaskKind};
+
+fn reasons(task: &Task) -> Vec<(u32, String)> {
+    let StepState::Failed { failures, .. } = only_step(task) else { panic!("not failed: {task:?}") };
+    failures.iter().map(|failure| (failure.line, failure.reason.clone())).collect()
+}
+
+#[tokio::test]
+async fn p6_a_complete_prefetch_is_a_hit_for_every_viewer_of_every_pop() {
+    let fleet = Installation::start(Plan { pops: 2, ..Plan::default() }).await;
+    fleet.origin.set("/plain", Page::new("plain"));
+    fleet.origin.set("/text", Page::new("text").gzip("TEXT"));
+    fleet.origin.set("/large", Page::new(vec![b'x'; 5_000_000]));
+    let task = fleet.prefetch(&["a.example/plain", "a.example/text", "a.example/large"]).await;
+    assert_eq!((task.status, task.percent), (Status::Complete, 100), "{task:?}");
+    for pop in 0..2 {
+        let viewer = fleet.viewer(pop);
+        assert_eq!(viewer.get("a.example/plain").await.both(), ("HIT", "plain"));
+        assert_eq!(viewer.get("a.example/text").await.both(), ("HIT", "text"));
+        assert_eq!(viewer.get_gzip("a.example/text").await.both(), ("HIT", "TEXT"));
+        let large = viewer.get_gzip("a.example/large").await;
+        assert_eq!((large.x_cache(), large.body.unwrap().len()), (Some("HIT"), 5_000_000));
+        let StepState::Warm { progress, .. } = &task.pops[pop].state else { panic!("{task:?}") };
+        assert_eq!((progress.files_warm, progress.bytes), (3, 5_000_000 + 5 + 4 + 4));
+    }
+}
+
+#[tokio::test]
+async fn p6_what_cannot_be_warm_is_told_with_its_reason() {
+    let fleet = Installation::start(Plan::default()).await;
+    fleet.origin.set("/good", Page::new("good"));
+    fleet.origin.set("/private", Page::new("private").with("cache-control", "no-store"));
+    fleet.origin.set("/stale", Page::new("stale").with("cache-control", "max-age=0"));
+    fleet.origin.set("/missing", Page::new("nothing").status(404));
+    let urls = ["a.example/good", "a.example/private", "a.example/stale", "a.example/missing"];
+    let task = fleet.prefetch(&urls).await;
+    assert_eq!(task.status, Status::Failed);
+    assert!(task.percent < 100);
+    let mut reasons = reasons(&task);
+    reasons.sort();
+    assert_eq!(reasons[0], (2, "not cacheable: cache-control: no-store".into()));
+    assert_eq!(reasons[1], (3, "not fresh any more once it had arrived".into()));
+    assert_eq!(reasons[2], (4, "Origin Return StatusCode 404".into()));
+    assert_eq!(reasons.len(), 3);
+    assert_eq!(fleet.viewer(0).get("a.example/good").await.both(), ("HIT", "good"));
+}
+
+#[tokio::test]
+async fn p6_a_body_that_was_cut_off_is_fetched_again() {
+    let fleet = Installation::start(Plan::default()).await;
+    fleet.origin.set("/a", Page::new(vec![b'x'; 300_000]));
+    let held = fleet.origin.hold("/a");
+    let task = fleet.submit(TaskKind::Prefetch, false, &["a.example/a"]).await;
+    held.await.unwrap().cut_off(100_000);
+    assert_eq!(fleet.ended(task).await.status, Status::Complete);
+    let got = fleet.viewer(0).get("a.example/a").await;
+    assert_eq!((got.x_cache(), got.body.unwrap().len()), (Some("HIT"), 300_000));
+}
+
+#[tokio::test]
+async fn p6_what_is_present_is_not_fetched_again_after_a_kill() {
+    let mut fleet = Installation::start(Plan::default()).await;
+    for path in ["/a", "/b"] {
+        fleet.origin.set(path, Page::new("page"));
+    }
+    let held = fleet.origin.hold("/b");
+    let task = fleet.submit(TaskKind::Prefetch, false, &["a.example/a", "a.example/b"]).await;
+    let held = held.await.unwrap();
+    fleet
+        .task_when(
+            task,
+            |task| matches!(only_step(task), StepState::Fetching { progress } if progress.files_warm == 1),
+        )
+        .await;
+    fleet.pops[0].kill();
+    drop(held);
+    fleet.pops[0].start();
+    assert_eq!(fleet.ended(task).await.status, Status::Complete);
+    assert_eq!(fleet.origin.requests("/a").len(), 1);
+    assert_eq!(fleet.origin.requests("/b").len(), 2);
+}
+
+#[tokio::test]
+async fn p6_damaged_bytes_on_disk_do_not_count_as_warm() {
+    let fleet = Installation::start(Plan::default()).await;
+    fleet.origin.set("/large", Page::new(vec![b'x'; 3_000_000]));
+    fleet.viewer(0).get("a.example/large").await;
+    let slices = fleet.pops[0].folder().join("slices");
+    let file = files_in(&slices).pop().unwrap();
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[1_000] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let task = fleet.prefetch(&["a.example/large"]).await;
+    assert_eq!(task.status, Status::Complete, "{task:?}");
+    assert_eq!(fleet.origin.requests("/large").len(), 2, "it was fetched anew");
+    let got = fleet.viewer(0).get("a.example/large").await;
+    assert_eq!((got.x_cache(), got.body.unwrap().len()), (Some("HIT"), 3_000_000));
+}
+
+fn files_in(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let folders = std::fs::read_dir(folder).unwrap().map(|folder| folder.unwrap().path());
+    folders.flat_map(|folder| std::fs::read_dir(folder).unwrap()).map(|file| file.unwrap().path()).collect()
+}

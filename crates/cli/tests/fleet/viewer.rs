@@ -1,0 +1,75 @@
+//! A viewer: plain requests to one POP, and what came back.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+/// What a viewer got.
+#[derive(Debug)]
+pub struct Got {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    /// `None` where it broke off.
+    pub body: Option<Bytes>,
+}
+
+impl Got {
+    /// The first word of `X-Cache`.
+    pub fn x_cache(&self) -> Option<&str> {
+        self.headers.get("x-cache")?.to_str().ok()?.split(' ').next()
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(self.body.as_deref().expect("the body broke off")).unwrap()
+    }
+
+    /// `X-Cache` and the body, for short comparisons.
+    pub fn both(&self) -> (&str, &str) {
+        (self.x_cache().unwrap_or("(none)"), self.text())
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// A viewer with connections of its own.
+#[derive(Clone)]
+pub struct Viewer {
+    client: Client<HttpConnector, Full<Bytes>>,
+    address: String,
+}
+
+impl Viewer {
+    pub fn of(address: String) -> Viewer {
+        Viewer { client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()), address }
+    }
+
+    pub async fn get(&self, url: &str) -> Got {
+        self.send(Method::GET, url, &[], "").await
+    }
+
+    pub async fn get_gzip(&self, url: &str) -> Got {
+        self.send(Method::GET, url, &[("accept-encoding", "gzip")], "").await
+    }
+
+    /// `url` is `host/path`.
+    pub async fn send(&self, method: Method, url: &str, headers: &[(&str, &str)], body: &str) -> Got {
+        let (host, path) = url.split_at(url.find('/').unwrap());
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address))
+            .header("host", host)
+            .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
+            .unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        let (head, body) = self.client.request(request).await.unwrap().into_parts();
+        let body = body.collect().await.ok().map(|body| body.to_bytes());
+        Got { status: head.status, headers: head.headers, body }
+    }
+}
