@@ -90,11 +90,13 @@ async fn p6_the_deadline_fails_what_is_unfinished_also_over_a_restart() {
     }
     stage.until(prefetch.task, |task| matches!(state(task, "pop-b"), StepState::Fetching { .. })).await;
     stage.control.stop().await;
-    // The stage's clocks start at noon again: for control no time has passed.
+    stage.clock.advance(Duration::from_secs(1_800));
     let stage = stage.restart_with(hour).await;
-    stage.clock.advance(Duration::from_secs(3_600));
+    stage.clock.advance(Duration::from_secs(1_799));
+    assert_eq!(stage.task(prefetch.task).await.status, Status::Running);
+    stage.clock.advance(Duration::from_secs(1));
     let task = stage.ended(prefetch.task).await;
-    assert_eq!(task.status, Status::Failed);
+    assert_eq!((task.status, task.ended_ms), (Status::Failed, Some(NOON_MS + 3_600_000)));
     assert!(matches!(state(&task, "pop-a"), StepState::Warm { .. }));
     let overdue = state(&task, "pop-b");
     assert!(

@@ -106,7 +106,7 @@ async fn p2_a_fenced_pop_that_returns_is_recorded_also_over_a_restart() {
     a.reconnect(&stage);
     stage.clock.advance(Duration::from_secs(60));
     a.confirm(second.seq).await;
-    let confirmed = StepState::Confirmed { at_ms: NOON_MS + 60_000, fenced_at_ms: Some(NOON_MS + 11_000) };
+    let confirmed = StepState::Confirmed { at_ms: NOON_MS + 71_000, fenced_at_ms: Some(NOON_MS + 11_000) };
     for purge in [first, second] {
         let task = stage.until(purge.task, |task| *state(task, "pop-a") == confirmed).await;
         assert_eq!((task.status, task.ended_ms), (Status::Complete, Some(NOON_MS + 11_000)));
@@ -153,7 +153,7 @@ async fn p4_a_restarted_control_completes_what_it_accepted() {
     assert_eq!(stage.task(purge.task).await.status, Status::Running);
     stage.clock.advance(MS);
     let task = stage.ended(purge.task).await;
-    assert_eq!((task.status, task.ended_ms), (Status::Complete, Some(NOON_MS + 11_000)));
+    assert_eq!((task.status, task.ended_ms), (Status::Complete, Some(NOON_MS + 16_000)));
     assert!(matches!(state(&task, "pop-a"), StepState::Confirmed { .. }));
     assert!(matches!(state(&task, "pop-dead"), StepState::Fenced { .. }));
 }

@@ -1,6 +1,6 @@
 //! The stage of the tests: control on a real ledger and a clock that is moved by hand, POPs over loopback.
 
-use freshen_control::{Config, Control, ManualClock, SubmitRequest, Submitted};
+use freshen_control::{Clock, Config, Control, ManualClock, SubmitRequest, Submitted};
 use freshen_fleet::{Event, HttpLink, Link};
 use freshen_ledger::{Ledger, SqliteLedger};
 use freshen_model::area::Area;
@@ -60,7 +60,7 @@ impl Stage {
 
     pub async fn set_with(change: impl FnOnce(&mut Config)) -> Stage {
         let folder = TempDir::new().unwrap();
-        let stage = Stage::raise(folder, change).await;
+        let stage = Stage::raise(folder, NOON_MS, change).await;
         for (account, domain) in [("ann", "a.example"), ("bob", "b.example")] {
             stage.control.add_account(account, false).await.unwrap();
             stage.control.add_domain(account, domain, &settings()).await.unwrap();
@@ -68,10 +68,10 @@ impl Stage {
         stage
     }
 
-    async fn raise(folder: TempDir, change: impl FnOnce(&mut Config)) -> Stage {
+    async fn raise(folder: TempDir, wall_ms: i64, change: impl FnOnce(&mut Config)) -> Stage {
         let mut config = Config { data: folder.path().into(), ..Config::default() };
         change(&mut config);
-        let clock = Arc::new(ManualClock::new(NOON_MS));
+        let clock = Arc::new(ManualClock::new(wall_ms));
         let ledger = Arc::new(SqliteLedger::open(&ledger_path(&folder)).unwrap());
         let process = Process::start();
         let (on_ledger, by_clock) = (ledger.clone(), clock.clone());
@@ -87,13 +87,14 @@ impl Stage {
         Stage { control, clock, ledger, address, process, folder }
     }
 
-    /// Control dies as by kill -9, between two steps of its own, and starts again on the same folder.
+    /// Control dies as by kill -9, between two steps of its own, and starts again on the same folder,
+    /// at the same time by the wall clock; its steady clock starts anew.
     pub async fn restart(self) -> Stage {
         self.restart_with(|_| ()).await
     }
 
     pub async fn restart_with(self, change: impl FnOnce(&mut Config)) -> Stage {
-        let Stage { control, ledger, process, folder, .. } = self;
+        let Stage { control, clock, ledger, process, folder, .. } = self;
         drop(process);
         drop(control);
         // Its tasks end where they next would await.
@@ -104,7 +105,7 @@ impl Stage {
         })
         .await;
         drop(ledger);
-        Stage::raise(folder, change).await
+        Stage::raise(folder, clock.wall_ms(), change).await
     }
 
     /// Registers a POP; it joins, and has confirmed the log so far.
