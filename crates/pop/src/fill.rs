@@ -185,8 +185,9 @@ impl Pop {
         };
         fill.settle(Outcome::Streaming(Arc::new(head.clone())), None);
         let whole = self.pump(fill, body).await;
-        let whole = match whole {
+        let size = match whole {
             Ok(body) => {
+                let size = body.size();
                 let _ = fill.finished.set(body.clone());
                 let stored = self.store.commit(&self.follower, &question.key, fill.start, head, body).await;
                 self.note_stored(&stored);
@@ -194,16 +195,19 @@ impl Pop {
                 if fill.overtaken.load(Ordering::SeqCst) {
                     self.store.forget(&question.key).await;
                 }
-                true
+                Some(size)
             }
             Err(error) => {
                 tracing::debug!(%error, key = %question.key, "a fill broke off");
                 self.metrics.origin_errors.increment(1);
                 self.store.abandon_body(fill.id, fill.growing.lock().slice + 1);
-                false
+                None
             }
         };
-        fill.progress.send_modify(|progress| progress.ended = Some(whole));
+        fill.progress.send_modify(|progress| {
+            progress.bytes = size.unwrap_or(progress.bytes);
+            progress.ended = Some(size.is_some());
+        });
     }
 
     /// Asks the origin; gives the head and body of an answer that will be shared, or what it came to otherwise.
@@ -305,8 +309,11 @@ impl Pop {
     }
 
     /// Reads the body, slice by slice, into the store; gives it once it is whole.
+    ///
+    /// The last bytes are not shown to readers before the body is stored: who has the whole answer finds it cached.
     async fn pump(self: &Arc<Pop>, fill: &Arc<Fill>, mut body: Incoming) -> Result<Arc<Body>, BrokenOff> {
         let silence_max = Duration::from_millis(self.config.origin_silence_ms_max);
+        let length = body.size_hint().exact();
         let mut sums = Vec::new();
         let mut size = 0u64;
         loop {
@@ -328,7 +335,9 @@ impl Pop {
                 if size.is_multiple_of(SLICE_BYTES) {
                     sums.push(self.finish_slice(fill).await?);
                 }
-                fill.progress.send_modify(|progress| progress.bytes = size);
+                if length != Some(size) {
+                    fill.progress.send_modify(|progress| progress.bytes = size);
+                }
             }
         }
         if size <= SMALL_BYTES_MAX {

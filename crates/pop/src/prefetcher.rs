@@ -252,8 +252,7 @@ impl Pop {
             if expected == 0
                 && let Some(Outcome::Streaming(head)) = &now.outcome
             {
-                let length = head.headers.get(http::header::CONTENT_LENGTH);
-                expected = length.and_then(|text| text.to_str().ok()?.parse().ok()).unwrap_or(0);
+                expected = head.length().unwrap_or(0);
                 job.change(|state| state.progress.bytes_expected += expected);
             }
             job.change(|state| state.progress.bytes += now.bytes - counted);

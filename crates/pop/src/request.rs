@@ -9,6 +9,7 @@ use crate::metrics::XCache;
 use crate::origin::upstream_headers;
 use crate::policy::cache_control::CacheControl;
 use crate::policy::fields;
+use crate::store::body::SLICE_BYTES;
 use freshen_model::location;
 use freshen_model::protocol::copy::Doubt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request};
@@ -115,7 +116,11 @@ impl Pop {
         };
         let wall = crate::clock::now().wall;
         Some(match fetched {
-            Fetched::Shared(Outcome::Streaming(head), fill, progress) => {
+            Fetched::Shared(Outcome::Streaming(head), fill, mut progress) => {
+                if asked.method == Method::HEAD && head.length().is_some_and(|length| length <= SLICE_BYTES) {
+                    // As for a GET: who has the answer finds it cached. Long bodies are not waited for.
+                    let _ = progress.wait_for(|progress| progress.ended.is_some()).await;
+                }
                 self.answer_from_fill(asked, &head, &fill, progress, new)
             }
             Fetched::Shared(Outcome::Kept(copy), ..) => {

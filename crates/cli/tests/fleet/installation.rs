@@ -185,7 +185,7 @@ impl Installation {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("the task does not come that far")
+        tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("the task does not come that far")
     }
 }
 
@@ -232,7 +232,7 @@ impl PopProcess {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        if tokio::time::timeout(Duration::from_secs(30), asking).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(15), asking).await.is_err() {
             let log = std::fs::read_to_string(self.config.with_extension("log")).unwrap_or_default();
             panic!("{} does not come that far ({path}); its log:\n{log}", self.name);
         }

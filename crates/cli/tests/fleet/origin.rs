@@ -40,10 +40,6 @@ impl Page {
         self
     }
 
-    pub fn without(mut self, name: &str) -> Page {
-        self.headers.retain(|(there, _)| *there != name);
-        self
-    }
 
     pub fn status(mut self, status: u16) -> Page {
         self.status = StatusCode::from_u16(status).unwrap();
@@ -59,7 +55,6 @@ impl Page {
 /// One request that arrived.
 #[derive(Clone, Debug)]
 pub struct Arrived {
-    pub method: Method,
     pub path: String,
     pub headers: HeaderMap,
     /// The status it was answered with.
@@ -179,7 +174,6 @@ impl Origin {
         });
         let status = if not_modified { StatusCode::NOT_MODIFIED } else { page.status };
         self.state.lock().arrived.push(Arrived {
-            method: request.method().clone(),
             path,
             headers: request.headers().clone(),
             status,

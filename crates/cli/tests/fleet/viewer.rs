@@ -26,6 +26,10 @@ impl Got {
         std::str::from_utf8(self.body.as_deref().expect("the body broke off")).unwrap()
     }
 
+    pub fn size(&self) -> usize {
+        self.body.as_ref().expect("the body broke off").len()
+    }
+
     /// `X-Cache` and the body, for short comparisons.
     pub fn both(&self) -> (&str, &str) {
         (self.x_cache().unwrap_or("(none)"), self.text())

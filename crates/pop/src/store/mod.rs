@@ -380,7 +380,7 @@ impl Store {
         let mut changed = false;
         for variant in &object.variants {
             let copy = &variant.provenance;
-            if copy.epoch != epoch || marks.evict > copy.filled {
+            if copy.epoch < epoch || marks.evict > copy.filled {
                 swept.deleted += 1;
                 swept.bytes += variant.body.size();
                 changed = true;

@@ -142,6 +142,11 @@ impl Head {
         self.age(wall) < self.lifetime
     }
 
+    /// The length of its body, where the origin told it.
+    pub fn length(&self) -> Option<u64> {
+        self.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    }
+
     /// Its ETag, as text.
     pub fn etag(&self) -> Option<&str> {
         self.headers.get(header::ETAG)?.to_str().ok()
