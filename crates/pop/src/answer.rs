@@ -208,8 +208,8 @@ pub fn signatures(pop: &str) -> [(HeaderValue, HeaderValue); 6] {
         let status = match x_cache {
             XCache::Hit => "hit",
             XCache::Stale => "hit; fwd=stale",
-            XCache::Miss => "fwd=uri-miss; stored",
-            XCache::Expired => "fwd=stale; fwd-status=200; stored",
+            XCache::Miss => "fwd=uri-miss",
+            XCache::Expired => "fwd=stale",
             XCache::Revalidated => "fwd=stale; fwd-status=304",
             XCache::Bypass => "fwd=bypass",
         };

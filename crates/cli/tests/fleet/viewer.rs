@@ -1,8 +1,9 @@
 //! A viewer: plain requests to one POP, and what came back.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -60,8 +61,19 @@ impl Viewer {
         self.send(Method::GET, url, &[("accept-encoding", "gzip")], "").await
     }
 
-    /// `url` is `host/path`.
+    /// Asks, and waits for the head only.
+    pub async fn begin(&self, url: &str) -> Incoming {
+        self.ask(Method::GET, url, &[], "").await.into_body()
+    }
+
     pub async fn send(&self, method: Method, url: &str, headers: &[(&str, &str)], body: &str) -> Got {
+        let (head, body) = self.ask(method, url, headers, body).await.into_parts();
+        let body = body.collect().await.ok().map(|body| body.to_bytes());
+        Got { status: head.status, headers: head.headers, body }
+    }
+
+    /// `url` is `host/path`.
+    async fn ask(&self, method: Method, url: &str, headers: &[(&str, &str)], body: &str) -> Response<Incoming> {
         let (host, path) = url.split_at(url.find('/').unwrap());
         let mut request = Request::builder()
             .method(method)
@@ -72,8 +84,6 @@ impl Viewer {
         for (name, value) in headers {
             request.headers_mut().insert(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
-        let (head, body) = self.client.request(request).await.unwrap().into_parts();
-        let body = body.collect().await.ok().map(|body| body.to_bytes());
-        Got { status: head.status, headers: head.headers, body }
+        self.client.request(request).await.unwrap()
     }
 }
