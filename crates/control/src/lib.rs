@@ -1,1 +1,31 @@
-//! placeholder
+//! Control: takes what users submit, keeps the fleet's log moving, and says how far each task is.
+//!
+//! **Invariant:** control decides that a task is done from two things only: what POPs confirmed, and its own steady
+//! clock. It never reads a POP's clock, never counts a POP as done because it fell silent, never shows a task as ended
+//! before the ledger has that durably, and never serves a viewer.
+
+pub mod check;
+pub mod clock;
+pub mod config;
+mod control;
+pub mod fleet_view;
+mod keeper;
+pub mod manage;
+mod members;
+mod progress;
+mod retention;
+mod secret;
+pub mod submit;
+pub mod tasks;
+mod telemetry;
+
+pub use check::CheckError;
+pub use clock::{Clock, ManualClock, SteadyClock};
+pub use config::{BadConfig, Config};
+pub use control::{Control, StartError};
+pub use fleet_view::PopView;
+pub use manage::{ManageError, NewKey, NewPop};
+pub use submit::{BadLine, SubmitError, SubmitRequest};
+pub use tasks::LineView;
+
+pub use freshen_ledger::{Account, DomainRecord, Submitted, TaskFilter, TaskPage};

@@ -143,6 +143,16 @@ pub enum StepState {
         /// Wall-clock milliseconds since 1970, for people.
         at_ms: i64,
     },
+    /// A prefetch that this POP had not finished by the task's deadline.
+    Overdue {
+        /// How far it was.
+        progress: Progress,
+        /// Wall-clock milliseconds since 1970, for people.
+        at_ms: i64,
+        /// When control last heard from it; absent: never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_contact_ms: Option<i64>,
+    },
     /// The POP was removed while the task ran, and had nothing left to do for it.
     Removed {
         /// Wall-clock milliseconds since 1970, for people.
@@ -234,7 +244,9 @@ impl Task {
         }
         let share = |step: &Step| match &step.state {
             StepState::Waiting => 0.0,
-            StepState::Fetching { progress } | StepState::Failed { progress, .. } => progress.share(),
+            StepState::Fetching { progress }
+            | StepState::Failed { progress, .. }
+            | StepState::Overdue { progress, .. } => progress.share(),
             _ => 1.0,
         };
         let whole = steps.len().max(1) as f64;

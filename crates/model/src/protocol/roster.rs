@@ -36,11 +36,27 @@ pub struct Seat {
     pub watermark: Seq,
     /// The highest watermark this data folder ever confirmed.
     pub remembered: Seq,
-    /// When its last heartbeat came, by control's steady clock; absent: not since control started.
+    /// When its last heartbeat came, by control's steady clock; control's start, where it is known from before; absent:
+    /// never heard of.
     pub heard_at: Option<Duration>,
 }
 
 impl Seat {
+    /// What control knows after its restart at `start` of a POP whose data folder it remembers.
+    ///
+    /// The process that runs may be the one heard before, so its boot is welcome again, but no earlier one; and it may
+    /// hold a lease from just before the restart, so another folder has to wait as if it had been heard at `start`.
+    pub fn restored(data: DataId, boot_number: u64, watermark: Seq, start: Duration) -> Seat {
+        Seat {
+            data: Some(data),
+            boot: BootId::default(),
+            boot_number: boot_number.saturating_sub(1),
+            watermark: Seq::ZERO,
+            remembered: watermark,
+            heard_at: Some(start),
+        }
+    }
+
     /// Judges a heartbeat and takes it in where it counts.
     ///
     /// `log` is control's log, `place` what it has at the heartbeat's watermark, `lease` the lease time in force. An
@@ -163,6 +179,16 @@ mod tests {
         let mut foreign = beat(1, 1, 1, 5);
         foreign.log = Some(LogId([2; 16]));
         assert_eq!(take(&mut seat, &foreign, 1), Some(Standing::ForeignLog));
+    }
+
+    #[test]
+    fn p2_a_restart_of_control_lets_in_who_was_there_and_nobody_else() {
+        let restored = || Seat::restored(DataId([1; 16]), 2, Seq(5), Duration::from_secs(100));
+        assert_eq!(take(&mut restored(), &beat(1, 9, 2, 5), 100), None, "the process of before");
+        assert_eq!(take(&mut restored(), &beat(1, 9, 3, 5), 100), None, "its restart");
+        assert!(matches!(take(&mut restored(), &beat(1, 9, 1, 5), 100), Some(Standing::Refused { .. })));
+        assert!(matches!(take(&mut restored(), &beat(2, 9, 1, 5), 110), Some(Standing::Refused { .. })));
+        assert_eq!(take(&mut restored(), &beat(2, 9, 1, 5), 111), None, "once the first is fenced");
     }
 
     #[test]

@@ -1,0 +1,129 @@
+//! The configuration of the control process.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a control process is told; domains, POPs and accounts are not configuration, they live in the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The folder of the ledger.
+    pub data: PathBuf,
+    /// Where users are served: `host:port`.
+    pub listen: String,
+    /// Where POPs are served: `host:port`.
+    pub fleet_listen: String,
+    /// How long a POP may use its cache after its last proof of the log's end, 1,000 to 600,000.
+    pub lease_ms: u64,
+    /// How far east of UTC the zone is at whose midnight the quota day begins; 480 is UTC+8.
+    pub quota_day_offset_minutes: i32,
+    /// How long after its submission an unfinished prefetch has failed.
+    pub prefetch_deadline_s: u64,
+    /// How long orders are kept for a POP that does not confirm them; at least the lease.
+    pub log_retention_s: u64,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            data: PathBuf::from("/var/lib/freshen/control"),
+            listen: "127.0.0.1:8080".into(),
+            fleet_listen: "127.0.0.1:8084".into(),
+            lease_ms: 10_000,
+            quota_day_offset_minutes: 480,
+            prefetch_deadline_s: 86_400,
+            log_retention_s: 259_200,
+        }
+    }
+}
+
+/// A setting that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {reason}")]
+pub struct BadConfig {
+    /// The setting.
+    pub field: &'static str,
+    /// What is wrong with it, and what may be written.
+    pub reason: String,
+}
+
+/// Shorter leases end between two heartbeats, longer ones leave purges unbounded for people's patience.
+const LEASE_MS: std::ops::RangeInclusive<u64> = 1_000..=600_000;
+/// From 12 hours west to 14 hours east, as zones go.
+const DAY_OFFSET_MINUTES: std::ops::RangeInclusive<i32> = -720..=840;
+/// A year; what lasts longer is a slip of the unit.
+const SECONDS_MAX: u64 = 366 * 86_400;
+
+impl Config {
+    /// Says what is wrong with the first setting that cannot be.
+    pub fn validate(&self) -> Result<(), BadConfig> {
+        let bad = |field, reason: String| Err(BadConfig { field, reason });
+        if self.data.as_os_str().is_empty() {
+            return bad("data", "name a folder".into());
+        }
+        for (field, address) in [("listen", &self.listen), ("fleet_listen", &self.fleet_listen)] {
+            let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+            if port.and_then(|(_, port)| port.parse::<u16>().ok()).is_none() {
+                return bad(field, format!("{address:?} is no host:port, as in 127.0.0.1:8080"));
+            }
+        }
+        if self.listen == self.fleet_listen && !self.listen.ends_with(":0") {
+            return bad("fleet_listen", "must differ from listen".into());
+        }
+        if !LEASE_MS.contains(&self.lease_ms) {
+            return bad("lease_ms", format!("{} is outside 1000 to 600000", self.lease_ms));
+        }
+        if !DAY_OFFSET_MINUTES.contains(&self.quota_day_offset_minutes) {
+            let reason = format!("{} is outside -720 to 840", self.quota_day_offset_minutes);
+            return bad("quota_day_offset_minutes", reason);
+        }
+        if !(1..=SECONDS_MAX).contains(&self.prefetch_deadline_s) {
+            let reason = format!("{} is outside 1 to {SECONDS_MAX}", self.prefetch_deadline_s);
+            return bad("prefetch_deadline_s", reason);
+        }
+        if self.log_retention_s > SECONDS_MAX || self.log_retention_s * 1_000 < self.lease_ms {
+            let reason = format!(
+                "{} is outside {} (the lease) to {SECONDS_MAX}",
+                self.log_retention_s,
+                self.lease_ms.div_ceil(1_000)
+            );
+            return bad("log_retention_s", reason);
+        }
+        Ok(())
+    }
+
+    /// The lease time.
+    pub fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_fit() {
+        assert_eq!(Config::default().validate(), Ok(()));
+        assert_eq!(toml::from_str::<Config>("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_bad_setting_is_named() {
+        let config = |text: &str| toml::from_str::<Config>(text).unwrap();
+        for (text, said) in [
+            ("lease_ms = 999", "lease_ms: 999 is outside 1000 to 600000"),
+            ("lease_ms = 600001", "lease_ms: 600001 is outside 1000 to 600000"),
+            ("listen = 'here'", "listen: \"here\" is no host:port, as in 127.0.0.1:8080"),
+            ("fleet_listen = '127.0.0.1:8080'", "fleet_listen: must differ from listen"),
+            ("log_retention_s = 9", "log_retention_s: 9 is outside 10 (the lease) to 31622400"),
+            ("prefetch_deadline_s = 0", "prefetch_deadline_s: 0 is outside 1 to 31622400"),
+            ("quota_day_offset_minutes = 841", "quota_day_offset_minutes: 841 is outside -720 to 840"),
+        ] {
+            assert_eq!(config(text).validate().unwrap_err().to_string(), said);
+        }
+        let unknown = toml::from_str::<Config>("lease_s = 10").unwrap_err();
+        assert!(unknown.to_string().contains("lease_s"), "{unknown}");
+    }
+}

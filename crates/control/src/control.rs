@@ -1,0 +1,177 @@
+//! The control process as one thing: what it is made of, its start and its stop.
+
+use crate::clock::{Clock, SteadyClock};
+use crate::config::{BadConfig, Config};
+use crate::keeper::{Keeper, Limits};
+use crate::members::{Members, Terms};
+use crate::progress::{Moment, Progress};
+use crate::retention::Retention;
+use crate::telemetry;
+use freshen_fleet::Hub;
+use freshen_ledger::{Error, Ledger};
+use freshen_model::ids::{LogId, Seq, TaskId};
+use freshen_model::protocol::roster::fence_after;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::warn;
+
+/// Control: one for an installation (embedded).
+pub struct Control {
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) members: Arc<Members>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) limits: Limits,
+    pub(crate) quota_day_offset_s: i32,
+    hub: Arc<Hub>,
+    stop: watch::Sender<bool>,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Why control does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot be.
+    #[error(transparent)]
+    Config(#[from] BadConfig),
+    /// The ledger refused or failed.
+    #[error(transparent)]
+    Ledger(#[from] Error),
+}
+
+impl Control {
+    /// Takes up where the ledger ends: running tasks go on, as if their orders had been appended now.
+    ///
+    /// Needs a tokio runtime, on which the keeper then runs until [`Control::stop`], or until the last handle is dropped.
+    pub async fn start(ledger: Arc<dyn Ledger>, config: &Config) -> Result<Arc<Control>, StartError> {
+        Control::start_with(ledger, config, Arc::new(SteadyClock::new())).await
+    }
+
+    /// [`Control::start`] by that clock.
+    pub async fn start_with(
+        ledger: Arc<dyn Ledger>,
+        config: &Config,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Control>, StartError> {
+        config.validate()?;
+        telemetry::describe();
+        let (terms, lease_change) = agree_on_lease(ledger.as_ref(), config, clock.now()).await?;
+        let limits = Limits {
+            fence: fence_after(terms.in_force),
+            prefetch_deadline: Duration::from_secs(config.prefetch_deadline_s),
+        };
+        let pops = ledger.pops().await?;
+        let progress = Arc::new(Progress::new());
+        let members =
+            Members::new(ledger.clone(), clock.clone(), progress.clone(), terms, pops.clone());
+        let members = Arc::new(members);
+
+        // The start is when this run learns of the orders: POPs may have taken leases up to the end of the last run.
+        let start = Moment { steady: clock.now(), wall_ms: clock.wall_ms() };
+        let domains = ledger.domains(None).await?;
+        for task in ledger.fenced_tasks().await?.into_iter().chain(ledger.running_tasks().await?) {
+            let limit = limits.of(&task, &domains, start);
+            progress.register(task, limit, start);
+        }
+        progress.reconcile(&pops, start);
+
+        let (stop, stopped) = watch::channel(false);
+        let keeper = Keeper {
+            ledger: ledger.clone(),
+            clock: clock.clone(),
+            members: members.clone(),
+            progress: progress.clone(),
+            limits,
+            retention: Retention::new(Duration::from_secs(config.log_retention_s), start.steady),
+            lease_change,
+            pruned: Seq::ZERO,
+            rest_until: start.steady,
+            failing: false,
+        };
+        let keeper = tokio::spawn(keeper.run(stopped));
+        Ok(Arc::new(Control {
+            hub: Hub::new(members.clone()),
+            ledger,
+            clock,
+            members,
+            progress,
+            limits,
+            quota_day_offset_s: config.quota_day_offset_minutes * 60,
+            stop,
+            keeper: Mutex::new(Some(keeper)),
+        }))
+    }
+
+    /// The side that POPs connect to, to be served on the fleet's listener.
+    pub fn hub(&self) -> Arc<Hub> {
+        self.hub.clone()
+    }
+
+    /// The log's name.
+    pub fn log_id(&self) -> LogId {
+        self.ledger.log_id()
+    }
+
+    /// The log's end.
+    pub fn log_end(&self) -> Seq {
+        *self.ledger.end().borrow()
+    }
+
+    /// Changes whenever the running task does, and closes once it has ended; `None` for a task that is not running.
+    ///
+    /// To wait for an end: subscribe, read the task, and while it runs await a change (a closed channel is one).
+    pub fn watch(&self, task: TaskId) -> Option<watch::Receiver<u64>> {
+        self.progress.watch(task)
+    }
+
+    /// Ends the background work after a last write. What was accepted is durable with or without it.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        let keeper = self.keeper.lock().take();
+        if let Some(keeper) = keeper
+            && let Err(error) = keeper.await
+        {
+            warn!(%error, "the keeper did not end well");
+        }
+    }
+
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { steady: self.clock.now(), wall_ms: self.clock.wall_ms() }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        if let Some(keeper) = self.keeper.lock().take() {
+            keeper.abort();
+        }
+    }
+}
+
+/// Agrees with the ledger on the lease time: the longer of what was granted before and what is granted now is in force
+/// for the whole run, and the ledger always says the longest that any POP may hold.
+///
+/// Gives the terms, and, where leases get shorter, when the ledger may be told so.
+async fn agree_on_lease(
+    ledger: &dyn Ledger,
+    config: &Config,
+    start: Duration,
+) -> Result<(Terms, Option<(Duration, u64)>), Error> {
+    let granted = config.lease();
+    let before = ledger.lease_ms().await?.map(Duration::from_millis);
+    match before {
+        Some(before) if before > granted => {
+            let terms = Terms { granted, in_force: before };
+            Ok((terms, Some((start + fence_after(before), config.lease_ms))))
+        }
+        _ => {
+            if before != Some(granted) {
+                ledger.set_lease_ms(config.lease_ms).await?;
+            }
+            Ok((Terms { granted, in_force: granted }, None))
+        }
+    }
+}

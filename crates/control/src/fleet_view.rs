@@ -1,0 +1,65 @@
+//! The fleet as people see it.
+
+use crate::control::Control;
+use crate::members::Member;
+use freshen_model::area::Area;
+use freshen_model::ids::{PopId, Seq};
+use freshen_model::protocol::roster::fence_after;
+use serde::Serialize;
+
+/// A POP as control knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PopView {
+    /// Its name.
+    pub id: PopId,
+    /// Where it serves.
+    pub area: Area,
+    /// Its region.
+    pub region: String,
+    /// The highest watermark its process confirmed; what is remembered, where it was not heard since control started.
+    pub watermark: Seq,
+    /// The log's end.
+    pub end: Seq,
+    /// Orders it has not confirmed.
+    pub lag: u64,
+    /// Whether it follows the log now.
+    pub connected: bool,
+    /// When its last heartbeat came that counted, wall-clock milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_contact_ms: Option<i64>,
+    /// Whether it may hold a lease. Control keeps no grants: this is false only once a lease from its last answered
+    /// heartbeat must have run out by the POP's own clock.
+    pub may_hold_lease: bool,
+    /// Its join order.
+    pub joined: Seq,
+    /// Its leave order, where it is removed and has not confirmed that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<Seq>,
+}
+
+impl Control {
+    /// Every POP that is not gone, by id.
+    pub fn pops(&self) -> Vec<PopView> {
+        self.members.all().into_iter().map(|member| self.view_of(member)).collect()
+    }
+
+    fn view_of(&self, member: Member) -> PopView {
+        let end = self.log_end();
+        let watermark = member.known_watermark();
+        let fence = fence_after(self.members.terms().in_force);
+        let silent = member.seat.heard_at.map(|heard| self.clock.now().saturating_sub(heard));
+        PopView {
+            connected: self.hub().connected(&member.record.id),
+            id: member.record.id,
+            area: member.record.area,
+            region: member.record.region,
+            watermark,
+            end,
+            lag: end.0.saturating_sub(watermark.0),
+            last_contact_ms: member.heard_ms,
+            may_hold_lease: silent.is_some_and(|silent| silent < fence),
+            joined: member.record.joined,
+            left: member.record.left,
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Managing what an installation consists of: accounts, keys, domains, POPs, limits.
+
+use crate::control::Control;
+use crate::secret::{self, NoRandom};
+use freshen_ledger::{AccessKey, Account, DomainRecord, Error, PopRecord, Refusal};
+use freshen_model::area::Area;
+use freshen_model::domain::{Origin, QueryPolicy, Settings};
+use freshen_model::ids::PopId;
+use freshen_model::location::{host_of, is_host_name};
+use freshen_model::quota::{Limits, Quota, day};
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// Why nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ManageError {
+    /// A name or setting that cannot be.
+    #[error("{field}: {reason}")]
+    Unfit {
+        /// Which.
+        field: &'static str,
+        /// What is wrong, and what may be written.
+        reason: String,
+    },
+    /// The ledger refused or failed.
+    #[error(transparent)]
+    Ledger(#[from] Error),
+    /// No secret could be made.
+    #[error(transparent)]
+    NoRandom(#[from] NoRandom),
+}
+
+/// A new access key with its secret, told once. The secret stays out of `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewKey {
+    /// Its id.
+    pub id: String,
+    /// Its secret.
+    pub secret: String,
+}
+
+/// A new POP with its token, told once. The token stays out of `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewPop {
+    /// As registered.
+    pub record: PopRecord,
+    /// What it authenticates with.
+    pub token: String,
+}
+
+impl fmt::Debug for NewKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NewKey({})", self.id)
+    }
+}
+
+impl fmt::Debug for NewPop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NewPop({})", self.record.id)
+    }
+}
+
+/// Lengths of ids and secrets that are made here, as the vendor's.
+const KEY_ID_LENGTH: usize = 20;
+const SECRET_LENGTH: usize = 32;
+/// Lengths that are accepted of ids and secrets chosen elsewhere.
+const KEY_ID_LENGTHS: RangeInclusive<usize> = 1..=64;
+const SECRET_LENGTHS: RangeInclusive<usize> = 8..=128;
+const NAME_LENGTHS: RangeInclusive<usize> = 1..=64;
+/// Parameters that a query policy may name.
+const QUERY_NAMES_MAX: usize = 100;
+const QUERY_NAME_BYTES_MAX: usize = 200;
+
+// ---- accounts and keys ----
+
+impl Control {
+    /// Adds an account with default limits.
+    pub async fn add_account(&self, name: &str, admin: bool) -> Result<Account, ManageError> {
+        account_name(name)?;
+        Ok(self.ledger.add_account(name, admin).await?)
+    }
+
+    /// All accounts, by name.
+    pub async fn accounts(&self) -> Result<Vec<Account>, Error> {
+        self.ledger.accounts().await
+    }
+
+    /// One account.
+    pub async fn account(&self, name: &str) -> Result<Option<Account>, Error> {
+        self.ledger.account(name).await
+    }
+
+    /// Changes an account's daily limits.
+    pub async fn set_limits(&self, account: &str, limits: Limits) -> Result<(), Error> {
+        self.ledger.set_limits(account, limits).await
+    }
+
+    /// What an account has used today, of every kind.
+    pub async fn quota(&self, account: &str) -> Result<Vec<Quota>, Error> {
+        let today = day(self.clock.wall_ms().div_euclid(1_000), self.quota_day_offset_s);
+        self.ledger.quota(account, today).await
+    }
+
+    /// Adds an access key; what is not given is made.
+    pub async fn add_key(
+        &self,
+        account: &str,
+        id: Option<String>,
+        secret: Option<String>,
+    ) -> Result<NewKey, ManageError> {
+        let id = match id {
+            Some(id) => id,
+            None => secret::alphanumeric(KEY_ID_LENGTH)?,
+        };
+        let secret = match secret {
+            Some(secret) => secret,
+            None => secret::alphanumeric(SECRET_LENGTH)?,
+        };
+        // An id stands in headers and queries, between commas and quotes.
+        word("key id", &id, KEY_ID_LENGTHS, "._-")?;
+        if !SECRET_LENGTHS.contains(&secret.len()) || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return unfit("secret", "write 8 to 128 printable ASCII characters without spaces".into());
+        }
+        self.ledger.add_key(account, &id, &secret).await?;
+        Ok(NewKey { id, secret })
+    }
+
+    /// Disables an access key for good.
+    pub async fn disable_key(&self, id: &str) -> Result<(), Error> {
+        self.ledger.disable_key(id).await
+    }
+
+    /// One access key, disabled or not.
+    pub async fn key(&self, id: &str) -> Result<Option<AccessKey>, Error> {
+        self.ledger.key(id).await
+    }
+
+    /// An account's keys.
+    pub async fn keys(&self, account: &str) -> Result<Vec<AccessKey>, Error> {
+        self.ledger.keys(account).await
+    }
+}
+
+// ---- domains ----
+
+impl Control {
+    /// Adds a domain; POPs serve it from its order on.
+    pub async fn add_domain(
+        &self,
+        account: &str,
+        name: &str,
+        settings: &Settings,
+    ) -> Result<DomainRecord, ManageError> {
+        let name = domain_name(name)?;
+        check_settings(settings)?;
+        Ok(self.ledger.add_domain(account, &name, settings).await?)
+    }
+
+    /// Changes a domain's settings; of `account` where that is given.
+    pub async fn set_domain(
+        &self,
+        account: Option<&str>,
+        name: &str,
+        settings: &Settings,
+    ) -> Result<DomainRecord, ManageError> {
+        let domain = self.own_domain(account, name).await?;
+        check_settings(settings)?;
+        Ok(self.ledger.set_domain(&domain.name, settings).await?)
+    }
+
+    /// Removes a domain; of `account` where that is given.
+    pub async fn remove_domain(&self, account: Option<&str>, name: &str) -> Result<(), ManageError> {
+        let domain = self.own_domain(account, name).await?;
+        Ok(self.ledger.remove_domain(&domain.name).await?)
+    }
+
+    /// All domains by name, or an account's.
+    pub async fn domains(&self, account: Option<&str>) -> Result<Vec<DomainRecord>, Error> {
+        self.ledger.domains(account).await
+    }
+
+    /// One domain. Another account's is refused like an unknown one.
+    pub async fn own_domain(&self, account: Option<&str>, name: &str) -> Result<DomainRecord, ManageError> {
+        let name = domain_name(name)?;
+        let domain = self.ledger.domain(&name).await?;
+        let own = domain.filter(|domain| account.is_none_or(|account| account == domain.account));
+        own.ok_or_else(|| Error::from(Refusal::NotFound { what: "domain", name }).into())
+    }
+}
+
+// ---- POPs ----
+
+impl Control {
+    /// Registers a POP; its token is told once and only its digest kept.
+    pub async fn add_pop(&self, id: &PopId, area: Area, region: &str) -> Result<NewPop, ManageError> {
+        word("region", region, NAME_LENGTHS, "._- ")?;
+        let token = secret::token()?;
+        let record = self.ledger.add_pop(id, area, region, secret::digest(&token)).await?;
+        self.members.put(record.clone());
+        self.progress.doubt_pops();
+        Ok(NewPop { record, token })
+    }
+
+    /// Removes a POP. It stays in the scope of later purges until it confirmed its removal.
+    pub async fn remove_pop(&self, id: &PopId) -> Result<PopRecord, Error> {
+        let record = self.ledger.remove_pop(id).await?;
+        self.members.put(record.clone());
+        self.progress.doubt_pops();
+        Ok(record)
+    }
+
+    /// Notes that an operator declared a POP's machine destroyed: it serves nobody any more, so nothing waits for it.
+    /// Removes it where that was not done.
+    pub async fn destroy_pop(&self, id: &PopId) -> Result<(), Error> {
+        let pops = self.ledger.pops().await?;
+        let known = pops.iter().find(|pop| pop.id == *id);
+        let known = known.ok_or_else(|| Refusal::NotFound { what: "POP", name: id.to_string() })?;
+        let left = match known.left {
+            Some(left) => left,
+            None => self.remove_pop(id).await?.left.unwrap_or_default(),
+        };
+        self.ledger.pop_gone(id).await?;
+        self.members.gone(id, left);
+        self.progress.doubt_pops();
+        Ok(())
+    }
+}
+
+// ---- what names and settings may be ----
+
+fn unfit<T>(field: &'static str, reason: String) -> Result<T, ManageError> {
+    Err(ManageError::Unfit { field, reason })
+}
+
+fn account_name(name: &str) -> Result<(), ManageError> {
+    word("account", name, NAME_LENGTHS, "._-")
+}
+
+/// A word of letters, digits and `also`.
+fn word(
+    field: &'static str,
+    text: &str,
+    lengths: RangeInclusive<usize>,
+    also: &str,
+) -> Result<(), ManageError> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || also.contains(c);
+    if lengths.contains(&text.len()) && text.chars().all(fits) {
+        return Ok(());
+    }
+    let (shortest, longest) = (lengths.start(), lengths.end());
+    unfit(field, format!("write {shortest} to {longest} letters, digits or any of {also:?}"))
+}
+
+/// The domain as it is kept: lower case, without trailing dot.
+fn domain_name(name: &str) -> Result<String, ManageError> {
+    let bad = |reason: String| ManageError::Unfit { field: "domain", reason };
+    if name.contains(':') && !name.starts_with('[') {
+        return Err(bad(format!("{name:?} has a port, leave it out")));
+    }
+    host_of(name).map_err(|error| bad(error.to_string()))
+}
+
+fn check_settings(settings: &Settings) -> Result<(), ManageError> {
+    let origin = format!("http://{}", settings.origin.address).parse::<Origin>();
+    match origin {
+        Err(error) => return unfit("origin", error.to_string()),
+        Ok(origin) if origin.address != settings.origin.address => {
+            return unfit("origin", format!("write host:port, as in {}", origin.address));
+        }
+        Ok(_) => {}
+    }
+    if let Some(host) = &settings.origin.host_header {
+        let (name, port) = host.split_once(':').unwrap_or((host, "80"));
+        if !is_host_name(&name.to_ascii_lowercase()) || port.parse::<u16>().is_err() {
+            return unfit("origin host header", format!("{host:?} is no host name with or without port"));
+        }
+    }
+    if let Some(other) = &settings.share_cache
+        && domain_name(other)? != *other
+    {
+        return unfit("share cache", format!("{other:?} is no domain in lower case"));
+    }
+    match &settings.query {
+        QueryPolicy::Only(names) | QueryPolicy::Drop(names) => {
+            let fits = |name: &String| (1..=QUERY_NAME_BYTES_MAX).contains(&name.len());
+            if names.is_empty() || names.len() > QUERY_NAMES_MAX || !names.iter().all(fits) {
+                let reason =
+                    format!("name 1 to {QUERY_NAMES_MAX} parameters of 1 to {QUERY_NAME_BYTES_MAX} bytes");
+                return unfit("query policy", reason);
+            }
+            Ok(())
+        }
+        QueryPolicy::Keep | QueryPolicy::Ignore => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn domains_are_host_names() {
+        assert_eq!(domain_name("Demo.LocalHost.").unwrap(), "demo.localhost");
+        for (name, said) in [
+            ("127.0.0.1", "domain: \"127.0.0.1\" is an address, name the accelerated domain"),
+            ("[::1]", "domain: \"[::1]\" is an address, name the accelerated domain"),
+            ("*.example.com", "domain: wildcards (*) are not matched, name the URL or purge its directory"),
+            ("a b", "domain: \"a b\" is not a host name"),
+            ("a:80", "domain: \"a:80\" has a port, leave it out"),
+        ] {
+            assert_eq!(domain_name(name).unwrap_err().to_string(), said);
+        }
+    }
+
+    #[test]
+    fn settings_that_cannot_be_are_named() {
+        let origin = |address: &str| Settings::of_origin(Origin { address: address.into(), host_header: None });
+        assert!(check_settings(&origin("127.0.0.1:8090")).is_ok());
+        let said = |settings: &Settings| check_settings(settings).unwrap_err().to_string();
+        assert_eq!(said(&origin("a.example")), "origin: write host:port, as in a.example:80");
+        assert!(said(&origin("a/b:80")).starts_with("origin: an origin is http://host[:port]"));
+        let mut settings = origin("a.example:80");
+        settings.origin.host_header = Some("a\r\nb".into());
+        assert!(said(&settings).starts_with("origin host header:"));
+        settings.origin.host_header = Some("www.a.example:8080".into());
+        settings.query = QueryPolicy::Only(vec![String::new()]);
+        assert!(said(&settings).starts_with("query policy:"));
+    }
+}

@@ -1,0 +1,216 @@
+//! The running tasks: what each POP has still to do, and when that ends.
+//!
+//! Kept in memory and changed by events: a submission, a heartbeat, the clock, a change of the fleet. What is decided here
+//! becomes visible as ended only once the [keeper](crate::keeper) has it in the ledger.
+
+mod state;
+mod watched;
+
+use crate::telemetry;
+use freshen_ledger::{PopRecord, TaskRecord, TaskUpdate};
+use freshen_model::ids::{PopId, Seq, TaskId};
+use freshen_model::protocol::heartbeat::PrefetchReport;
+use parking_lot::Mutex;
+use state::State;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// A moment on both of control's clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// The steady clock, which decides.
+    pub(crate) steady: Duration,
+    /// The wall clock, for people.
+    pub(crate) wall_ms: i64,
+}
+
+/// When a task's POPs are done without having said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// A purge: POPs that have not confirmed are fenced this long after the append; `None`: no clock fences them.
+    Fence(Option<Duration>),
+    /// A prefetch: POPs that have not finished by then are overdue, on the steady clock.
+    Deadline(Duration),
+}
+
+/// What the ledger has to be asked, since something happened that memory alone cannot settle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Doubt {
+    /// Some submission ended in an error of the engine: its task may be in the ledger nevertheless.
+    pub(crate) tasks: bool,
+    /// A POP was added, removed or is gone.
+    pub(crate) pops: bool,
+}
+
+/// All running tasks, and ended ones in which a fenced POP has still to confirm.
+pub(crate) struct Progress {
+    state: Mutex<State>,
+    /// Told whenever there may be something to write.
+    wake: Notify,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Progress {
+        Progress { state: Mutex::new(State::default()), wake: Notify::new() }
+    }
+
+    /// Announces a submission, before the ledger is asked; to be held until its task is registered.
+    pub(crate) fn announce(&self) -> Announced<'_> {
+        self.state.lock().announced += 1;
+        Announced(self)
+    }
+
+    /// Takes in a task that is durable; one that is known already stays as it is.
+    ///
+    /// `known_at` is when control learned that the append was acknowledged (its own start, for a task it finds then).
+    pub(crate) fn register(&self, record: TaskRecord, limit: Limit, known_at: Moment) {
+        self.state.lock().register(record, limit, known_at);
+        self.wake.notify_one();
+    }
+
+    /// Takes in tasks found in the ledger; false where a submission is under way, so that nobody can say which are new.
+    pub(crate) fn adopt(&self, found: Vec<(TaskRecord, Limit)>, known_at: Moment) -> bool {
+        let mut state = self.state.lock();
+        if state.announced > 0 {
+            return false;
+        }
+        state.doubt.tasks = false;
+        for (record, limit) in found {
+            state.register(record, limit, known_at);
+        }
+        true
+    }
+
+    /// Takes in that a POP has durably applied all up to `watermark`, and how far its prefetches are. Gives the ended
+    /// prefetches that the ledger has.
+    pub(crate) fn heard(
+        &self,
+        pop: &PopId,
+        watermark: Seq,
+        reports: &[PrefetchReport],
+        now: Moment,
+    ) -> Vec<Seq> {
+        let mut state = self.state.lock();
+        state.confirm(pop, watermark, now);
+        let noted = reports.iter().filter(|report| state.report(pop, report, now)).map(|report| report.seq);
+        let noted = noted.collect();
+        let changed = !state.dirty.is_empty();
+        drop(state);
+        if changed {
+            self.wake.notify_one();
+        }
+        noted
+    }
+
+    /// Takes in what is remembered of a POP from before a restart.
+    pub(crate) fn remembered(&self, pop: &PopId, watermark: Seq, heard_ms: i64) {
+        let now = Moment { steady: Duration::ZERO, wall_ms: heard_ms };
+        self.state.lock().confirm(pop, watermark, now);
+    }
+
+    /// Takes in the POPs that are not gone, read from the ledger after every task registered so far.
+    pub(crate) fn reconcile(&self, pops: &[PopRecord], now: Moment) {
+        self.state.lock().reconcile(pops, now);
+    }
+
+    /// Takes in that time has passed.
+    pub(crate) fn tick(&self, now: Moment) {
+        let fenced = self.state.lock().tick(now);
+        metrics::counter!(telemetry::STEPS_FENCED).increment(fenced);
+    }
+
+    /// When [`Progress::tick`] will have something to do.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        self.state.lock().due.first().map(|(at, _)| *at)
+    }
+
+    /// Resolves when there may be something to write or to ask.
+    pub(crate) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// What has to be asked of the ledger.
+    pub(crate) fn doubt(&self) -> Doubt {
+        self.state.lock().doubt
+    }
+
+    /// Notes that the POPs changed, before or while the ledger is asked.
+    pub(crate) fn doubt_pops(&self) {
+        self.state.lock().doubt.pops = true;
+        self.wake.notify_one();
+    }
+
+    /// Takes the note of [`Progress::doubt_pops`] back, before the ledger is read.
+    pub(crate) fn settle_pops(&self) {
+        self.state.lock().doubt.pops = false;
+    }
+
+    /// Notes that the ledger could not be read; it is tried again after a rest, not at once.
+    pub(crate) fn unsettle_pops(&self) {
+        self.state.lock().doubt.pops = true;
+    }
+
+    /// Notes that a submission's fate is unknown.
+    pub(crate) fn doubt_tasks(&self) {
+        self.state.lock().doubt.tasks = true;
+        self.wake.notify_one();
+    }
+
+    /// Whether something must be written at once (a task ended, a POP waits to hear that it is noted), or soon.
+    pub(crate) fn pending(&self) -> Pending {
+        let state = self.state.lock();
+        match (state.dirty.is_empty(), state.urgent) {
+            (true, _) => Pending::Nothing,
+            (false, false) => Pending::Soon,
+            (false, true) => Pending::Now,
+        }
+    }
+
+    /// Takes what is to be written; to be given back by [`Progress::written`] or [`Progress::failed`].
+    pub(crate) fn take_updates(&self) -> Vec<TaskUpdate> {
+        self.state.lock().take_updates()
+    }
+
+    /// Notes that these updates are durable.
+    pub(crate) fn written(&self, updates: &[TaskUpdate]) {
+        let mut state = self.state.lock();
+        state.written(updates);
+        metrics::gauge!(telemetry::TASKS_RUNNING).set(state.running() as f64);
+    }
+
+    /// Notes that these updates have to be written again.
+    pub(crate) fn failed(&self, updates: &[TaskUpdate]) {
+        let mut state = self.state.lock();
+        state.dirty.extend(updates.iter().map(|update| update.id));
+        state.urgent = true;
+    }
+
+    /// A task as it is now; `None` for one the ledger alone knows.
+    pub(crate) fn task(&self, id: TaskId) -> Option<TaskRecord> {
+        self.state.lock().tasks.get(&id).map(|task| task.record.clone())
+    }
+
+    /// Changes whenever the task does; closed once it has ended. `None` for one that is not running.
+    pub(crate) fn watch(&self, id: TaskId) -> Option<watch::Receiver<u64>> {
+        self.state.lock().tasks.get(&id)?.revision.as_ref().map(watch::Sender::subscribe)
+    }
+}
+
+/// How pressing a write is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pending {
+    Nothing,
+    Soon,
+    Now,
+}
+
+/// A submission under way. While there is one, a prefetch nobody knows may be one that is about to be registered, so its
+/// report is not noted.
+pub(crate) struct Announced<'a>(&'a Progress);
+
+impl Drop for Announced<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().announced -= 1;
+        self.0.wake.notify_one();
+    }
+}

@@ -1,0 +1,225 @@
+//! One task on its way to its end.
+
+use super::{Limit, Moment};
+use freshen_ledger::{TaskRecord, TaskUpdate};
+use freshen_model::ids::{PopId, Seq};
+use freshen_model::protocol::completion::Completion;
+use freshen_model::protocol::heartbeat::PrefetchReport;
+use freshen_model::task::{FAILURES_MAX, Progress, Status, Step, StepState, TaskKind};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A task with its steps as they are now, and its status as the ledger has it.
+pub(crate) struct Watched {
+    /// Steps are sorted by POP and live; status and end are what is durable.
+    pub(crate) record: TaskRecord,
+    /// Gone once the end is durable.
+    pub(crate) revision: Option<watch::Sender<u64>>,
+    way: Way,
+    /// Decided, maybe not yet durable.
+    end: Option<(Status, i64)>,
+    /// POPs whose step has ended, durably.
+    kept: BTreeSet<PopId>,
+}
+
+/// What ends a task.
+enum Way {
+    Purge(Completion),
+    Prefetch { deadline: Duration },
+}
+
+impl Watched {
+    pub(crate) fn new(mut record: TaskRecord, limit: Limit, known_at: Duration) -> Watched {
+        record.steps.sort_by(|one, other| one.pop.cmp(&other.pop));
+        let ended = |step: &&Step| step.state.ended();
+        let kept = record.steps.iter().filter(ended).map(|step| step.pop.clone()).collect();
+        let open = record.steps.iter().filter(|step| !step.state.ended()).map(|step| step.pop.clone());
+        let way = match limit {
+            Limit::Fence(fence) => Way::Purge(Completion::new(record.seq, open, known_at, fence)),
+            Limit::Deadline(deadline) => Way::Prefetch { deadline },
+        };
+        let end = record.status.ended().then(|| (record.status, record.ended_ms.unwrap_or_default()));
+        let revision = end.is_none().then(|| watch::Sender::new(0));
+        Watched { record, revision, way, end, kept }
+    }
+
+    pub(crate) fn ended(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// When the clock will end some of its steps.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        match &self.way {
+            _ if self.ended() => None,
+            Way::Purge(completion) => completion.fence_due(),
+            Way::Prefetch { deadline } => Some(*deadline),
+        }
+    }
+
+    /// POPs that owe a confirmation: of purges, fenced ones too.
+    pub(crate) fn owing(&self) -> impl Iterator<Item = &PopId> {
+        let purge = matches!(self.way, Way::Purge(_));
+        let owes = |step: &&Step| matches!(step.state, StepState::Waiting | StepState::Fenced { .. });
+        self.record.steps.iter().filter(move |_| purge).filter(owes).map(|step| &step.pop)
+    }
+
+    /// Takes in that a POP has applied this task's order, durably.
+    pub(crate) fn confirmed(&mut self, pop: &PopId, watermark: Seq, now: Moment) {
+        let Way::Purge(completion) = &mut self.way else { return };
+        completion.confirmed(pop, watermark);
+        let Some(step) = step_of(&mut self.record, pop) else { return };
+        let fenced_at_ms = match step.state {
+            StepState::Waiting => None,
+            StepState::Fenced { at_ms, .. } => Some(at_ms),
+            _ => return,
+        };
+        step.state = StepState::Confirmed { at_ms: now.wall_ms, fenced_at_ms };
+        self.changed(now);
+    }
+
+    /// Takes in how far a POP says it is; true where that changed anything.
+    pub(crate) fn reported(&mut self, pop: &PopId, report: &PrefetchReport, now: Moment) -> bool {
+        let lines = self.record.lines;
+        let Some(step) = step_of(&mut self.record, pop) else { return false };
+        if step.state.ended() {
+            return false;
+        }
+        let state = state_reported(report, lines, now.wall_ms);
+        if step.state == state {
+            return false;
+        }
+        step.state = state;
+        self.changed(now);
+        true
+    }
+
+    /// Takes in that a POP will not do anything for this task any more: it is gone, or it was removed and no clock or
+    /// confirmation is to be waited for. A step that has ended stays what it is.
+    pub(crate) fn removed(&mut self, pop: &PopId, now: Moment) -> bool {
+        let Some(step) = step_of(&mut self.record, pop) else { return false };
+        if step.state.ended() {
+            return false;
+        }
+        step.state = StepState::Removed { at_ms: now.wall_ms };
+        if let Way::Purge(completion) = &mut self.way {
+            completion.removed(pop);
+        }
+        self.changed(now);
+        true
+    }
+
+    /// Whether only a confirmation can end the step of a POP that was removed: it may still serve, but a clock keeps it
+    /// from that.
+    pub(crate) fn waits_for_removed(&self) -> bool {
+        matches!(&self.way, Way::Purge(completion) if completion.fence_due().is_some())
+    }
+
+    /// Ends the steps whose time is over; gives how many were fenced.
+    pub(crate) fn tick(&mut self, now: Moment, heard_ms: impl Fn(&PopId) -> Option<i64>) -> u64 {
+        let at_ms = now.wall_ms;
+        let mut fenced_count = 0;
+        match &mut self.way {
+            Way::Purge(completion) => {
+                for pop in completion.fenced(now.steady) {
+                    if let Some(step) = step_of(&mut self.record, &pop) {
+                        step.state = StepState::Fenced { at_ms, last_contact_ms: heard_ms(&pop) };
+                        fenced_count += 1;
+                    }
+                }
+            }
+            Way::Prefetch { deadline } if now.steady >= *deadline => {
+                for step in self.record.steps.iter_mut().filter(|step| !step.state.ended()) {
+                    let progress = match step.state {
+                        StepState::Fetching { progress } => progress,
+                        _ => Progress { files: self.record.lines, ..Progress::default() },
+                    };
+                    let last_contact_ms = heard_ms(&step.pop);
+                    step.state = StepState::Overdue { progress, at_ms, last_contact_ms };
+                }
+            }
+            Way::Prefetch { .. } => return 0,
+        }
+        self.changed(now);
+        fenced_count
+    }
+
+    /// Decides whether the task has ended, and tells who watches.
+    pub(crate) fn changed(&mut self, now: Moment) {
+        if self.end.is_none() {
+            self.end = self.outcome().map(|status| (status, now.wall_ms));
+        }
+        self.tell();
+    }
+
+    fn tell(&self) {
+        if let Some(revision) = &self.revision {
+            revision.send_modify(|number| *number += 1);
+        }
+    }
+
+    fn outcome(&self) -> Option<Status> {
+        match &self.way {
+            Way::Purge(completion) => completion.complete().then_some(Status::Complete),
+            Way::Prefetch { .. } if self.record.steps.iter().any(|step| !step.state.ended()) => None,
+            // With every POP removed nothing is warm anywhere, and saying «complete» would be a lie.
+            Way::Prefetch { .. } => {
+                let warm = |step: &Step| matches!(step.state, StepState::Warm { .. });
+                let removed = |step: &Step| matches!(step.state, StepState::Removed { .. });
+                let steps = &self.record.steps;
+                let complete = steps.iter().all(|step| warm(step) || removed(step)) && steps.iter().any(warm);
+                Some(if complete { Status::Complete } else { Status::Failed })
+            }
+        }
+    }
+
+    /// Whether the ledger has the end of this POP's step.
+    pub(crate) fn kept(&self, pop: &PopId) -> bool {
+        self.kept.contains(pop) || self.record.steps.iter().all(|step| step.pop != *pop)
+    }
+
+    pub(crate) fn update(&self) -> TaskUpdate {
+        let (status, ended_ms) = match self.end {
+            Some((status, at_ms)) => (status, Some(at_ms)),
+            None => (Status::Running, None),
+        };
+        TaskUpdate { id: self.record.id, status, ended_ms, steps: self.record.steps.clone() }
+    }
+
+    /// Takes in what the ledger has now; true where that brought the task's end.
+    pub(crate) fn written(&mut self, update: &TaskUpdate) -> bool {
+        let ends = update.status.ended() && !self.record.status.ended();
+        self.record.status = update.status;
+        self.record.ended_ms = update.ended_ms;
+        let ended = update.steps.iter().filter(|step| step.state.ended());
+        self.kept.extend(ended.map(|step| step.pop.clone()));
+        if ends {
+            self.tell();
+            self.revision = None;
+        }
+        ends
+    }
+
+    pub(crate) fn is_prefetch(&self) -> bool {
+        self.record.kind == TaskKind::Prefetch
+    }
+}
+
+fn step_of<'a>(record: &'a mut TaskRecord, pop: &PopId) -> Option<&'a mut Step> {
+    let at = record.steps.binary_search_by(|step| step.pop.cmp(pop)).ok()?;
+    record.steps.get_mut(at)
+}
+
+/// What a report comes to; a POP that says «ended» is warm only if it accounts for every line.
+fn state_reported(report: &PrefetchReport, lines: u64, at_ms: i64) -> StepState {
+    let progress = report.progress;
+    let whole = progress.files == lines && progress.files_warm == lines && progress.files_failed == 0;
+    match report.ended {
+        false => StepState::Fetching { progress },
+        true if whole && report.failures.is_empty() => StepState::Warm { progress, at_ms },
+        true => {
+            let failures = report.failures.iter().take(FAILURES_MAX).cloned().collect();
+            StepState::Failed { progress, failures, at_ms }
+        }
+    }
+}
