@@ -34,8 +34,7 @@ impl Control {
         if domain.is_none_or(|domain| domain.account != account) {
             return Err(CheckError::ForeignDomain(location.host));
         }
-        let question =
-            CheckQuestion { domain: location.host, path_and_query: location.path_and_query, gzip };
+        let question = CheckQuestion { domain: location.host, path_and_query: location.path_and_query, gzip };
         let pops = self.members.all().into_iter().filter(|member| member.record.left.is_none());
         Ok(join_all(pops.map(|member| self.ask(member.record.id, question.clone()))).await)
     }

@@ -65,8 +65,7 @@ impl Control {
         };
         let pops = ledger.pops().await?;
         let progress = Arc::new(Progress::new());
-        let members =
-            Members::new(ledger.clone(), clock.clone(), progress.clone(), terms, pops.clone());
+        let members = Members::new(ledger.clone(), clock.clone(), progress.clone(), terms, pops.clone());
         let members = Arc::new(members);
 
         // The start is when this run learns of the orders: POPs may have taken leases up to the end of the last run.
@@ -136,10 +135,6 @@ impl Control {
         {
             warn!(%error, "the keeper did not end well");
         }
-    }
-
-    pub(crate) fn moment(&self) -> Moment {
-        Moment { steady: self.clock.now(), wall_ms: self.clock.wall_ms() }
     }
 }
 

@@ -314,7 +314,8 @@ mod tests {
 
     #[test]
     fn settings_that_cannot_be_are_named() {
-        let origin = |address: &str| Settings::of_origin(Origin { address: address.into(), host_header: None });
+        let origin =
+            |address: &str| Settings::of_origin(Origin { address: address.into(), host_header: None });
         assert!(check_settings(&origin("127.0.0.1:8090")).is_ok());
         let said = |settings: &Settings| check_settings(settings).unwrap_err().to_string();
         assert_eq!(said(&origin("a.example")), "origin: write host:port, as in a.example:80");

@@ -82,7 +82,9 @@ impl Member {
             data: self.seat.data?,
             // A restored seat counts one less than is remembered until the process is heard again.
             boot_number: match &self.kept {
-                Some(kept) if Some(kept.data) == self.seat.data => self.seat.boot_number.max(kept.boot_number),
+                Some(kept) if Some(kept.data) == self.seat.data => {
+                    self.seat.boot_number.max(kept.boot_number)
+                }
                 _ => self.seat.boot_number,
             },
             watermark: self.seat.remembered,
@@ -93,7 +95,8 @@ impl Member {
     fn to_keep(&self) -> Option<Remembered> {
         let now = self.to_remember()?;
         let Some(kept) = &self.kept else { return Some(now) };
-        let same = (kept.data, kept.boot_number, kept.watermark) == (now.data, now.boot_number, now.watermark);
+        let same =
+            (kept.data, kept.boot_number, kept.watermark) == (now.data, now.boot_number, now.watermark);
         (!same || now.heard_ms >= kept.heard_ms + CONTACT_KEPT_EVERY_MS).then_some(now)
     }
 }
@@ -167,7 +170,12 @@ impl Members {
 
     /// The place that every POP has confirmed; `None` without POPs.
     pub(crate) fn confirmed_by_all(&self) -> Option<Seq> {
-        self.known.lock().members.values().map(|member| member.seat.remembered.min(member.known_watermark())).min()
+        self.known
+            .lock()
+            .members
+            .values()
+            .map(|member| member.seat.remembered.min(member.known_watermark()))
+            .min()
     }
 
     /// What the ledger has still to remember.
@@ -219,14 +227,17 @@ impl Members {
                 self.gone(pop, left);
                 self.progress.doubt_pops();
             }
-            Err(error) => warn!(%pop, %error, "its removal could not be noted, its next heartbeat tries again"),
+            Err(error) => {
+                warn!(%pop, %error, "its removal could not be noted, its next heartbeat tries again")
+            }
         }
     }
 }
 
 impl Known {
     fn index_tokens(&mut self) {
-        let tokens = self.members.values().map(|member| (member.record.token_digest, member.record.id.clone()));
+        let tokens =
+            self.members.values().map(|member| (member.record.token_digest, member.record.id.clone()));
         self.tokens = tokens.collect();
     }
 }

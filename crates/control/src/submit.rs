@@ -200,10 +200,9 @@ impl Named {
         match request.kind {
             TaskKind::Url => self.rules.push(Rule::new(Matcher::Url { key }, mode)),
             TaskKind::Directory => self.rules.push(Rule::new(Matcher::Directory { key }, mode)),
-            TaskKind::Prefetch => self.items.push(PrefetchItem {
-                domain: location.host,
-                path_and_query: location.path_and_query,
-            }),
+            TaskKind::Prefetch => self
+                .items
+                .push(PrefetchItem { domain: location.host, path_and_query: location.path_and_query }),
         }
     }
 

@@ -28,5 +28,9 @@ pub(crate) fn describe() {
     describe_counter!(HEARTBEATS, Unit::Count, "Heartbeats of POPs that counted.");
     describe_counter!(HEARTBEATS_REFUSED, Unit::Count, "Heartbeats of POPs that did not count, by standing.");
     describe_gauge!(LOG_END, Unit::Count, "The place of the newest order in the fleet log.");
-    describe_counter!(LEDGER_FAILURES, Unit::Count, "Background writes that the ledger failed; they are tried again.");
+    describe_counter!(
+        LEDGER_FAILURES,
+        Unit::Count,
+        "Background writes that the ledger failed; they are tried again."
+    );
 }
