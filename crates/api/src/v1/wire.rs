@@ -126,7 +126,6 @@ pub struct PopRequest {
     /// Where it serves.
     pub area: Area,
     /// Its region, a free word.
-    #[serde(default)]
     pub region: String,
 }
 
