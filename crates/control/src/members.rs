@@ -107,6 +107,8 @@ struct Taken {
     watermark: Seq,
     /// Set where the ledger has to know this data folder before the POP is answered.
     new_folder: Option<Remembered>,
+    /// Whether the ledger has something else to remember, sooner or later.
+    unsaved: bool,
     /// Set where the POP has just confirmed its removal.
     confirmed_removal: Option<Seq>,
 }
@@ -215,6 +217,7 @@ impl Members {
             remembered,
             watermark: member.seat.watermark,
             new_folder: new.then(|| member.to_remember()).flatten(),
+            unsaved: member.to_keep().is_some(),
             confirmed_removal: removed,
         })
     }
@@ -289,6 +292,9 @@ impl Host for Members {
             self.kept(&seats);
         }
         let noted = self.progress.heard(&beat.pop, taken.watermark, &beat.prefetches, now);
+        if taken.unsaved {
+            self.progress.wake();
+        }
         if let Some(left) = taken.confirmed_removal {
             self.confirm_removal(&beat.pop, left).await;
         }

@@ -129,6 +129,16 @@ impl Progress {
         self.wake.notified().await;
     }
 
+    /// How many tasks have not ended.
+    pub(crate) fn running(&self) -> usize {
+        self.state.lock().running
+    }
+
+    /// Makes [`Progress::woken`] resolve: there is something to remember.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
     /// What has to be asked of the ledger.
     pub(crate) fn doubt(&self) -> Doubt {
         self.state.lock().doubt
@@ -173,9 +183,7 @@ impl Progress {
 
     /// Notes that these updates are durable.
     pub(crate) fn written(&self, updates: &[TaskUpdate]) {
-        let mut state = self.state.lock();
-        state.written(updates);
-        metrics::gauge!(telemetry::TASKS_RUNNING).set(state.running() as f64);
+        self.state.lock().written(updates);
     }
 
     /// Notes that these updates have to be written again.
@@ -212,5 +220,95 @@ impl Drop for Announced<'_> {
     fn drop(&mut self) {
         self.0.state.lock().announced -= 1;
         self.0.wake.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use freshen_model::task::{Progress as Files, Status, Step, StepState, TaskKind};
+
+    const NOW: Moment = Moment { steady: Duration::from_secs(100), wall_ms: 1 };
+
+    fn task(kind: TaskKind, seq: u64) -> TaskRecord {
+        TaskRecord {
+            id: TaskId(seq),
+            account: "ann".into(),
+            kind,
+            mode: None,
+            area: None,
+            status: Status::Running,
+            seq: Seq(seq),
+            lines: 1,
+            domains: vec!["a.example".into()],
+            submitted_ms: 0,
+            ended_ms: None,
+            steps: vec![Step { pop: pop(), state: StepState::Waiting }],
+        }
+    }
+
+    fn pop() -> PopId {
+        "pop-a".parse().unwrap()
+    }
+
+    fn report(seq: u64) -> PrefetchReport {
+        let progress = Files { files: 1, files_warm: 1, ..Files::default() };
+        PrefetchReport { seq: Seq(seq), progress, ended: true, failures: Vec::new() }
+    }
+
+    const FENCE: Limit = Limit::Fence(Some(Duration::from_secs(11)));
+
+    #[test]
+    fn p2_a_pop_that_confirms_before_the_registration_is_counted() {
+        let progress = Progress::new();
+        progress.heard(&pop(), Seq(6), &[], NOW);
+        progress.register(task(TaskKind::Url, 7), FENCE, NOW);
+        progress.register(task(TaskKind::Url, 6), FENCE, NOW);
+        let ended: Vec<_> =
+            progress.take_updates().into_iter().map(|update| (update.id, update.status)).collect();
+        assert_eq!(ended, [(TaskId(6), Status::Complete)]);
+    }
+
+    #[test]
+    fn p6_a_report_that_comes_before_the_registration_is_not_noted_away() {
+        let progress = Progress::new();
+        let announced = progress.announce();
+        assert_eq!(progress.heard(&pop(), Seq(7), &[report(7)], NOW), []);
+        assert!(!progress.adopt(vec![], NOW), "nobody can say what is new");
+        progress.register(task(TaskKind::Prefetch, 7), Limit::Deadline(Duration::from_secs(200)), NOW);
+        drop(announced);
+        assert_eq!(progress.heard(&pop(), Seq(7), &[report(7)], NOW), [], "taken, not yet durable");
+        let updates = progress.take_updates();
+        assert_eq!(updates[0].status, Status::Complete);
+        progress.written(&updates);
+        assert_eq!(progress.heard(&pop(), Seq(7), &[report(7)], NOW), [Seq(7)]);
+    }
+
+    /// The engine failed, yet the order may stand in the log: until the ledger was asked nothing is noted.
+    #[test]
+    fn p4_a_submission_of_unknown_fate_is_found_again() {
+        let progress = Progress::new();
+        progress.doubt_tasks();
+        assert_eq!(progress.heard(&pop(), Seq(7), &[report(7)], NOW), []);
+        let found = vec![(task(TaskKind::Prefetch, 7), Limit::Deadline(Duration::from_secs(200)))];
+        assert!(progress.adopt(found, NOW));
+        progress.heard(&pop(), Seq(7), &[report(7)], NOW);
+        assert_eq!(progress.take_updates()[0].status, Status::Complete);
+    }
+
+    #[test]
+    fn a_write_that_failed_is_made_again() {
+        let progress = Progress::new();
+        progress.register(task(TaskKind::Url, 7), FENCE, NOW);
+        assert_eq!(progress.due(), Some(Duration::from_secs(111)));
+        progress.heard(&pop(), Seq(7), &[], NOW);
+        let updates = progress.take_updates();
+        assert_eq!(progress.pending(), Pending::Nothing);
+        progress.failed(&updates);
+        assert_eq!(progress.pending(), Pending::Now);
+        assert_eq!(progress.task(TaskId(7)).unwrap().status, Status::Running, "not durable, not shown");
+        assert_eq!(progress.take_updates(), updates);
+        progress.written(&updates);
+        assert_eq!((progress.task(TaskId(7)), progress.due()), (None, None));
     }
 }

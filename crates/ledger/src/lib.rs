@@ -110,15 +110,17 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> Result<PopRecord, Error>;
 
     /// Removes a POP: appends its leave order. It stays in the scope of later purges until it confirmed its removal.
+    /// [`Refusal::Unfit`] where it is removed already.
     async fn remove_pop(&self, id: &PopId) -> Result<PopRecord, Error>;
 
     /// Notes that a removed POP confirmed its removal, or that an operator declared its machine destroyed.
+    /// [`Refusal::Unfit`] while it is a member. What is remembered of its data folder is kept, should it come back.
     async fn pop_gone(&self, id: &PopId) -> Result<(), Error>;
 
     /// All POPs that are not gone, by id.
     async fn pops(&self) -> Result<Vec<PopRecord>, Error>;
 
-    /// Keeps what control must remember of POPs' data folders over a restart.
+    /// Keeps what control must remember of POPs' data folders over a restart; unknown POPs are passed over.
     async fn remember(&self, seats: Vec<Remembered>) -> Result<(), Error>;
 
     // ---- tasks ----
@@ -126,10 +128,11 @@ pub trait Ledger: Send + Sync + 'static {
     /// Makes a task, its lines, its quota use and its order durable together.
     ///
     /// Refused whole, counting nothing: [`Refusal::OverQuota`]; [`Refusal::SettingsChanged`] where a domain's settings
-    /// are not those of `submission.read` any more, so that keys made with them would miss (read again and retry).
+    /// are not those of `submission.read` any more, so that keys made with them would miss (read again and retry);
+    /// [`Refusal::NotFound`] where a domain is gone or another account's; [`Refusal::Unfit`] where the scope is empty.
     async fn submit(&self, submission: Submission) -> Result<Submitted, Error>;
 
-    /// Keeps how far tasks have come. Steps replace those before.
+    /// Keeps how far tasks have come, all or none. Steps replace those before.
     async fn update_tasks(&self, updates: Vec<TaskUpdate>) -> Result<(), Error>;
 
     /// Tasks that have not ended, oldest first.
@@ -147,7 +150,8 @@ pub trait Ledger: Send + Sync + 'static {
     /// Tasks that fit, newest first.
     async fn tasks(&self, filter: &TaskFilter) -> Result<TaskPage<TaskRecord>, Error>;
 
-    /// Lines of tasks that fit, newest task first, lines in their order.
+    /// Lines of tasks that fit, newest task first, lines in their order; where the filter names a URL or a domain, only
+    /// the lines that have it.
     async fn lines(&self, filter: &TaskFilter) -> Result<TaskPage<TaskLine>, Error>;
 
     /// What an account has used on the quota day, of every kind.

@@ -141,7 +141,7 @@ pub struct Submitted {
     pub task: TaskId,
     /// Its order's place.
     pub seq: Seq,
-    /// The POPs that must do it: members as of `seq` in its area, and removed ones that have not confirmed that.
+    /// The POPs that must do it: members as of `seq` in its area; for purges also removed ones that are not gone.
     pub scope: Vec<PopId>,
 }
 

@@ -22,6 +22,8 @@ pub(super) struct State {
     pub(super) dirty: BTreeSet<TaskId>,
     /// Whether some of those should be written at once.
     pub(super) urgent: bool,
+    /// How many tasks have not ended, as the ledger has it.
+    pub(super) running: usize,
     /// Submissions under way.
     pub(super) announced: usize,
     pub(super) doubt: Doubt,
@@ -49,6 +51,7 @@ impl State {
         if self.tasks.contains_key(&id) {
             return;
         }
+        self.running += usize::from(!record.status.ended());
         let mut task = Watched::new(record, limit, known_at.steady);
         task.changed(known_at);
         let seq = task.record.seq;
@@ -185,6 +188,7 @@ impl State {
         for update in updates {
             let Some(task) = self.tasks.get_mut(&update.id) else { continue };
             if task.written(update) {
+                self.running -= 1;
                 let (kind, status) = (task.record.kind.as_str(), update.status.as_str());
                 metrics::counter!(telemetry::TASKS_ENDED, "kind" => kind, "status" => status).increment(1);
                 self.prefetches.remove(&task.record.seq);
@@ -201,9 +205,5 @@ impl State {
         if task.record.status.ended() && !self.dirty.contains(&id) && !task.owing().any(owed) {
             self.tasks.remove(&id);
         }
-    }
-
-    pub(super) fn running(&self) -> usize {
-        self.tasks.values().filter(|task| !task.record.status.ended()).count()
     }
 }

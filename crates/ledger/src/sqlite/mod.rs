@@ -1,6 +1,6 @@
 //! The embedded ledger: one SQLite file, one thread that writes, a few connections that read.
 //!
-//! **Invariant:** this folder is the only place that knows SQL, and every change goes through the [`writer`].
+//! **Invariant:** this folder is the only place that knows SQL, and every change goes through the writer.
 
 mod accounts;
 mod control;

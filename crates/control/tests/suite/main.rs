@@ -1,0 +1,8 @@
+//! Control's promises, on the real ledger and over loopback.
+#![allow(clippy::unwrap_used, reason = "tests and their stage")]
+
+mod membership;
+mod prefetches;
+mod purges;
+mod stage;
+mod submission;

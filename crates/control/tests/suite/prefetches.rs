@@ -1,0 +1,126 @@
+//! Prefetches: what POPs report, and what is made of it.
+
+use crate::stage::{NOON_MS, Stage, in_ledger, noted, report, state, within};
+use freshen_model::task::{Failure, Status, StepState, TaskKind};
+use std::time::Duration;
+
+const LINE: &[&str] = &["http://a.example/film"];
+
+#[tokio::test]
+async fn p6_complete_only_when_every_pop_is_warm() {
+    let stage = Stage::set().await;
+    let (mut a, mut b) = (stage.pop("pop-a").await, stage.pop("pop-b").await);
+    let prefetch = stage.submit(TaskKind::Prefetch, LINE).await;
+    for pop in [&mut a, &mut b] {
+        pop.confirm(prefetch.seq).await;
+    }
+    assert_eq!(stage.task(prefetch.task).await.percent, 0, "an applied order is no warm cache");
+    a.report(vec![report(prefetch.seq, 50, false, vec![])]).await;
+    let task = stage.task(prefetch.task).await;
+    assert!(matches!(state(&task, "pop-a"), StepState::Fetching { progress } if progress.bytes == 50));
+    assert_eq!(task.percent, 12);
+    a.report(vec![report(prefetch.seq, 100, true, vec![])]).await;
+    assert_eq!(stage.task(prefetch.task).await.status, Status::Running);
+    b.report(vec![report(prefetch.seq, 100, true, vec![])]).await;
+    let task = stage.ended(prefetch.task).await;
+    assert_eq!((task.status, task.percent), (Status::Complete, 100));
+    assert!(matches!(state(&task, "pop-b"), StepState::Warm { at_ms: NOON_MS, .. }));
+}
+
+#[tokio::test]
+async fn p6_a_report_is_noted_only_once_it_is_durable() {
+    let stage = Stage::set().await;
+    let (mut a, _b) = (stage.pop("pop-a").await, stage.pop("pop-b").await);
+    let prefetch = stage.submit(TaskKind::Prefetch, LINE).await;
+    a.confirm(prefetch.seq).await;
+    let ended = || vec![report(prefetch.seq, 100, true, vec![])];
+    assert_eq!(noted(&a.report(ended()).await), []);
+    within(async { while noted(&a.report(ended()).await).is_empty() {} }).await;
+    let kept = in_ledger(&stage, prefetch.task).await;
+    assert!(matches!(kept.steps[0].state, StepState::Warm { .. }), "{kept:?}");
+    // Over a restart it stays noted, and the task goes on waiting for the other.
+    let stage = stage.restart().await;
+    a.reconnect(&stage);
+    assert_eq!(noted(&a.report(ended()).await), [prefetch.seq]);
+    assert_eq!(stage.task(prefetch.task).await.status, Status::Running);
+}
+
+#[tokio::test]
+async fn p6_a_failure_names_pop_line_and_reason() {
+    let stage = Stage::set().await;
+    let (mut a, mut b) = (stage.pop("pop-a").await, stage.pop("pop-b").await);
+    let prefetch = stage.submit(TaskKind::Prefetch, LINE).await;
+    let failure = Failure { line: 1, reason: "the origin answered 404".into() };
+    for (pop, failures) in [(&mut a, vec![failure.clone()]), (&mut b, vec![])] {
+        pop.confirm(prefetch.seq).await;
+        pop.report(vec![report(prefetch.seq, 100, true, failures)]).await;
+    }
+    let task = stage.ended(prefetch.task).await;
+    assert_eq!(task.status, Status::Failed);
+    assert!(task.percent < 100);
+    let filter = freshen_control::TaskFilter {
+        id: Some(prefetch.task),
+        limit: 10,
+        ..freshen_control::TaskFilter::default()
+    };
+    let lines = stage.control.lines(&filter).await.unwrap().rows;
+    assert_eq!(lines[0].failures().collect::<Vec<_>>(), [("pop-a", &failure)]);
+}
+
+/// A POP that says «ended» without accounting for every line is not believed.
+#[tokio::test]
+async fn p6_warm_means_every_line() {
+    let stage = Stage::set().await;
+    let mut a = stage.pop("pop-a").await;
+    let prefetch = stage.submit(TaskKind::Prefetch, &["http://a.example/1", "http://a.example/2"]).await;
+    a.confirm(prefetch.seq).await;
+    a.report(vec![report(prefetch.seq, 100, true, vec![])]).await;
+    assert_eq!(stage.ended(prefetch.task).await.status, Status::Failed);
+}
+
+#[tokio::test]
+async fn p6_the_deadline_fails_what_is_unfinished_also_over_a_restart() {
+    let hour = |config: &mut freshen_control::Config| config.prefetch_deadline_s = 3_600;
+    let stage = Stage::set_with(hour).await;
+    let (mut a, mut b) = (stage.pop("pop-a").await, stage.pop("pop-b").await);
+    let prefetch = stage.submit(TaskKind::Prefetch, LINE).await;
+    for (pop, bytes, ended) in [(&mut a, 100, true), (&mut b, 50, false)] {
+        pop.confirm(prefetch.seq).await;
+        pop.report(vec![report(prefetch.seq, bytes, ended, vec![])]).await;
+    }
+    stage.until(prefetch.task, |task| matches!(state(task, "pop-b"), StepState::Fetching { .. })).await;
+    stage.control.stop().await;
+    stage.clock.advance(Duration::from_secs(1_800));
+    let stage = stage.restart_with(hour).await;
+    stage.clock.advance(Duration::from_secs(1_799));
+    assert_eq!(stage.task(prefetch.task).await.status, Status::Running);
+    stage.clock.advance(Duration::from_secs(1));
+    let task = stage.ended(prefetch.task).await;
+    assert_eq!((task.status, task.ended_ms), (Status::Failed, Some(NOON_MS + 3_600_000)));
+    assert!(matches!(state(&task, "pop-a"), StepState::Warm { .. }));
+    let overdue = state(&task, "pop-b");
+    assert!(
+        matches!(overdue, StepState::Overdue { progress, last_contact_ms: Some(NOON_MS), .. } if progress.bytes == 50),
+        "{overdue:?}"
+    );
+    // It may finish later; nobody waits for that any more, and it is told so.
+    b.reconnect(&stage);
+    assert_eq!(noted(&b.report(vec![report(prefetch.seq, 100, true, vec![])]).await), [prefetch.seq]);
+}
+
+#[tokio::test]
+async fn a_removed_pop_holds_no_prefetch_up() {
+    let stage = Stage::set().await;
+    let (mut a, b) = (stage.pop("pop-a").await, stage.pop("pop-b").await);
+    let prefetch = stage.submit(TaskKind::Prefetch, LINE).await;
+    a.confirm(prefetch.seq).await;
+    a.report(vec![report(prefetch.seq, 100, true, vec![])]).await;
+    stage.control.remove_pop(&b.id()).await.unwrap();
+    let task = stage.ended(prefetch.task).await;
+    assert_eq!(task.status, Status::Complete);
+    assert!(matches!(state(&task, "pop-b"), StepState::Removed { .. }));
+    // But with nobody warm there is nothing to call complete.
+    let prefetch = stage.submit(TaskKind::Prefetch, LINE).await;
+    stage.control.remove_pop(&a.id()).await.unwrap();
+    assert_eq!(stage.ended(prefetch.task).await.status, Status::Failed);
+}

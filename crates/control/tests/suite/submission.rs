@@ -1,0 +1,152 @@
+//! Submitting: what is refused, how it is said, and that a refusal changes nothing.
+
+use crate::stage::{Stage, request, settings};
+use freshen_control::{CheckError, SubmitError, SubmitRequest};
+use freshen_ledger::Ledger;
+use freshen_model::area::Area;
+use freshen_model::domain::QueryPolicy;
+use freshen_model::location::Scheme;
+use freshen_model::order::Body;
+use freshen_model::quota::{Limits, QuotaKind};
+use freshen_model::rule::{Matcher, Mode};
+use freshen_model::task::TaskKind;
+
+async fn refused(stage: &Stage, request: SubmitRequest) -> SubmitError {
+    let end = stage.control.log_end();
+    let error = stage.control.submit("ann", request).await.unwrap_err();
+    assert_eq!(stage.control.log_end(), end, "a refusal appends nothing");
+    error
+}
+
+#[tokio::test]
+async fn every_bad_line_is_told_with_its_place() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-a").await;
+    let lines = [
+        "http://a.example/fine",
+        "http://a.example/with space",
+        "a.example/no-scheme",
+        "http://a.example/é",
+        "http://10.0.0.1/x",
+    ];
+    let error = refused(&stage, request(TaskKind::Url, &lines)).await;
+    assert_eq!(
+        error.to_string(),
+        "line 2: raw space in URL, write %20\n\
+         line 3: no scheme, write http:// or https:// before it\n\
+         line 4: raw non-ASCII character 'é' in URL, write it as percent-encoded UTF-8\n\
+         line 5: \"10.0.0.1\" is an address, name the accelerated domain"
+    );
+    let many = vec!["nonsense"; 150];
+    let SubmitError::BadLines(bad) = refused(&stage, request(TaskKind::Url, &many)).await else { panic!() };
+    assert_eq!((bad.len(), bad[99].line), (100, 100));
+    let used = stage.control.quota("ann").await.unwrap();
+    assert!(used.iter().all(|quota| quota.used == 0), "{used:?}");
+}
+
+#[tokio::test]
+async fn p8_a_foreign_domain_is_refused_like_an_unknown_one() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-a").await;
+    let mut said = Vec::new();
+    for (host, kind) in
+        [("b.example", TaskKind::Url), ("c.example", TaskKind::Url), ("b.example", TaskKind::Prefetch)]
+    {
+        let error = refused(&stage, request(kind, &[&format!("http://{host}/x")])).await.to_string();
+        said.push(error.replace(host, "HOST"));
+    }
+    assert_eq!(said, ["line 1: HOST is not a domain of this account"; 3]);
+    for host in ["b.example", "c.example"] {
+        let error = stage.control.check("ann", &format!("http://{host}/x"), false).await.unwrap_err();
+        assert!(matches!(error, CheckError::ForeignDomain(_)), "{error:?}");
+        let error = stage.control.remove_domain(Some("ann"), host).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("no domain {host:?}"));
+    }
+}
+
+#[tokio::test]
+async fn directories_and_prefetches_are_told_apart() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-a").await;
+    for (kind, line, said) in [
+        (TaskKind::Directory, "http://a.example/d", "a directory ends with /, write it so or purge the URL"),
+        (
+            TaskKind::Directory,
+            "http://a.example/d/?x",
+            "a directory has no query, remove it or purge the URL",
+        ),
+        (TaskKind::Prefetch, "http://a.example/d/", "a directory cannot be prefetched, name the files"),
+        (TaskKind::Prefetch, "http://a.example/d/.", "a directory cannot be prefetched, name the files"),
+    ] {
+        let error = refused(&stage, request(kind, &[line])).await;
+        assert_eq!(error.to_string(), format!("line 1: {said}"));
+    }
+    stage.submit(TaskKind::Prefetch, &["http://a.example/", "http://a.example"]).await;
+    stage.submit(TaskKind::Directory, &["http://a.example/"]).await;
+    stage.submit(TaskKind::Url, &["http://a.example/d/"]).await;
+}
+
+#[tokio::test]
+async fn lists_have_limits() {
+    let stage = Stage::set().await;
+    let error = refused(&stage, request(TaskKind::Url, &["http://a.example/x"])).await;
+    assert_eq!(error.to_string(), "no POP is registered, add one first");
+    let _pop = stage.pop("pop-a").await;
+    let error = refused(&stage, request(TaskKind::Url, &[])).await;
+    assert!(matches!(error, SubmitError::Empty));
+    let error = refused(&stage, request(TaskKind::Prefetch, &["http://a.example/x"; 101])).await;
+    assert_eq!(error.to_string(), "101 lines, at most 100 prefetch entries fit into one submission");
+    let overseas =
+        |kind| SubmitRequest { area: Some(Area::Overseas), ..request(kind, &["http://a.example/x"]) };
+    let error = refused(&stage, overseas(TaskKind::Prefetch)).await;
+    assert_eq!(error.to_string(), "no POP is registered in area overseas, add one first");
+    assert!(matches!(refused(&stage, overseas(TaskKind::Url)).await, SubmitError::AreaOfPurge));
+}
+
+#[tokio::test]
+async fn over_quota_is_refused_whole() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-a").await;
+    stage.control.set_limits("ann", Limits { url: 3, ..Limits::default() }).await.unwrap();
+    stage.submit(TaskKind::Url, &["http://a.example/1", "http://a.example/1"]).await;
+    let error = refused(&stage, request(TaskKind::Url, &["http://a.example/2", "http://a.example/3"])).await;
+    assert!(matches!(error, SubmitError::OverQuota(quota, 2) if quota.remaining() == 1), "{error:?}");
+    assert_eq!(error.to_string(), "2 lines, but 1 of 3 url entries are left today");
+    let used = async || stage.control.quota("ann").await.unwrap()[0];
+    assert_eq!((used().await.kind, used().await.used), (QuotaKind::Url, 2));
+    // Noon UTC is 20:00 in the quota's zone: four hours later it is another day.
+    stage.clock.advance(std::time::Duration::from_secs(4 * 3600));
+    assert_eq!(used().await.used, 0);
+    stage.submit(TaskKind::Url, &["http://a.example/2", "http://a.example/3"]).await;
+}
+
+#[tokio::test]
+async fn keys_are_made_by_the_settings_of_their_domain() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-a").await;
+    let mut changed = settings();
+    changed.query = QueryPolicy::Ignore;
+    stage.control.set_domain(Some("ann"), "a.example", &changed).await.unwrap();
+    let force = SubmitRequest {
+        force: true,
+        scheme: Scheme::Optional,
+        ..request(TaskKind::Directory, &["A.Example:80/%64/"])
+    };
+    let url = stage.purge("https://a.example/x?y=1").await;
+    let directory = stage.control.submit("ann", force).await.unwrap();
+    let orders = stage.ledger.orders_after(url.seq.previous(), 1 << 20).await.unwrap().orders;
+    let rules = |at: usize| match &orders[at].body {
+        Body::Purge { task, rules } => (task.unwrap(), rules[0].clone()),
+        other => panic!("{other:?}"),
+    };
+    let (task, rule) = rules(0);
+    assert_eq!(task, url.task);
+    assert!(matches!(rule.matcher, Matcher::Url { key } if key.to_string() == "a.example/x"));
+    let (task, rule) = rules(1);
+    assert_eq!((task, rule.mode), (directory.task, Mode::Evict));
+    assert!(matches!(rule.matcher, Matcher::Directory { key } if key.to_string() == "a.example/d/"));
+    // What was submitted is shown as it was submitted.
+    let lines = stage.control.task_lines(Some("ann"), directory.task).await.unwrap().unwrap();
+    assert_eq!((lines[0].url.as_str(), lines[0].domain.as_str()), ("A.Example:80/%64/", "a.example"));
+    assert_eq!(stage.control.task(Some("bob"), directory.task).await.unwrap(), None);
+}
