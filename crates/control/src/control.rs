@@ -42,6 +42,17 @@ pub enum StartError {
     Ledger(#[from] Error),
 }
 
+/// Why nothing should be submitted now.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    /// The keeper does not run: control was stopped, or the keeper failed.
+    #[error("the background work has ended")]
+    Ended,
+    /// The ledger does not answer a read.
+    #[error(transparent)]
+    Ledger(#[from] Error),
+}
+
 impl Control {
     /// Takes up where the ledger ends: running tasks go on, as if their orders had been appended now.
     ///
@@ -124,6 +135,20 @@ impl Control {
     /// To wait for an end: subscribe, read the task, and while it runs await a change (a closed channel is one).
     pub fn watch(&self, task: TaskId) -> Option<watch::Receiver<u64>> {
         self.progress.watch(task)
+    }
+
+    /// Checks that the ledger answers a read and that the background work runs.
+    pub async fn ready(&self) -> Result<(), NotReady> {
+        if self.keeper.lock().as_ref().is_none_or(JoinHandle::is_finished) {
+            return Err(NotReady::Ended);
+        }
+        self.ledger.lease_ms().await?;
+        Ok(())
+    }
+
+    /// Control's wall clock, milliseconds since 1970: whoever compares times with a task's must read this one.
+    pub fn wall_ms(&self) -> i64 {
+        self.clock.wall_ms()
     }
 
     /// Ends the background work after a last write. What was accepted is durable with or without it.

@@ -22,10 +22,10 @@ mod telemetry;
 pub use check::CheckError;
 pub use clock::{Clock, ManualClock, SteadyClock};
 pub use config::{BadConfig, Config};
-pub use control::{Control, StartError};
+pub use control::{Control, NotReady, StartError};
 pub use fleet_view::PopView;
 pub use manage::{ManageError, NewKey, NewPop};
-pub use submit::{BadLine, SubmitError, SubmitRequest};
+pub use submit::{BadLine, LineFault, SubmitError, SubmitRequest};
 pub use tasks::LineView;
 
 pub use freshen_ledger::{Account, DomainRecord, Submitted, TaskFilter, TaskPage};

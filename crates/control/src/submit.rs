@@ -6,8 +6,8 @@ use crate::telemetry;
 use freshen_ledger::{DomainRecord, Error, Ledger, Line, Refusal, Submission, Submitted, TaskRecord};
 use freshen_model::area::Area;
 use freshen_model::ids::Seq;
-use freshen_model::key::Key;
-use freshen_model::location::{Location, Scheme};
+use freshen_model::key::{BadPath, Key};
+use freshen_model::location::{BadUrl, Location, Scheme};
 use freshen_model::order::PrefetchItem;
 use freshen_model::quota::{Quota, QuotaKind, day};
 use freshen_model::rule::{Matcher, Rule};
@@ -46,12 +46,31 @@ pub struct BadLine {
     /// The line, cut at 200 characters.
     pub text: String,
     /// What is wrong, and what to write instead.
-    pub reason: String,
+    pub fault: LineFault,
+}
+
+/// What is wrong with a line; the text says what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each variant's text says it")]
+pub enum LineFault {
+    #[error(transparent)]
+    Url(#[from] BadUrl),
+    #[error(transparent)]
+    Path(#[from] BadPath),
+    /// The same for an unknown domain and another account's, so that nobody can find out who is served here.
+    #[error("{0} is not a domain of this account")]
+    ForeignDomain(String),
+    #[error("a directory has no query, remove it or purge the URL")]
+    DirectoryWithQuery,
+    #[error("a directory ends with /, write it so or purge the URL")]
+    DirectoryWithoutSlash,
+    #[error("a directory cannot be prefetched, name the files")]
+    DirectoryPrefetched,
 }
 
 impl fmt::Display for BadLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.reason)
+        write!(f, "line {}: {}", self.line, self.fault)
     }
 }
 
@@ -183,8 +202,8 @@ impl Named {
         for (text, line) in request.lines.iter().zip(1..) {
             match read_line(request, text, &domains) {
                 Ok((location, key)) => named.push(request, text, location, key),
-                Err(reason) => {
-                    bad.push(BadLine { line, text: text.chars().take(BAD_TEXT_MAX).collect(), reason });
+                Err(fault) => {
+                    bad.push(BadLine { line, text: text.chars().take(BAD_TEXT_MAX).collect(), fault });
                     if bad.len() == BAD_LINES_MAX {
                         break;
                     }
@@ -218,34 +237,24 @@ impl Named {
     }
 }
 
-/// Reads one line; the error says what to write instead.
+/// Reads one line.
 fn read_line(
     request: &SubmitRequest,
     text: &str,
     domains: &HashMap<&str, &DomainRecord>,
-) -> Result<(Location, Key), String> {
-    let location = Location::parse(text, request.scheme).map_err(|error| error.to_string())?;
-    // The same answer for an unknown domain and another account's, so that nobody can find out who is served here.
-    let domain = domains
-        .get(location.host.as_str())
-        .ok_or_else(|| format!("{} is not a domain of this account", location.host))?;
-    let key = Key::in_domain(&domain.name, &domain.settings, &location.path_and_query)
-        .map_err(|error| error.to_string())?;
+) -> Result<(Location, Key), LineFault> {
+    let location = Location::parse(text, request.scheme)?;
+    let domain = domains.get(location.host.as_str());
+    let domain = domain.ok_or_else(|| LineFault::ForeignDomain(location.host.clone()))?;
+    let key = Key::in_domain(&domain.name, &domain.settings, &location.path_and_query)?;
     match request.kind {
-        TaskKind::Url => {}
-        TaskKind::Directory if location.has_query() => {
-            return Err("a directory has no query, remove it or purge the URL".into());
-        }
-        TaskKind::Directory if !location.path().ends_with('/') => {
-            return Err("a directory ends with /, write it so or purge the URL".into());
-        }
-        TaskKind::Directory => {}
+        TaskKind::Directory if location.has_query() => Err(LineFault::DirectoryWithQuery),
+        TaskKind::Directory if !location.path().ends_with('/') => Err(LineFault::DirectoryWithoutSlash),
         TaskKind::Prefetch if key.path().ends_with('/') && key.path() != "/" => {
-            return Err("a directory cannot be prefetched, name the files".into());
+            Err(LineFault::DirectoryPrefetched)
         }
-        TaskKind::Prefetch => {}
+        TaskKind::Url | TaskKind::Directory | TaskKind::Prefetch => Ok((location, key)),
     }
-    Ok((location, key))
 }
 
 /// What it takes to make a submission durable and watched.

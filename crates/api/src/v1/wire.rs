@@ -33,7 +33,8 @@ pub struct PrefetchRequest {
     pub lines: Vec<String>,
 }
 
-/// `GET /v1/tasks/{id}`; with `?wait_ms=N&seen=R` answered once the revision is above `R`, the task ended, or `N` passed.
+/// `GET /v1/tasks/{id}`; with `?wait_ms=N&seen=R` (`N` at most 30,000) answered once the revision is above `R`, the task
+/// ended, or `N` passed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskView {
     /// The task.
@@ -115,8 +116,8 @@ pub struct PopRow {
     pub left: Option<Seq>,
 }
 
-/// `POST /v1/pops` (admins), answered by a [`NewPop`]. `DELETE /v1/pops/{id}`, with `?destroyed=true` for a machine that is
-/// known to serve nobody any more.
+/// `POST /v1/pops` (admins), answered by a [`NewPop`]. `DELETE /v1/pops/{id}` (admins), with `?destroyed=true` for a machine
+/// that is known to serve nobody any more, answered by status 204.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PopRequest {
@@ -125,7 +126,6 @@ pub struct PopRequest {
     /// Where it serves.
     pub area: Area,
     /// Its region, a free word.
-    #[serde(default)]
     pub region: String,
 }
 
@@ -138,7 +138,7 @@ pub struct NewPop {
     pub token: String,
 }
 
-/// `GET /v1/accounts`, and `POST /v1/accounts` (admins) with name and admin.
+/// An account, all of it for admins: `POST /v1/accounts` takes one, `GET /v1/accounts` lists them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccountRow {
@@ -147,7 +147,7 @@ pub struct AccountRow {
     /// Whether it may manage accounts, keys, domains and POPs.
     #[serde(default)]
     pub admin: bool,
-    /// Its daily limits; also `PUT /v1/accounts/{name}/limits` with a [`Limits`].
+    /// Its daily limits; also `PUT /v1/accounts/{name}/limits` with a [`Limits`]. Both answer an [`AccountRow`].
     #[serde(default)]
     pub limits: Limits,
 }
@@ -159,7 +159,8 @@ pub struct AccountList {
     pub accounts: Vec<AccountRow>,
 }
 
-/// `POST /v1/keys` (admins; or for the own account), answered by a [`NewKey`]. `POST /v1/keys/{id}/disable`.
+/// `POST /v1/keys` (admins; or for the own account), answered by a [`NewKey`]. `POST /v1/keys/{id}/disable`, answered by
+/// status 204.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyRequest {
@@ -187,7 +188,7 @@ pub struct DomainList {
 }
 
 /// A domain. `POST /v1/domains` (account absent: the caller's; another's for admins only) and `PUT /v1/domains/{name}` take
-/// one, `GET` and both of these answer one; `DELETE /v1/domains/{name}`.
+/// one, `GET` and both of these answer one; `DELETE /v1/domains/{name}` answers status 204.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DomainRow {
@@ -207,12 +208,52 @@ pub struct ErrorBody {
     pub error: ErrorView,
 }
 
+/// What went wrong, as a word. Each goes with one status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// 400: some lines cannot be submitted.
+    BadLines,
+    /// 400: more lines than one submission may have.
+    TooManyLines,
+    /// 400: no lines.
+    Empty,
+    /// 400: a body or query that cannot be read; the message has line and column.
+    Malformed,
+    /// 401: nobody known signed this, or not with this secret, or not now.
+    Unauthenticated,
+    /// 403: only admins may.
+    Forbidden,
+    /// 404: it is not there, or another account's.
+    NotFound,
+    /// 405: the path exists, but not with this method.
+    BadMethod,
+    /// 408: the body came too slowly, or broke off.
+    TooSlow,
+    /// 409: it is there already.
+    Exists,
+    /// 409: a name or setting that cannot be, or does not go together with what is there.
+    Unfit,
+    /// 409: there is no POP that could do it.
+    NoPops,
+    /// 413: the body is longer than 4 MiB.
+    TooLarge,
+    /// 429: more lines than the account has left today.
+    OverQuota,
+    /// 429: more requests than can be remembered.
+    TooManyRequests,
+    /// 500: a fault of ours; its log has the details.
+    Internal,
+    /// Of a newer control.
+    #[serde(other)]
+    Unknown,
+}
+
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ErrorView {
-    /// A word for programs: `bad_lines`, `too_many_lines`, `empty`, `over_quota`, `no_pops`, `not_found`, `exists`, `unfit`,
-    /// `malformed`, `unauthenticated`, `forbidden`, `internal`.
-    pub code: String,
+    /// For programs.
+    pub code: ErrorCode,
     /// For people: what, where, and what to do.
     pub message: String,
     /// The lines that cannot be submitted; the first hundred of them.

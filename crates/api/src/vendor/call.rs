@@ -1,7 +1,5 @@
 //! What the actions ask for, as types.
 
-use std::borrow::Cow;
-
 use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -213,16 +211,6 @@ pub struct Line {
     pub number: usize,
     /// The line, without white space around it. Not checked otherwise.
     pub text: String,
-}
-
-impl Line {
-    /// The line as a URL. The vendor takes lines without a scheme; one key serves both schemes.
-    pub fn url(&self) -> Cow<'_, str> {
-        if self.text.contains("://") {
-            return Cow::Borrowed(&self.text);
-        }
-        Cow::Owned(format!("http://{}", self.text))
-    }
 }
 
 fn lines(params: &Params) -> Result<Vec<Line>, VendorError> {

@@ -36,6 +36,8 @@ pub enum ErrorKind {
     InvalidFormat,
     /// Query, form or body exceed a limit.
     RequestTooLarge,
+    /// The body came too slowly, or broke off.
+    RequestTimeout,
     /// No such access key.
     AccessKeyNotFound,
     /// The access key is disabled.
@@ -172,6 +174,7 @@ impl ErrorKind {
                 row(400, "InvalidParameter.Format", "Specified parameter format is not valid.")
             }
             E::RequestTooLarge => row(413, "RequestTooLarge", "The request exceeds the size limit."),
+            E::RequestTimeout => row(408, "RequestTimeout", "The request was not received in time."),
             E::AccessKeyNotFound => {
                 row(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
             }

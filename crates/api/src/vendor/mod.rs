@@ -2,14 +2,18 @@
 //!
 //! A request is read in this order: [`Params`] and [`Format`] (what it says, and how to answer), [`Action`] (what it
 //! wants), [`signature`](crate::signature) (who wants it), [`Call`] (typed). The answer is a [`Reply`] or a
-//! [`VendorError`], put into bytes by [`Envelope`]. Nothing here decides anything about caches.
+//! [`VendorError`], put into bytes by [`Envelope`]. `serve` goes through these steps; `refusals` has the vendor's word for
+//! each refusal of ours, `rows` its words for a task. Nothing here decides anything about caches.
 
 mod action;
 mod call;
 mod envelope;
 mod error;
 mod params;
+mod refusals;
 mod reply;
+mod rows;
+mod serve;
 
 pub use action::Action;
 pub use call::{
@@ -20,3 +24,5 @@ pub use envelope::{Envelope, RequestId};
 pub use error::{ErrorKind, VendorError};
 pub use params::{Format, Params};
 pub use reply::{Process, Reply, TaskRow, TaskStatus, TaskType, VodQuota};
+
+pub(crate) use serve::serve;

@@ -1,0 +1,76 @@
+//! Accounts, their limits, and access keys.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use freshen_control::Account;
+use freshen_model::quota::Limits;
+
+use super::error::ApiError;
+use super::signed::{Name, SignedRequest};
+use super::wire::{AccountList, AccountRow, KeyRequest, NewKey};
+use crate::router::Api;
+
+pub(super) async fn list(
+    State(api): State<Api>,
+    request: SignedRequest,
+) -> Result<Json<AccountList>, ApiError> {
+    request.admin()?;
+    let accounts = api.control.accounts().await?;
+    Ok(Json(AccountList { accounts: accounts.into_iter().map(row).collect() }))
+}
+
+pub(super) async fn add(
+    State(api): State<Api>,
+    request: SignedRequest,
+) -> Result<Json<AccountRow>, ApiError> {
+    request.admin()?;
+    let AccountRow { name, admin, limits } = request.json()?;
+    let mut account = api.control.add_account(&name, admin).await?;
+    if limits != account.limits {
+        api.control.set_limits(&name, limits).await?;
+        account.limits = limits;
+    }
+    Ok(Json(row(account)))
+}
+
+pub(super) async fn set_limits(
+    State(api): State<Api>,
+    Name(name): Name,
+    request: SignedRequest,
+) -> Result<Json<AccountRow>, ApiError> {
+    request.admin()?;
+    let limits: Limits = request.json()?;
+    api.control.set_limits(&name, limits).await?;
+    let account = api.control.account(&name).await?;
+    Ok(Json(row(account.ok_or_else(|| ApiError::not_found("account", &name))?)))
+}
+
+pub(super) async fn add_key(
+    State(api): State<Api>,
+    request: SignedRequest,
+) -> Result<Json<NewKey>, ApiError> {
+    let KeyRequest { account } = request.json()?;
+    let account = account.unwrap_or_else(|| request.caller.account.clone());
+    if account != request.caller.account {
+        request.admin()?;
+    }
+    let key = api.control.add_key(&account, None, None).await?;
+    Ok(Json(NewKey { id: key.id, secret: key.secret, account }))
+}
+
+pub(super) async fn disable_key(
+    State(api): State<Api>,
+    Name(id): Name,
+    request: SignedRequest,
+) -> Result<StatusCode, ApiError> {
+    let key = api.control.key(&id).await?;
+    let own = key.filter(|key| request.caller.confines().is_none_or(|account| account == key.account));
+    let key = own.ok_or_else(|| ApiError::not_found("key", &id))?;
+    api.control.disable_key(&key.id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn row(account: Account) -> AccountRow {
+    AccountRow { name: account.name, admin: account.admin, limits: account.limits }
+}

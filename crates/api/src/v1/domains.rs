@@ -1,0 +1,70 @@
+//! Domains and their settings.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use freshen_control::DomainRecord;
+
+use super::error::ApiError;
+use super::signed::{Name, SignedRequest};
+use super::wire::{DomainList, DomainRow, ErrorCode};
+use crate::router::Api;
+
+pub(super) async fn list(
+    State(api): State<Api>,
+    request: SignedRequest,
+) -> Result<Json<DomainList>, ApiError> {
+    let domains = api.control.domains(request.caller.confines()).await?;
+    Ok(Json(DomainList { domains: domains.into_iter().map(row).collect() }))
+}
+
+pub(super) async fn one(
+    State(api): State<Api>,
+    Name(name): Name,
+    request: SignedRequest,
+) -> Result<Json<DomainRow>, ApiError> {
+    Ok(Json(row(api.control.own_domain(request.caller.confines(), &name).await?)))
+}
+
+pub(super) async fn add(State(api): State<Api>, request: SignedRequest) -> Result<Json<DomainRow>, ApiError> {
+    let DomainRow { name, account, settings } = request.json()?;
+    let account = account.unwrap_or_else(|| request.caller.account.clone());
+    if account != request.caller.account {
+        request.admin()?;
+    }
+    Ok(Json(row(api.control.add_domain(&account, &name, &settings).await?)))
+}
+
+pub(super) async fn set(
+    State(api): State<Api>,
+    Name(name): Name,
+    request: SignedRequest,
+) -> Result<Json<DomainRow>, ApiError> {
+    let body: DomainRow = request.json()?;
+    let confines = request.caller.confines();
+    let domain = api.control.own_domain(confines, &name).await?;
+    let unfit = |why: String| Err(ApiError::new(ErrorCode::Unfit, why));
+    if body.name != domain.name {
+        return unfit(format!(
+            "the path names {}, the body {:?}; a domain keeps its name",
+            domain.name, body.name
+        ));
+    }
+    if body.account.is_some_and(|account| account != domain.account) {
+        return unfit(format!("{} is {}'s; a domain keeps its account", domain.name, domain.account));
+    }
+    Ok(Json(row(api.control.set_domain(confines, &name, &body.settings).await?)))
+}
+
+pub(super) async fn remove(
+    State(api): State<Api>,
+    Name(name): Name,
+    request: SignedRequest,
+) -> Result<StatusCode, ApiError> {
+    api.control.remove_domain(request.caller.confines(), &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn row(domain: DomainRecord) -> DomainRow {
+    DomainRow { name: domain.name, account: Some(domain.account), settings: domain.settings }
+}

@@ -1,0 +1,150 @@
+//! What `/v1` answers where it cannot do what is asked.
+
+use std::fmt;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use freshen_control::{BadLine, CheckError, ManageError, SubmitError};
+use freshen_ledger::{Error, Refusal};
+use http::StatusCode;
+use tracing::error;
+
+use super::wire::{BadLineView, ErrorBody, ErrorCode, ErrorView};
+use crate::body::BodyError;
+use crate::gate::Refused;
+use crate::signature::SignatureError;
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub(super) struct ApiError(ErrorView);
+
+impl ApiError {
+    pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> ApiError {
+        ApiError(ErrorView { code, message: message.into(), lines: Vec::new() })
+    }
+
+    /// The same for what is not there and for what is another account's.
+    pub(super) fn not_found(what: &'static str, name: &str) -> ApiError {
+        Refusal::NotFound { what, name: name.to_owned() }.into()
+    }
+
+    pub(super) fn forbidden() -> ApiError {
+        ApiError::new(ErrorCode::Forbidden, "only admins may do this")
+    }
+
+    /// A fault of ours: the reason goes to the log, not out.
+    fn internal(why: &dyn fmt::Display) -> ApiError {
+        error!(%why, "a request failed");
+        ApiError::new(ErrorCode::Internal, "control could not do it, its log says why")
+    }
+}
+
+fn status(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::BadLines | ErrorCode::TooManyLines | ErrorCode::Empty | ErrorCode::Malformed => {
+            StatusCode::BAD_REQUEST
+        }
+        ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+        ErrorCode::NotFound => StatusCode::NOT_FOUND,
+        ErrorCode::BadMethod => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorCode::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        ErrorCode::Exists | ErrorCode::Unfit | ErrorCode::NoPops => StatusCode::CONFLICT,
+        ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::OverQuota | ErrorCode::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::Internal | ErrorCode::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        (status(self.0.code), Json(ErrorBody { error: self.0 })).into_response()
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> ApiError {
+        let code = match error {
+            BodyError::TooLarge => ErrorCode::TooLarge,
+            BodyError::TooSlow | BodyError::Broken => ErrorCode::TooSlow,
+        };
+        ApiError::new(code, error.to_string())
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> ApiError {
+        let code = match &refused {
+            Refused::Ledger(error) => return ApiError::internal(error),
+            Refused::Signature(SignatureError::KeyNoncesFull | SignatureError::NoncesFull) => {
+                ErrorCode::TooManyRequests
+            }
+            Refused::Signature(_) | Refused::UnknownKey | Refused::DisabledKey => ErrorCode::Unauthenticated,
+        };
+        ApiError::new(code, refused.to_string())
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> ApiError {
+        let message = error.to_string();
+        let code = match error {
+            SubmitError::BadLines(lines) => {
+                let lines = lines.into_iter().map(line).collect();
+                return ApiError(ErrorView { code: ErrorCode::BadLines, message, lines });
+            }
+            SubmitError::TooManyLines { .. } => ErrorCode::TooManyLines,
+            SubmitError::Empty => ErrorCode::Empty,
+            SubmitError::AreaOfPurge => ErrorCode::Malformed,
+            SubmitError::OverQuota(..) => ErrorCode::OverQuota,
+            SubmitError::NoPops(_) => ErrorCode::NoPops,
+            SubmitError::Ledger(error) => return error.into(),
+        };
+        ApiError::new(code, message)
+    }
+}
+
+fn line(bad: BadLine) -> BadLineView {
+    BadLineView { line: bad.line, reason: bad.fault.to_string(), text: bad.text }
+}
+
+impl From<CheckError> for ApiError {
+    fn from(error: CheckError) -> ApiError {
+        match error {
+            CheckError::BadUrl(why) => ApiError::new(ErrorCode::Malformed, format!("url: {why}")),
+            CheckError::ForeignDomain(_) => ApiError::new(ErrorCode::NotFound, error.to_string()),
+            CheckError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<ManageError> for ApiError {
+    fn from(error: ManageError) -> ApiError {
+        match error {
+            ManageError::Unfit { .. } => ApiError::new(ErrorCode::Unfit, error.to_string()),
+            ManageError::Ledger(error) => error.into(),
+            ManageError::NoRandom(error) => ApiError::internal(&error),
+        }
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> ApiError {
+        match error {
+            Error::Refused(refusal) => refusal.into(),
+            failed => ApiError::internal(&failed),
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> ApiError {
+        let code = match &refusal {
+            Refusal::Exists { .. } => ErrorCode::Exists,
+            Refusal::NotFound { .. } => ErrorCode::NotFound,
+            Refusal::Unfit(_) | Refusal::SettingsChanged(_) => ErrorCode::Unfit,
+            Refusal::OverQuota { .. } => ErrorCode::OverQuota,
+        };
+        ApiError::new(code, refusal.to_string())
+    }
+}

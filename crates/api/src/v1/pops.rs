@@ -1,0 +1,62 @@
+//! The POPs of the installation: everybody signed in sees them, admins change them.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use freshen_control::PopView;
+use freshen_model::ids::PopId;
+use serde::Deserialize;
+
+use super::error::ApiError;
+use super::signed::{Name, SignedRequest};
+use super::wire::{NewPop, PopList, PopRequest, PopRow};
+use crate::router::Api;
+
+pub(super) async fn list(State(api): State<Api>, _request: SignedRequest) -> Json<PopList> {
+    Json(PopList { pops: api.control.pops().into_iter().map(row).collect() })
+}
+
+pub(super) async fn add(State(api): State<Api>, request: SignedRequest) -> Result<Json<NewPop>, ApiError> {
+    request.admin()?;
+    let PopRequest { id, area, region } = request.json()?;
+    let new = api.control.add_pop(&id, area, &region).await?;
+    Ok(Json(NewPop { id, token: new.token }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Removal {
+    #[serde(default)]
+    destroyed: bool,
+}
+
+pub(super) async fn remove(
+    State(api): State<Api>,
+    Name(id): Name,
+    request: SignedRequest,
+) -> Result<StatusCode, ApiError> {
+    request.admin()?;
+    let Removal { destroyed } = request.query()?;
+    let pop: PopId = id.parse().map_err(|_| ApiError::not_found("POP", &id))?;
+    if destroyed {
+        api.control.destroy_pop(&pop).await?;
+    } else {
+        api.control.remove_pop(&pop).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn row(pop: PopView) -> PopRow {
+    PopRow {
+        id: pop.id,
+        area: pop.area,
+        region: pop.region,
+        watermark: pop.watermark,
+        end: pop.end,
+        lag: pop.lag,
+        connected: pop.connected,
+        last_contact_ms: pop.last_contact_ms,
+        may_hold_lease: pop.may_hold_lease,
+        left: pop.left,
+    }
+}

@@ -1,0 +1,161 @@
+//! Submitting and watching tasks; quotas and checks.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use freshen_control::{SubmitRequest, TaskFilter};
+use freshen_model::ids::TaskId;
+use freshen_model::location::Scheme;
+use freshen_model::task::{Status, TaskKind};
+use serde::Deserialize;
+
+use super::error::ApiError;
+use super::signed::{Name, SignedRequest};
+use super::wire::{
+    CheckView, ErrorCode, PrefetchRequest, PurgeRequest, QuotaRow, QuotaView, TaskList, TaskView,
+};
+use crate::router::Api;
+
+/// The longest that a request waits for a change.
+const WAIT_MS_MAX: u64 = 30_000;
+/// Tasks of one answer, if not said, and at most.
+const TASKS_DEFAULT: u64 = 20;
+const TASKS_MAX: u64 = 1_000;
+
+pub(super) async fn purge(
+    State(api): State<Api>,
+    request: SignedRequest,
+) -> Result<Json<TaskView>, ApiError> {
+    let PurgeRequest { directory, force, lines } = request.json()?;
+    let kind = if directory { TaskKind::Directory } else { TaskKind::Url };
+    let submission = SubmitRequest { kind, force, area: None, lines, scheme: Scheme::Required };
+    submit(&api, &request.caller.account, submission).await
+}
+
+pub(super) async fn prefetch(
+    State(api): State<Api>,
+    request: SignedRequest,
+) -> Result<Json<TaskView>, ApiError> {
+    let PrefetchRequest { area, lines } = request.json()?;
+    let kind = TaskKind::Prefetch;
+    let submission = SubmitRequest { kind, force: false, area, lines, scheme: Scheme::Required };
+    submit(&api, &request.caller.account, submission).await
+}
+
+async fn submit(api: &Api, account: &str, submission: SubmitRequest) -> Result<Json<TaskView>, ApiError> {
+    let task = api.control.submit(account, submission).await?.task;
+    view(api, Some(account), task).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wait {
+    #[serde(default)]
+    wait_ms: u64,
+    #[serde(default)]
+    seen: u64,
+}
+
+pub(super) async fn one(
+    State(api): State<Api>,
+    Name(id): Name,
+    request: SignedRequest,
+) -> Result<Json<TaskView>, ApiError> {
+    let Wait { wait_ms, seen } = request.query()?;
+    if wait_ms > WAIT_MS_MAX {
+        return Err(ApiError::new(ErrorCode::Malformed, format!("query: wait_ms is at most {WAIT_MS_MAX}")));
+    }
+    let task = id.parse().map(TaskId).map_err(|_| ApiError::not_found("task", &id))?;
+    let confines = request.caller.confines();
+    if wait_ms > 0 {
+        // First whether it is the caller's, so that nobody waits for others' tasks.
+        let changes = api.control.watch(task);
+        let now = view(&api, confines, task).await?;
+        if now.task.status.ended() {
+            return Ok(now);
+        }
+        if let Some(mut changes) = changes {
+            // An ended task closes the channel, which is a change too.
+            let changed = changes.wait_for(|revision| *revision > seen);
+            tokio::select! {
+                _ = tokio::time::timeout(Duration::from_millis(wait_ms), changed) => {}
+                () = api.stop.cancelled() => {}
+            }
+        }
+    }
+    view(&api, confines, task).await
+}
+
+async fn view(api: &Api, confines: Option<&str>, id: TaskId) -> Result<Json<TaskView>, ApiError> {
+    // Read before the task: a change in between is then still to be seen.
+    let revision = api.control.watch(id).map(|changes| *changes.borrow());
+    let task = api.control.task(confines, id).await?;
+    let task = task.ok_or_else(|| ApiError::not_found("task", &id.to_string()))?;
+    let revision = if task.status.ended() { 0 } else { revision.unwrap_or(0) };
+    Ok(Json(TaskView { task, revision }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    #[serde(rename = "type")]
+    kind: Option<TaskKind>,
+    status: Option<Status>,
+    domain: Option<String>,
+    url: Option<String>,
+    limit: Option<u64>,
+    #[serde(default)]
+    offset: u64,
+}
+
+pub(super) async fn list(State(api): State<Api>, request: SignedRequest) -> Result<Json<TaskList>, ApiError> {
+    let Wanted { kind, status, domain, url, limit, offset } = request.query()?;
+    let limit = limit.unwrap_or(TASKS_DEFAULT);
+    if !(1..=TASKS_MAX).contains(&limit) {
+        return Err(ApiError::new(ErrorCode::Malformed, format!("query: limit is 1 to {TASKS_MAX}")));
+    }
+    let filter = TaskFilter {
+        account: request.caller.confines().map(str::to_owned),
+        kind,
+        statuses: status.into_iter().collect(),
+        domain: domain.map(|name| name.to_ascii_lowercase()),
+        url,
+        offset,
+        limit,
+        ..TaskFilter::default()
+    };
+    let page = api.control.tasks(&filter).await?;
+    Ok(Json(TaskList { tasks: page.rows, total: page.total }))
+}
+
+pub(super) async fn quota(
+    State(api): State<Api>,
+    request: SignedRequest,
+) -> Result<Json<QuotaView>, ApiError> {
+    let quotas = api.control.quota(&request.caller.account).await?;
+    let quotas = quotas.into_iter().map(|quota| QuotaRow {
+        kind: quota.kind,
+        limit: quota.limit,
+        used: quota.used,
+        remaining: quota.remaining(),
+    });
+    Ok(Json(QuotaView { quotas: quotas.collect() }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    url: String,
+    #[serde(default)]
+    gzip: bool,
+}
+
+pub(super) async fn check(
+    State(api): State<Api>,
+    request: SignedRequest,
+) -> Result<Json<CheckView>, ApiError> {
+    let Question { url, gzip } = request.query()?;
+    let pops = api.control.check(&request.caller.account, &url, gzip).await?;
+    Ok(Json(CheckView { url, pops }))
+}

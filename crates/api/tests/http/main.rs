@@ -1,0 +1,12 @@
+//! Both APIs over real HTTP: control on a real ledger, its listener on loopback, POPs that follow its log.
+
+#![allow(missing_docs, reason = "the names of tests say what they are about")]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its stage too")]
+
+mod health;
+mod own;
+mod own_management;
+mod sdk;
+mod stage;
+mod vendor;
+mod vendor_refusals;

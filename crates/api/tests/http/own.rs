@@ -1,0 +1,274 @@
+//! `/v1`: submitting and watching, and what is refused.
+
+use crate::stage::{ADA, ANN, BOB, Key, Stage, within};
+use bytes::Bytes;
+use freshen_fleet::wire::{Question, Reply};
+use freshen_fleet::{Event, Link};
+use freshen_model::check::CheckAnswer;
+use freshen_model::ids::Seq;
+use freshen_model::quota::Limits;
+use http::Request;
+use http_body_util::Full;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+async fn purge(stage: &Stage, lines: Value) -> (u16, Value) {
+    stage.own(ANN, "POST", "/v1/purge", json!({ "lines": lines })).await
+}
+
+/// The code and the message of an error.
+fn said(body: &Value) -> (&str, &str) {
+    let error = &body["error"];
+    (error["code"].as_str().expect("a code"), error["message"].as_str().expect("a message"))
+}
+
+#[tokio::test]
+async fn p2_a_purge_is_watched_to_its_end_by_long_polls() {
+    let stage = Stage::set().await;
+    let mut pop = stage.pop("pop-asia").await;
+    let (status, mut task) = purge(&stage, json!(["http://a.example/x", "https://a.example/y"])).await;
+    let id = task["id"].as_str().unwrap().to_owned();
+    assert_eq!((status, id.bytes().all(|b| b.is_ascii_digit())), (200, true));
+    let shown = (&task["type"], &task["mode"], &task["status"], &task["percent"], &task["lines"]);
+    assert_eq!(shown, (&json!("url"), &json!("evict"), &json!("running"), &json!(0), &json!(2)));
+    assert_eq!(task["pops"], json!([{"pop": "pop-asia", "state": "waiting"}]));
+
+    let seq = Seq(task["seq"].as_u64().unwrap());
+    let watched = async {
+        while task["status"] == "running" {
+            let target = format!("/v1/tasks/{id}?wait_ms=30000&seen={}", task["revision"]);
+            task = stage.own(ANN, "GET", &target, Value::Null).await.1;
+        }
+        task
+    };
+    let (task, ()) = within(async { tokio::join!(watched, pop.confirm(seq)) }).await;
+    assert_eq!(
+        (&task["status"], &task["percent"], &task["revision"]),
+        (&json!("complete"), &json!(100), &json!(0))
+    );
+    assert_eq!(task["pops"][0]["state"], "confirmed");
+}
+
+#[tokio::test]
+async fn p2_a_fenced_pop_is_named_in_the_record() {
+    let stage = Stage::set().await;
+    let _silent = stage.pop("pop-asia").await;
+    let request = json!({ "directory": true, "lines": ["http://a.example/d/"] });
+    let (_, task) = stage.own(ANN, "POST", "/v1/purge", request).await;
+    assert_eq!((&task["type"], &task["mode"]), (&json!("directory"), &json!("expire")));
+    stage.clock.advance(Duration::from_secs(11));
+    let id = task["id"].as_str().unwrap();
+    stage.ended(id).await;
+    let (_, task) = stage.own(ANN, "GET", &format!("/v1/tasks/{id}"), Value::Null).await;
+    assert_eq!((&task["status"], &task["pops"][0]["state"]), (&json!("complete"), &json!("fenced")));
+}
+
+#[tokio::test]
+async fn a_wait_ends_after_its_time() {
+    let stage = Stage::set().await;
+    let _silent = stage.pop("pop-asia").await;
+    let (_, task) = purge(&stage, json!(["http://a.example/x"])).await;
+    let target = format!("/v1/tasks/{}?wait_ms=1&seen=1000", task["id"].as_str().unwrap());
+    let (status, task) = stage.own(ANN, "GET", &target, Value::Null).await;
+    assert_eq!((status, &task["status"]), (200, &json!("running")));
+}
+
+#[tokio::test]
+async fn a_prefetch_is_for_the_pops_of_its_area() {
+    let stage = Stage::set().await;
+    let mut pop = stage.pop("pop-asia").await;
+    let request = json!({ "area": "domestic", "lines": ["http://a.example/x"] });
+    let (_, task) = stage.own(ANN, "POST", "/v1/prefetch", request).await;
+    assert_eq!((&task["type"], task.get("mode")), (&json!("prefetch"), None));
+    pop.prefetched(Seq(task["seq"].as_u64().unwrap()), 1, &[]).await;
+    assert_eq!(stage.ended(task["id"].as_str().unwrap()).await.percent, 100);
+
+    let request = json!({ "area": "overseas", "lines": ["http://a.example/x"] });
+    let (status, body) = stage.own(ANN, "POST", "/v1/prefetch", request).await;
+    assert_eq!(
+        (status, said(&body)),
+        (409, ("no_pops", "no POP is registered in area overseas, add one first"))
+    );
+}
+
+#[tokio::test]
+async fn bad_lines_are_listed() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-asia").await;
+    let (status, body) =
+        purge(&stage, json!(["http://a.example/1", "a.example/2", "http://a.example/3 4"])).await;
+    assert_eq!((status, said(&body).0), (400, "bad_lines"));
+    let expected = json!([
+        { "line": 2, "text": "a.example/2", "reason": "no scheme, write http:// or https:// before it" },
+        { "line": 3, "text": "http://a.example/3 4", "reason": "raw space in URL, write %20" },
+    ]);
+    assert_eq!(body["error"]["lines"], expected);
+    let (_, quota) = stage.own(ANN, "GET", "/v1/quota", Value::Null).await;
+    let url = json!({ "kind": "url", "limit": 2000, "used": 0, "remaining": 2000 });
+    assert_eq!(quota["quotas"][0], url);
+}
+
+#[tokio::test]
+async fn what_cannot_be_submitted_has_a_code_and_a_status() {
+    let stage = Stage::set().await;
+    let (status, body) = purge(&stage, json!(["http://a.example/1"])).await;
+    assert_eq!((status, said(&body)), (409, ("no_pops", "no POP is registered, add one first")));
+    let _pop = stage.pop("pop-asia").await;
+    let (status, body) = purge(&stage, json!([])).await;
+    assert_eq!((status, said(&body)), (400, ("empty", "an empty list, name at least one URL")));
+    let (status, body) = purge(&stage, json!(vec!["http://a.example/1"; 1_001])).await;
+    let message = "1001 lines, at most 1000 url entries fit into one submission";
+    assert_eq!((status, said(&body)), (400, ("too_many_lines", message)));
+    stage.control.set_limits("ann", Limits { url: 1, directory: 1, prefetch: 1 }).await.unwrap();
+    let (status, body) = purge(&stage, json!(["http://a.example/1", "http://a.example/2"])).await;
+    assert_eq!(
+        (status, said(&body)),
+        (429, ("over_quota", "2 lines, but 1 of 1 url entries are left today"))
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_named_with_its_place() {
+    let stage = Stage::set().await;
+    let sent = async |body: &str| {
+        let answer = stage.send(stage.signed(ANN, "POST", "/v1/purge", "x", body.as_bytes())).await;
+        (answer.status, answer.json()["error"]["message"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(
+        sent("{\n  \"lines\": [\"a\"\n}").await,
+        (400, "body: expected `,` or `]` at line 3 column 1".into())
+    );
+    let (status, message) = sent("{\"lines\": [], \"moon\": 1}").await;
+    assert!(status == 400 && message.starts_with("body: unknown field `moon`"), "{message}");
+    assert!(message.ends_with("at line 1 column 20"), "{message}");
+    assert_eq!(sent("").await, (400, "body: EOF while parsing a value at line 1 column 0".into()));
+
+    for target in [
+        "/v1/tasks?moon=1",
+        "/v1/tasks?status=moon",
+        "/v1/tasks?limit=0",
+        "/v1/tasks?limit=1001",
+        "/v1/tasks/1?wait_ms=30001",
+        "/v1/check",
+        "/v1/check?url=moon",
+    ] {
+        let (status, body) = stage.own(ANN, "GET", target, Value::Null).await;
+        assert_eq!((status, said(&body).0), (400, "malformed"), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn every_path_and_method_has_an_error_body() {
+    let stage = Stage::set().await;
+    for (method, target, status, code) in [
+        ("GET", "/v1", 404, "not_found"),
+        ("GET", "/v1/", 404, "not_found"),
+        ("POST", "/v1/purge/x", 404, "not_found"),
+        ("GET", "/v1/purge", 405, "bad_method"),
+        ("DELETE", "/v1/tasks/1", 405, "bad_method"),
+        ("GET", "/v1/tasks/moon", 404, "not_found"),
+        ("GET", "/v1/tasks/1", 404, "not_found"),
+        ("GET", "/v1/tasks/%FF", 404, "not_found"),
+    ] {
+        let (answered, body) = stage.own(ANN, method, target, Value::Null).await;
+        assert_eq!((answered, said(&body).0), (status, code), "{method} {target}");
+    }
+    let large = vec![b' '; (4 << 20) + 1];
+    let answer = stage.send(stage.signed(ANN, "POST", "/v1/purge", "x", &large)).await;
+    assert_eq!((answer.status, said(&answer.json()).0), (413, "too_large"));
+}
+
+#[tokio::test]
+async fn nobody_comes_in_without_the_right_signature() {
+    let stage = Stage::set().await;
+    let refused = async |request| {
+        let answer = stage.send(request).await;
+        (answer.status, said(&answer.json()).1.to_owned())
+    };
+    let of = |key| stage.signed(key, "GET", "/v1/quota", "x", b"");
+    assert_eq!(refused(of(Key("nobody"))).await, (401, "no such access key".into()));
+    let mut elsewhere = of(ANN);
+    *elsewhere.uri_mut() = format!("http://{}/v1/pops", stage.address).parse().unwrap();
+    assert_eq!(refused(elsewhere).await, (401, "signature does not match".into()));
+    let once = of(ANN);
+    let twice = once.clone();
+    assert_eq!(stage.send(once).await.status, 200);
+    assert_eq!(refused(twice).await, (401, "nonce was used already".into()));
+    stage.control.disable_key(ANN.0).await.unwrap();
+    assert_eq!(refused(of(ANN)).await, (401, "the access key is disabled".into()));
+
+    let unsigned = Request::get(format!("http://{}/v1/quota", stage.address)).body(Full::new(Bytes::new()));
+    assert_eq!(refused(unsigned.unwrap()).await, (401, "AccessKeyId is missing".into()));
+    // The vendor's first scheme does not cover the path, so that a signature of it opens none but `/`.
+    let target = "/v1/quota?AccessKeyId=bob-key&Signature=x&SignatureMethod=HMAC-SHA1";
+    let answer = stage.ask("GET", target, &[]).await;
+    assert_eq!((answer.status, said(&answer.json()).1), (401, "signature method not supported"));
+}
+
+#[tokio::test]
+async fn p8_a_foreign_task_or_domain_is_answered_like_an_unknown_one() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-asia").await;
+    let (_, task) = purge(&stage, json!(["http://a.example/x"])).await;
+    let mine = task["id"].as_str().unwrap().to_owned();
+    let get = async |target: String, name: &str| {
+        let (status, body) = stage.own(BOB, "GET", &target, Value::Null).await;
+        (status, body.to_string().replace(name, "NAME"))
+    };
+    let unknown = get("/v1/tasks/999".into(), "999").await;
+    assert_eq!(unknown.0, 404);
+    assert_eq!(get(format!("/v1/tasks/{mine}"), &mine).await, unknown);
+    // Nor does anybody wait for what is another's.
+    assert_eq!(get(format!("/v1/tasks/{mine}?wait_ms=30000&seen=9"), &mine).await, unknown);
+    for target in ["/v1/domains/NAME", "/v1/check?url=http://NAME/x"] {
+        let of = async |name: &str| get(target.replace("NAME", name), name).await;
+        let unknown = of("c.example").await;
+        assert_eq!(unknown.0, 404);
+        assert_eq!(of("a.example").await, unknown, "{target}");
+    }
+    let of = async |name: &str| {
+        let lines = json!({ "lines": [format!("http://{name}/x")] });
+        let (status, body) = stage.own(BOB, "POST", "/v1/purge", lines).await;
+        (status, body.to_string().replace(name, "NAME"))
+    };
+    let unknown = of("c.example").await;
+    assert_eq!((unknown.0, of("a.example").await), (400, unknown));
+
+    let listed = async |key, target| stage.own(key, "GET", target, Value::Null).await.1["total"].clone();
+    assert_eq!(listed(BOB, "/v1/tasks").await, 0);
+    assert_eq!(listed(BOB, "/v1/tasks?domain=a.example").await, 0);
+    assert_eq!(listed(ANN, "/v1/tasks?domain=a.example&type=url&status=running&limit=1").await, 1);
+    assert_eq!(listed(ADA, "/v1/tasks").await, 1, "admins see everybody's");
+}
+
+#[tokio::test]
+async fn a_check_has_the_word_of_every_pop() {
+    let stage = Stage::set().await;
+    let mut asia = stage.pop("pop-asia").await;
+    stage.own(ADA, "POST", "/v1/pops", json!({ "id": "pop-mute", "area": "overseas", "region": "x" })).await;
+    let answers = async {
+        loop {
+            if let Event::Ask(number, Question::Check(question)) = asia.event().await {
+                let answer = CheckAnswer {
+                    x_cache: format!("MISS {}{} {}", question.domain, question.path_and_query, question.gzip),
+                    why: None,
+                    status: None,
+                    age: None,
+                    etag: None,
+                    size: None,
+                    fill_seq: None,
+                    watermark: Seq(4),
+                    leased: true,
+                };
+                return asia.link.reply(&Reply { number, answer: Ok(answer) }).await.unwrap();
+            }
+        }
+    };
+    let asked = stage.own(ANN, "GET", "/v1/check?url=http://a.example/x?y=1&gzip=true", Value::Null);
+    let ((status, body), ()) = within(async { tokio::join!(asked, answers) }).await;
+    let pops = json!([
+        { "pop": "pop-asia", "x_cache": "MISS a.example/x?y=1 true", "watermark": 4, "leased": true },
+        { "pop": "pop-mute", "error": "not connected" },
+    ]);
+    assert_eq!((status, body), (200, json!({ "url": "http://a.example/x?y=1", "pops": pops })));
+}

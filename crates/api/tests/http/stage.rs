@@ -1,0 +1,336 @@
+//! The stage: control with its listeners, callers with their keys, and POPs without a cache.
+
+use bytes::Bytes;
+use freshen_api::signature::acs3::{self, Credentials, Unsigned};
+use freshen_control::{Config, Control, ManualClock};
+use freshen_fleet::{Event, HttpLink, Link};
+use freshen_ledger::SqliteLedger;
+use freshen_model::area::Area;
+use freshen_model::domain::{Origin, Settings};
+use freshen_model::ids::{BootId, DataId, PopId, Seq, TaskId};
+use freshen_model::protocol::follower::{Follower, Identity, Saved};
+use freshen_model::protocol::heartbeat::{PrefetchReport, Standing};
+use freshen_model::protocol::now::Now;
+use freshen_model::task::{Failure, Progress, Task};
+use http::{HeaderMap, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// What is awaited comes far sooner; a test that would hang says so instead.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("what is awaited does not come")
+}
+
+/// An access key: its id; the secret is made from it.
+#[derive(Clone, Copy)]
+pub struct Key(pub &'static str);
+
+/// Owns `a.example`.
+pub const ANN: Key = Key("ann-key");
+/// Owns `b.example`.
+pub const BOB: Key = Key("bob-key");
+/// Owns nothing, and is an admin.
+pub const ADA: Key = Key("ada-key");
+
+impl Key {
+    pub fn secret(self) -> String {
+        format!("{}-secret", self.0)
+    }
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{}: {:?}", self.status, self.body))
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+pub struct Stage {
+    pub control: Arc<Control>,
+    pub clock: Arc<ManualClock>,
+    /// Where callers connect.
+    pub address: String,
+    /// Where POPs connect.
+    pub fleet: String,
+    pub stop: CancellationToken,
+    /// Ends once the listener has drained.
+    pub served: JoinHandle<()>,
+    ledger: Arc<SqliteLedger>,
+    process: Process,
+    folder: TempDir,
+    client: Client<HttpConnector, Full<Bytes>>,
+    nonce: AtomicU64,
+}
+
+/// What control's tasks run on; ends them all at once wherever they are, and closes their sockets, as kill -9 does.
+struct Process(Option<Runtime>);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.0.take().unwrap().shutdown_background();
+    }
+}
+
+impl Stage {
+    pub async fn set() -> Stage {
+        let stage = Stage::raise(TempDir::new().unwrap()).await;
+        for (account, admin, key) in [("ann", false, ANN), ("bob", false, BOB), ("ada", true, ADA)] {
+            stage.control.add_account(account, admin).await.unwrap();
+            stage.control.add_key(account, Some(key.0.into()), Some(key.secret())).await.unwrap();
+        }
+        for (account, domain) in [("ann", "a.example"), ("bob", "b.example")] {
+            stage.control.add_domain(account, domain, &settings()).await.unwrap();
+        }
+        stage
+    }
+
+    async fn raise(folder: TempDir) -> Stage {
+        let config = Config { data: folder.path().into(), ..Config::default() };
+        // Clients sign by their own clocks; only the clock that fences moves by hand.
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+        let clock = Arc::new(ManualClock::new(now_ms));
+        let ledger = Arc::new(SqliteLedger::open(&folder.path().join("ledger.sqlite")).unwrap());
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let stop = CancellationToken::new();
+        let (on_ledger, by_clock, stopping) = (ledger.clone(), clock.clone(), stop.clone());
+        let raised = runtime.spawn(async move {
+            let control = Control::start_with(on_ledger, &config, by_clock).await.unwrap();
+            let fleet = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let addresses = (fleet.local_addr().unwrap(), listener.local_addr().unwrap());
+            tokio::spawn(control.hub().serve(fleet, std::future::pending()));
+            let render = Arc::new(|| "freshen_test 1\n".to_owned());
+            let router = freshen_api::router(control.clone(), render, stopping.clone());
+            let served = tokio::spawn(freshen_api::serve(listener, router, stopping));
+            (control, addresses, served)
+        });
+        let (control, (fleet, address), served) = raised.await.unwrap();
+        Stage {
+            control,
+            clock,
+            address: address.to_string(),
+            fleet: fleet.to_string(),
+            stop,
+            served,
+            ledger,
+            process: Process(Some(runtime)),
+            folder,
+            client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
+            nonce: AtomicU64::new(0),
+        }
+    }
+
+    /// Control dies as by kill -9 and starts again on the same folder.
+    pub async fn restart(self) -> Stage {
+        let Stage { control, ledger, process, folder, .. } = self;
+        drop((process, control));
+        // Its tasks end where they next would await.
+        within(async {
+            while Arc::strong_count(&ledger) > 1 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        drop(ledger);
+        Stage::raise(folder).await
+    }
+
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        within(async {
+            let response = self.client.request(request).await.unwrap();
+            let (parts, body) = response.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+        })
+        .await
+    }
+
+    /// An unsigned request without a body.
+    pub async fn ask(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = Request::builder().method(method).uri(format!("http://{}{target}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(Full::default()).unwrap()).await
+    }
+
+    /// A signed request, not sent yet.
+    pub fn signed(
+        &self,
+        key: Key,
+        method: &str,
+        target: &str,
+        action: &str,
+        body: &[u8],
+    ) -> Request<Full<Bytes>> {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let nonce = format!("{}-{}", key.0, self.nonce.fetch_add(1, Ordering::Relaxed));
+        let unsigned = Unsigned {
+            method,
+            path,
+            query,
+            host: &self.address,
+            content_type: None,
+            body,
+            action,
+            version: "2017-03-21",
+            date: self.control.wall_ms() / 1_000,
+            nonce: &nonce,
+        };
+        let credentials = Credentials { access_key_id: key.0, secret: &key.secret(), security_token: None };
+        let headers = acs3::sign(&unsigned, &credentials).unwrap();
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{target}", self.address))
+            .body(Full::new(Bytes::copy_from_slice(body)))
+            .unwrap();
+        *request.headers_mut() = headers;
+        request
+    }
+
+    /// A request to `/v1`, signed.
+    pub async fn own(&self, key: Key, method: &str, target: &str, body: Value) -> (u16, Value) {
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let answer = self.send(self.signed(key, method, target, "anything", &body)).await;
+        (answer.status, if answer.body.is_empty() { Value::Null } else { answer.json() })
+    }
+
+    /// A call of the vendor's API with its parameters in the query, signed.
+    pub async fn call(&self, key: Key, action: &str, params: &[(&str, &str)]) -> (u16, Value) {
+        let encode = freshen_api::signature::encode::encode;
+        let query: Vec<String> =
+            params.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+        let request = self.signed(key, "POST", &format!("/?{}", query.join("&")), action, b"");
+        let answer = self.send(request).await;
+        (answer.status, answer.json())
+    }
+
+    /// The task once it has ended.
+    pub async fn ended(&self, id: &str) -> Task {
+        let id = TaskId(id.parse().unwrap());
+        within(async {
+            loop {
+                let changes = self.control.watch(id);
+                let task = self.control.task(None, id).await.unwrap().unwrap();
+                match changes {
+                    _ if task.status.ended() => return task,
+                    Some(mut changes) => drop(changes.changed().await),
+                    None => panic!("not watched, but {task:?}"),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Registers a POP in area domestic; it joins, and has confirmed the log so far.
+    pub async fn pop(&self, name: &str) -> Pop {
+        let id: PopId = name.parse().unwrap();
+        let new = self.control.add_pop(&id, Area::Domestic, "north").await.unwrap();
+        let mut pop = Pop::new(&self.fleet, id, new.token);
+        pop.confirm(new.record.joined).await;
+        pop
+    }
+}
+
+pub fn settings() -> Settings {
+    Settings::of_origin(Origin { address: "127.0.0.1:8090".into(), host_header: None })
+}
+
+/// A POP: the protocol's own follower, without a cache.
+pub struct Pop {
+    pub link: HttpLink,
+    follower: Follower,
+    token: String,
+    events: Option<mpsc::Receiver<Event>>,
+    boot: Duration,
+}
+
+impl Pop {
+    fn new(fleet: &str, pop: PopId, token: String) -> Pop {
+        let identity = Identity { pop, data: DataId([1; 16]), boot: BootId([1; 16]), boot_number: 1 };
+        let follower = Follower::restore(identity, Saved::default(), [], [], 1_000);
+        let link = HttpLink::new(fleet.to_owned(), token.clone());
+        Pop { link, follower, token, events: None, boot: Duration::ZERO }
+    }
+
+    /// The same process, once control is back at another address.
+    pub fn reconnect(&mut self, stage: &Stage) {
+        self.link = HttpLink::new(stage.fleet.clone(), self.token.clone());
+        self.events = None;
+    }
+
+    /// The next thing that control pushes.
+    pub async fn event(&mut self) -> Event {
+        if self.events.is_none() {
+            let saved = *self.follower.saved();
+            let position = freshen_fleet::wire::Position {
+                pop: self.follower.identity().pop.clone(),
+                log: saved.log,
+                watermark: saved.watermark,
+                watermark_id: saved.watermark_id,
+            };
+            self.events = Some(self.link.follow(&position).await.unwrap());
+        }
+        within(self.events.as_mut().unwrap().recv()).await.unwrap()
+    }
+
+    /// Applies the log up to `seq` and confirms it.
+    pub async fn confirm(&mut self, seq: Seq) {
+        self.report(seq, Vec::new()).await;
+    }
+
+    /// Confirms the log up to the prefetch of `lines` at `seq`, and reports how it ended.
+    pub async fn prefetched(&mut self, seq: Seq, lines: u64, failures: &[(u32, &str)]) {
+        let progress = Progress {
+            files: lines,
+            files_warm: lines - failures.len() as u64,
+            files_failed: failures.len() as u64,
+            bytes: 100,
+            bytes_expected: 100,
+        };
+        let failures =
+            failures.iter().map(|(line, reason)| Failure { line: *line, reason: (*reason).into() });
+        let report = PrefetchReport { seq, progress, ended: true, failures: failures.collect() };
+        self.report(seq, vec![report]).await;
+    }
+
+    async fn report(&mut self, seq: Seq, reports: Vec<PrefetchReport>) {
+        while self.follower.saved().watermark < seq {
+            let plan = match self.event().await {
+                Event::Snapshot(snapshot) => self.follower.plan_snapshot(&snapshot),
+                Event::Orders(log, orders) => self.follower.plan(log, &orders).unwrap(),
+                other => panic!("{other:?}"),
+            };
+            self.follower.commit(&plan);
+        }
+        self.boot += Duration::from_millis(1);
+        let now = Now { boot: self.boot, wall: self.boot };
+        let beat = self.follower.heartbeat(now, reports);
+        let answer = within(self.link.heartbeat(&beat)).await.unwrap();
+        self.follower.answered(&answer);
+        assert!(matches!(answer.standing, Standing::Confirmed { .. }), "{answer:?}");
+    }
+}
