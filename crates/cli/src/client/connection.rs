@@ -171,6 +171,7 @@ impl Control {
         let (status, body) =
             answer.await.map_err(|_| self.unreachable(format!("no answer within {ANSWER_MAX:?}")))??;
         if status.is_success() {
+            let body = if body.is_empty() { Bytes::from_static(b"null") } else { body };
             return serde_json::from_slice(&body)
                 .map_err(|error| failed(&format!("control's answer is not understood: {error}")));
         }

@@ -9,6 +9,7 @@ use freshen_ledger::SqliteLedger;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// Runs control until it is asked to stop.
 pub async fn run(path: PathBuf) -> anyhow::Result<()> {
@@ -42,11 +43,17 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let users = listen(&config.listen, "control's listener (listen)").await?;
     let fleet = listen(&config.fleet_listen, "the fleet's listener (fleet_listen)").await?;
-    let router = freshen_api::router(control.clone(), render).merge(freshen_console::router(control.clone()));
+    let stopping = CancellationToken::new();
+    let router = freshen_api::router(control.clone(), render, stopping.clone());
+    let router = router.merge(freshen_console::router(control.clone()));
     tracing::info!(listen = %config.listen, fleet = %config.fleet_listen, log = %control.log_id(), "control runs");
     let hub = control.hub().serve(fleet, stopped(stop.clone()));
-    let users = freshen_api::serve(users, router, stopped(stop));
-    tokio::join!(hub, users);
+    let users = freshen_api::serve(users, router, stopping.clone());
+    let ending = async {
+        stopped(stop).await;
+        stopping.cancel();
+    };
+    tokio::join!(hub, users, ending);
     control.stop().await;
     Ok(())
 }

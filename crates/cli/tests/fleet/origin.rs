@@ -40,7 +40,6 @@ impl Page {
         self
     }
 
-
     pub fn status(mut self, status: u16) -> Page {
         self.status = StatusCode::from_u16(status).unwrap();
         self
@@ -173,11 +172,7 @@ impl Origin {
             page.headers.iter().any(|(name, value)| *name == "etag" && value.as_bytes() == tag.as_bytes())
         });
         let status = if not_modified { StatusCode::NOT_MODIFIED } else { page.status };
-        self.state.lock().arrived.push(Arrived {
-            path,
-            headers: request.headers().clone(),
-            status,
-        });
+        self.state.lock().arrived.push(Arrived { path, headers: request.headers().clone(), status });
         let mut release = Release::AsItWas;
         if let Some(hold) = hold {
             let (sender, released) = oneshot::channel();

@@ -73,7 +73,13 @@ impl Viewer {
     }
 
     /// `url` is `host/path`.
-    async fn ask(&self, method: Method, url: &str, headers: &[(&str, &str)], body: &str) -> Response<Incoming> {
+    async fn ask(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Response<Incoming> {
         let (host, path) = url.split_at(url.find('/').unwrap());
         let mut request = Request::builder()
             .method(method)
