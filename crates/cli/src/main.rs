@@ -8,6 +8,7 @@ mod client;
 mod config_file;
 mod demo;
 mod roles;
+mod say;
 mod telemetry;
 
 use clap::{Parser, Subcommand};

@@ -1,5 +1,6 @@
 //! The connection to control: where it is, the key, and signed requests.
 
+use crate::say::say;
 use bytes::Bytes;
 use freshen_api::signature::acs3::{self, Credentials, Unsigned};
 use freshen_api::v1::wire::{ErrorBody, ErrorView};
@@ -244,10 +245,4 @@ pub fn print_json(value: &impl Serialize) -> Result<(), ClientError> {
     let text = serde_json::to_string(value).map_err(|error| ClientError::Failed(error.to_string()))?;
     say(&text);
     Ok(())
-}
-
-/// Prints a line; a reader that went away is no error.
-pub fn say(line: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -1,7 +1,8 @@
 //! `freshen check` and `freshen quota`.
 
-use super::connection::{ClientError, Connection, encode, print_json, say};
+use super::connection::{ClientError, Connection, encode, print_json};
 use super::outcome::Outcome;
+use crate::say::say;
 use freshen_api::v1::wire::{CheckView, QuotaView};
 use freshen_model::check::CheckRow;
 

@@ -1,7 +1,8 @@
 //! `freshen account`, `key`, `domain` and `pop`: what an installation consists of.
 
-use super::connection::{ClientError, Connection, encode, print_json, say};
+use super::connection::{ClientError, Connection, encode, print_json};
 use super::outcome::Outcome;
+use crate::say::say;
 use clap::Subcommand;
 use freshen_api::v1::wire::{
     AccountList, AccountRow, DomainList, DomainRow, KeyRequest, NewKey, NewPop, PopList, PopRequest,

@@ -1,8 +1,9 @@
 //! `freshen purge` and `freshen prefetch`: submit, and wait if asked.
 
-use super::connection::{ClientError, Connection, Control, print_json, say};
+use super::connection::{ClientError, Connection, Control, print_json};
 use super::outcome::Outcome;
 use super::task::{self, print_task};
+use crate::say::say;
 use freshen_api::v1::wire::{PrefetchRequest, PurgeRequest, TaskView};
 use freshen_model::area::Area;
 use freshen_model::task::{Status, StepState, Task};

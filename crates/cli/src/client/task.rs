@@ -1,7 +1,8 @@
 //! `freshen task`: what was submitted, and how far it is.
 
-use super::connection::{ClientError, Connection, encode, print_json, say};
+use super::connection::{ClientError, Connection, encode, print_json};
 use super::outcome::Outcome;
+use crate::say::say;
 use clap::Subcommand;
 use freshen_api::v1::wire::{TaskList, TaskView};
 use freshen_model::task::{Progress, Step, StepState, Task};

@@ -6,6 +6,7 @@ pub mod site;
 pub mod supervisor;
 
 use crate::client::ClientConfig;
+use crate::say::say;
 use crate::{bootstrap, config_file, roles};
 use anyhow::Context;
 use freshen_model::area::Area;
@@ -102,7 +103,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             site
         }
     };
-    println!("Starting an origin, control and three POPs …");
+    say("Starting an origin, control and three POPs …");
     set_up(&data, ports).await?;
     let parts = parts(&data, &site, ports)?;
     let settings =
@@ -115,12 +116,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             match event {
                 Event::AllReady => print_welcome(&told, ports, &data, kept),
                 Event::Ready { .. } => {}
-                event => println!("{event}"),
+                event => say(&event.to_string()),
             }
         }
     };
     let (ran, ()) = tokio::join!(supervisor::run(parts, settings, stop, events), telling);
-    println!("Stopped.");
+    say("Stopped.");
     ran
 }
 
@@ -228,7 +229,7 @@ fn print_welcome(parts: &[Part], ports: Ports, data: &Path, kept: bool) {
     let origin = ports.origin();
     let endpoint =
         if control == 8080 { String::new() } else { format!(" --endpoint http://127.0.0.1:{control}") };
-    println!(
+    say(&format!(
         "
 Freshen runs. Viewers are served by
   pop-asia     http://{DOMAIN}:{asia}/     (area domestic)
@@ -251,9 +252,9 @@ State {} in {}. One part alone:",
         std::env::current_exe().unwrap_or_default().display(),
         if kept { "is kept" } else { "is kept until the demo stops" },
         data.display(),
-    );
+    ));
     for part in parts {
-        println!("  {}", part.command_line());
+        say(&format!("  {}", part.command_line()));
     }
-    println!("\nCtrl-C stops all.");
+    say("\nCtrl-C stops all.");
 }

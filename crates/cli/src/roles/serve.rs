@@ -2,6 +2,7 @@
 
 use super::stop_signal;
 use crate::client::ClientConfig;
+use crate::say::say;
 use crate::telemetry;
 use crate::{bootstrap, config_file};
 use freshen_model::area::Area;
@@ -66,9 +67,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     .await?;
     let mut pop: freshen_pop::Config = config_file::read(&pop_file)?;
     pop.data = config_file::beside(&pop_file, &pop.data);
-    println!("Freshen serves viewers at {} and users at http://{}/ui/", pop.listen, config.listen);
-    println!("Client commands find it with:");
-    println!("  export FRESHEN_CONFIG={}", std::path::absolute(&client_file)?.display());
+    say(&format!("Freshen serves viewers at {} and users at http://{}/ui/", pop.listen, config.listen));
+    say("Client commands find it with:");
+    say(&format!("  export FRESHEN_CONFIG={}", std::path::absolute(&client_file)?.display()));
 
     let mut parts = tokio::task::JoinSet::new();
     let (render_pop, stop_pop) = (render.clone(), stop.clone());

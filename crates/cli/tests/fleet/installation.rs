@@ -22,6 +22,9 @@ use tokio::sync::oneshot;
 pub const ACCOUNT: &str = "video";
 pub const DOMAIN: &str = "a.example";
 
+/// Between questions to a process that tells nothing by itself.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// How an installation is to be.
 pub struct Plan {
     pub pops: usize,
@@ -228,8 +231,7 @@ impl PopProcess {
                 {
                     return;
                 }
-                // tidy: allow-sleep, another process tells of this only when asked
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(PAUSE).await; // tidy: allow-sleep, another process tells of this only when asked
             }
         };
         if tokio::time::timeout(Duration::from_secs(15), asking).await.is_err() {
