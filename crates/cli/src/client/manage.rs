@@ -32,19 +32,19 @@ pub enum AccountCommand {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Change an account's daily limits.
+    /// Change an account's daily limits; what is not given stays.
     Limits {
         /// Its name.
         name: String,
         /// URL purges a day.
-        #[arg(long, default_value_t = Limits::default().url)]
-        url: u64,
+        #[arg(long)]
+        url: Option<u64>,
         /// Directory purges a day.
-        #[arg(long, default_value_t = Limits::default().directory)]
-        directory: u64,
+        #[arg(long)]
+        directory: Option<u64>,
         /// Prefetches a day.
-        #[arg(long, default_value_t = Limits::default().prefetch)]
-        prefetch: u64,
+        #[arg(long)]
+        prefetch: Option<u64>,
         #[command(flatten)]
         connection: Connection,
     },
@@ -205,9 +205,17 @@ impl AccountCommand {
                 tell(&connection, &list, || list.accounts.iter().map(row).collect::<Vec<_>>().join("\n"))
             }
             AccountCommand::Limits { name, url, directory, prefetch, connection } => {
+                let control = connection.open()?;
+                let list: AccountList = control.get("/v1/accounts").await?;
+                let account = list.accounts.into_iter().find(|account| account.name == name);
+                let now = account.ok_or_else(|| ClientError::Usage(format!("no account {name:?}")))?.limits;
+                let limits = Limits {
+                    url: url.unwrap_or(now.url),
+                    directory: directory.unwrap_or(now.directory),
+                    prefetch: prefetch.unwrap_or(now.prefetch),
+                };
                 let path = format!("/v1/accounts/{}/limits", encode(&name));
-                let limits = Limits { url, directory, prefetch };
-                let done: Value = connection.open()?.call(Method::PUT, &path, Some(&limits)).await?;
+                let done: Value = control.call(Method::PUT, &path, Some(&limits)).await?;
                 tell(&connection, &done, || format!("limits of {name} changed"))
             }
         }

@@ -9,14 +9,16 @@ use freshen_model::area::Area;
 use freshen_model::task::{Status, StepState, Task};
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A list is read up to here; far above what a submission may have.
 const LIST_BYTES_MAX: u64 = 16 << 20;
 /// How long control holds a request that waits for news.
-const WAIT_MS: u64 = 10_000;
+const WAIT_MS: u128 = 10_000;
 /// Between tries while control is away.
 const AWAY_PAUSE: Duration = Duration::from_millis(300);
 
@@ -70,8 +72,7 @@ impl Purge {
         let control = self.submit.connection.open()?;
         let lines = self.submit.lines(self.urls)?;
         let request = PurgeRequest { directory: self.dir, force: self.force, lines };
-        let task: TaskView = control.call(Method::POST, "/v1/purge", Some(&request)).await?;
-        self.submit.follow(&control, task, Duration::from_secs(60)).await
+        self.submit.submit(&control, "/v1/purge", &request, Duration::from_secs(60)).await
     }
 }
 
@@ -81,8 +82,7 @@ impl Prefetch {
         let control = self.submit.connection.open()?;
         let lines = self.submit.lines(self.urls)?;
         let request = PrefetchRequest { area: self.area, lines };
-        let task: TaskView = control.call(Method::POST, "/v1/prefetch", Some(&request)).await?;
-        self.submit.follow(&control, task, Duration::from_secs(30 * 60)).await
+        self.submit.submit(&control, "/v1/prefetch", &request, Duration::from_secs(30 * 60)).await
     }
 }
 
@@ -92,17 +92,40 @@ impl Submit {
         let Some(path) = &self.file else { return Ok(urls) };
         let unreadable =
             |error: std::io::Error| ClientError::Usage(format!("cannot read {}: {error}", path.display()));
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         let read = if path.as_os_str() == "-" {
-            std::io::stdin().take(LIST_BYTES_MAX).read_to_string(&mut text)
+            std::io::stdin().take(LIST_BYTES_MAX).read_to_end(&mut bytes)
         } else {
-            std::fs::File::open(path).map_err(unreadable)?.take(LIST_BYTES_MAX).read_to_string(&mut text)
+            std::fs::File::open(path).map_err(unreadable)?.take(LIST_BYTES_MAX).read_to_end(&mut bytes)
         };
         read.map_err(unreadable)?;
-        if text.len() as u64 == LIST_BYTES_MAX {
+        if bytes.len() as u64 == LIST_BYTES_MAX {
             return Err(ClientError::Usage(format!("{} is longer than 16 MiB", path.display())));
         }
-        Ok(text.lines().map(str::to_owned).collect())
+        // What is not UTF-8 is refused by control as any raw non-ASCII is: with the number of its line.
+        Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
+    }
+
+    /// Submits; then waits, if asked, for at most `timeout` unless another was given.
+    async fn submit(
+        &self,
+        control: &Control,
+        path: &str,
+        request: &impl Serialize,
+        timeout: Duration,
+    ) -> Result<Outcome, ClientError> {
+        let mut interrupt = interrupts()?;
+        let task: TaskView = tokio::select! {
+            submitted = control.call(Method::POST, path, Some(request)) => submitted?,
+            _ = interrupt.recv() => return Err(ClientError::Failed(
+                "interrupted before control had answered; `freshen task list` shows whether it was submitted".into(),
+            )),
+        };
+        if !self.wait {
+            self.print(&task.task)?;
+            return Ok(Outcome::Done);
+        }
+        self.follow(control, task, self.timeout.unwrap_or(timeout), interrupt).await
     }
 
     async fn follow(
@@ -110,18 +133,17 @@ impl Submit {
         control: &Control,
         task: TaskView,
         timeout: Duration,
+        mut interrupt: Signal,
     ) -> Result<Outcome, ClientError> {
         let id = task.task.id;
-        if !self.wait {
-            self.print(&task.task)?;
-            return Ok(Outcome::Done);
-        }
-        let began = Instant::now();
         let bar = self.bar();
-        let deadline = began + self.timeout.unwrap_or(timeout);
+        if bar.is_hidden() {
+            // Whoever finds this in a log, after the wait was cut off in whatever way, can ask for the task.
+            eprintln!("task {id} is submitted");
+        }
         let waited = tokio::select! {
-            waited = wait(control, task, deadline, &bar) => waited,
-            _ = tokio::signal::ctrl_c() => {
+            waited = wait(control, task, timeout, &bar) => waited,
+            _ = interrupt.recv() => {
                 bar.finish_and_clear();
                 eprintln!("task {id} goes on; `freshen task show {id}` tells how far it is");
                 return Ok(Outcome::StillRunning);
@@ -170,21 +192,22 @@ impl Submit {
     }
 }
 
-/// Waits until the task ends or the deadline passes. Control may go away and come back meanwhile.
+/// Waits until the task ends or `timeout` has passed. Control may go away and come back meanwhile.
 async fn wait(
     control: &Control,
     mut view: TaskView,
-    deadline: Instant,
+    timeout: Duration,
     bar: &ProgressBar,
 ) -> Result<Task, ClientError> {
+    let began = Instant::now();
     loop {
         bar.set_position(u64::from(view.task.percent));
         bar.set_message(task::pops_line(&view.task));
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = timeout.saturating_sub(began.elapsed());
         if view.task.status.ended() || left.is_zero() {
             return Ok(view.task);
         }
-        let wait_ms = (left.as_millis() as u64).clamp(1, WAIT_MS);
+        let wait_ms = left.as_millis().clamp(1, WAIT_MS);
         let path = format!("/v1/tasks/{}?wait_ms={wait_ms}&seen={}", view.task.id, view.revision);
         match control.get(&path).await {
             Ok(news) => view = news,
@@ -195,6 +218,11 @@ async fn wait(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Ctrl-C, from now on told instead of ending the process.
+fn interrupts() -> Result<Signal, ClientError> {
+    signal(SignalKind::interrupt()).map_err(|error| ClientError::Failed(error.to_string()))
 }
 
 /// Seconds, or a number with s, m or h.
