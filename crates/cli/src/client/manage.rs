@@ -12,7 +12,7 @@ use freshen_model::domain::{NoLease, Origin, QueryPolicy, Settings};
 use freshen_model::ids::PopId;
 use freshen_model::quota::Limits;
 use http::Method;
-use serde_json::Value;
+use serde_json::json;
 
 /// Accounts.
 #[derive(Subcommand)]
@@ -215,8 +215,8 @@ impl AccountCommand {
                     prefetch: prefetch.unwrap_or(now.prefetch),
                 };
                 let path = format!("/v1/accounts/{}/limits", encode(&name));
-                let done: Value = control.call(Method::PUT, &path, Some(&limits)).await?;
-                tell(&connection, &done, || format!("limits of {name} changed"))
+                let account: AccountRow = control.call(Method::PUT, &path, Some(&limits)).await?;
+                tell(&connection, &account, || format!("limits of {name} changed"))
             }
         }
     }
@@ -238,8 +238,8 @@ impl KeyCommand {
             }
             KeyCommand::Disable { id, connection } => {
                 let path = format!("/v1/keys/{}/disable", encode(&id));
-                let done: Value = connection.open()?.call(Method::POST, &path, None::<&()>).await?;
-                tell(&connection, &done, || format!("key {id} disabled"))
+                let () = connection.open()?.call(Method::POST, &path, None::<&()>).await?;
+                tell(&connection, &json!({ "id": id, "disabled": true }), || format!("key {id} disabled"))
             }
         }
     }
@@ -296,8 +296,10 @@ impl DomainCommand {
             }
             DomainCommand::Remove { name, connection } => {
                 let path = format!("/v1/domains/{}", encode(&name));
-                let done: Value = connection.open()?.call(Method::DELETE, &path, None::<&()>).await?;
-                tell(&connection, &done, || format!("{name} is served no more"))
+                let () = connection.open()?.call(Method::DELETE, &path, None::<&()>).await?;
+                tell(&connection, &json!({ "name": name, "removed": true }), || {
+                    format!("{name} is served no more")
+                })
             }
         }
     }
@@ -340,8 +342,8 @@ impl PopCommand {
             }
             PopCommand::Remove { id, destroyed, connection } => {
                 let path = format!("/v1/pops/{id}?destroyed={destroyed}");
-                let done: Value = connection.open()?.call(Method::DELETE, &path, None::<&()>).await?;
-                tell(&connection, &done, || format!("{id} is removed"))
+                let () = connection.open()?.call(Method::DELETE, &path, None::<&()>).await?;
+                tell(&connection, &json!({ "id": id, "removed": true }), || format!("{id} is removed"))
             }
         }
     }

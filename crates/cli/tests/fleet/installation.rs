@@ -241,14 +241,8 @@ impl PopProcess {
     }
 
     async fn ask_admin(&self, path: &str) -> Option<(u16, String)> {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", self.admin)).await.ok()?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: pop\r\nConnection: close\r\n\r\n");
-        socket.write_all(request.as_bytes()).await.ok()?;
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).await.ok()?;
-        let status = answer.split(' ').nth(1)?.parse().ok()?;
-        Some((status, answer))
+        let got = Viewer::of(format!("127.0.0.1:{}", self.admin)).try_get(&format!("pop{path}")).await?;
+        Some((got.status.as_u16(), got.text().to_owned()))
     }
 
     pub fn pause(&self) {

@@ -18,6 +18,12 @@ pub struct Got {
 }
 
 impl Got {
+    async fn read(answer: Response<Incoming>) -> Got {
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await.ok().map(|body| body.to_bytes());
+        Got { status: head.status, headers: head.headers, body }
+    }
+
     /// The first word of `X-Cache`.
     pub fn x_cache(&self) -> Option<&str> {
         self.headers.get("x-cache")?.to_str().ok()?.split(' ').next()
@@ -57,6 +63,12 @@ impl Viewer {
         self.send(Method::GET, url, &[], "").await
     }
 
+    /// `None` where nobody answers.
+    pub async fn try_get(&self, url: &str) -> Option<Got> {
+        let answer = self.client.request(self.request(Method::GET, url, &[], "")).await.ok()?;
+        Some(Got::read(answer).await)
+    }
+
     pub async fn get_gzip(&self, url: &str) -> Got {
         self.send(Method::GET, url, &[("accept-encoding", "gzip")], "").await
     }
@@ -67,12 +79,9 @@ impl Viewer {
     }
 
     pub async fn send(&self, method: Method, url: &str, headers: &[(&str, &str)], body: &str) -> Got {
-        let (head, body) = self.ask(method, url, headers, body).await.into_parts();
-        let body = body.collect().await.ok().map(|body| body.to_bytes());
-        Got { status: head.status, headers: head.headers, body }
+        Got::read(self.ask(method, url, headers, body).await).await
     }
 
-    /// `url` is `host/path`.
     async fn ask(
         &self,
         method: Method,
@@ -80,6 +89,17 @@ impl Viewer {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Response<Incoming> {
+        self.client.request(self.request(method, url, headers, body)).await.unwrap()
+    }
+
+    /// `url` is `host/path`.
+    fn request(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Request<Full<Bytes>> {
         let (host, path) = url.split_at(url.find('/').unwrap());
         let mut request = Request::builder()
             .method(method)
@@ -90,6 +110,6 @@ impl Viewer {
         for (name, value) in headers {
             request.headers_mut().insert(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
-        self.client.request(request).await.unwrap()
+        request
     }
 }

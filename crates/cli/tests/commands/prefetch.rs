@@ -1,0 +1,53 @@
+//! Prefetches: afterwards the first viewer of every POP gets a HIT.
+
+use crate::demo::{Demo, Plan};
+
+const LARGE_BYTES: usize = 30_000_000;
+
+#[tokio::test]
+async fn after_a_prefetch_of_fifty_files_every_first_request_is_a_hit() {
+    let demo = Demo::planned(Plan { own_files: true, ..Plan::default() }).await;
+    let mut paths: Vec<String> = (1..50).map(|number| format!("/pages/{number}.html")).collect();
+    for path in &paths {
+        demo.write(&path[1..], format!("<p>This is {path}, {}</p>", "word ".repeat(200)));
+    }
+    let large: Vec<u8> = (0..LARGE_BYTES).map(|at| (at % 251) as u8).collect();
+    demo.write("large.bin", &large);
+    paths.push("/large.bin".into());
+    let list: String = paths.iter().map(|path| format!("http://demo.localhost{path}\n")).collect();
+
+    let task = demo.run_list(&["prefetch", "--wait", "--json"], list).await.with(0).json();
+    assert_eq!((&task["status"], &task["percent"]), (&"complete".into(), &100.into()));
+    let mut before = Vec::new();
+    for path in &paths {
+        before.push(demo.reached(path).await);
+    }
+    for viewer in demo.viewers() {
+        for path in &paths {
+            let url = format!("demo.localhost{path}");
+            let (plain, gzip) = (viewer.get(&url).await, viewer.get_gzip(&url).await);
+            assert_eq!((plain.x_cache(), gzip.x_cache()), (Some("HIT"), Some("HIT")), "{path}");
+            assert_eq!(plain.header("content-encoding"), None);
+            if path == "/large.bin" {
+                assert!(plain.body.unwrap() == large && gzip.body.unwrap() == large);
+            } else {
+                assert!(plain.text().starts_with(&format!("<p>This is {path},")));
+                assert_eq!(gzip.header("content-encoding"), Some("gzip"), "{path}");
+                assert!(gzip.size() < plain.size());
+            }
+        }
+    }
+    for (path, before) in paths.iter().zip(before) {
+        assert_eq!(demo.reached(path).await, before, "{path}: viewers asked no origin");
+    }
+    assert_eq!(demo.quota().await, [2_000, 100, 450]);
+}
+
+#[tokio::test]
+async fn a_prefetch_of_one_area_leaves_the_other_alone() {
+    let demo = Demo::start().await;
+    demo.run(&["prefetch", "--wait", "--area", "overseas", "http://demo.localhost/a.txt"]).await.with(0);
+    for (pop, x_cache) in [(0, "MISS"), (1, "HIT"), (2, "HIT")] {
+        assert_eq!(demo.viewer(pop).get("demo.localhost/a.txt").await.x_cache(), Some(x_cache));
+    }
+}
