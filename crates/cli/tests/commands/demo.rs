@@ -24,6 +24,8 @@ pub struct Plan {
     pub no_restart: bool,
     /// With the test's own files; else with the sample site.
     pub own_files: bool,
+    /// Without a data folder of the user's.
+    pub temporary: bool,
 }
 
 pub struct Demo {
@@ -43,8 +45,9 @@ impl Demo {
 
     pub async fn planned(plan: Plan) -> Demo {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(folder.path().join("files")).unwrap();
-        std::fs::create_dir_all(folder.path().join("data")).unwrap();
+        for name in ["files", "data", "temporary"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
         if let Some(lease_ms) = plan.lease_ms {
             // As a user would who edits what an earlier start had written.
             let config = format!("data = \"control\"\nlease_ms = {lease_ms}\n");
@@ -56,9 +59,12 @@ impl Demo {
     /// Starts where `folder` has the state.
     async fn open(plan: Plan, ports: Arc<Ports>, folder: Arc<TempDir>) -> Demo {
         let mut command = Command::new(env!("CARGO_BIN_EXE_freshen"));
-        command
-            .args(["demo", "--port-base", &ports.base.to_string(), "--data"])
-            .arg(folder.path().join("data"));
+        command.args(["demo", "--port-base", &ports.base.to_string()]);
+        if plan.temporary {
+            command.env("TMPDIR", folder.path().join("temporary"));
+        } else {
+            command.arg("--data").arg(folder.path().join("data"));
+        }
         if plan.own_files {
             command.arg("--origin-dir").arg(folder.path().join("files"));
         }
@@ -215,6 +221,12 @@ impl Demo {
         let path = self.file(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
+    }
+
+    /// What is left where temporary files are put.
+    pub fn temporary_files(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.folder.path().join("temporary")).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
     }
 
     /// What reached the origin for a path: requests, of which not modified, and body bytes.

@@ -56,10 +56,11 @@ impl Site {
         .await;
     }
 
-    /// Stopped by SIGTERM, and started with the same data.
-    async fn start_again(&mut self) {
-        Process::of(self.serve.id()).signal(Signal::TERM);
-        assert_eq!(self.serve.wait().unwrap().code(), Some(0));
+    /// Ended by a signal, and started with the same data.
+    async fn start_again(&mut self, signal: Signal) {
+        Process::of(self.serve.id()).signal(signal);
+        let ended = self.serve.wait().unwrap();
+        assert_eq!(ended.success(), signal == Signal::TERM, "{ended}");
         self.serve = serve(&self.ports, &self.folder);
         self.ready().await;
     }
@@ -242,14 +243,16 @@ async fn everything_outlives_a_restart() {
         site.run_as(&shop, &["purge", "--wait", "--json", "http://shop.example/x"]).await.with(0).json();
     let id = task["id"].as_str().unwrap();
     let client = std::fs::read(site.client_file()).unwrap();
-    site.start_again().await;
-    assert_eq!(site.viewer().get("shop.example/a.txt").await.both(), ("HIT", "old"));
-    assert_eq!(
-        site.run_as(&shop, &["task", "show", "--json", id]).await.with(0).json()["status"],
-        "complete"
-    );
-    let quota = site.run_as(&shop, &["quota", "--json"]).await.with(0).json();
-    assert_eq!(quota["quotas"][0]["used"], 1);
-    assert_eq!(std::fs::read(site.client_file()).unwrap(), client, "the admin's key is still that one");
-    site.admin(&["account", "list"]).await.with(0);
+    for signal in [Signal::TERM, Signal::KILL] {
+        site.start_again(signal).await;
+        assert_eq!(site.viewer().get("shop.example/a.txt").await.both(), ("HIT", "old"));
+        assert_eq!(
+            site.run_as(&shop, &["task", "show", "--json", id]).await.with(0).json()["status"],
+            "complete"
+        );
+        let quota = site.run_as(&shop, &["quota", "--json"]).await.with(0).json();
+        assert_eq!(quota["quotas"][0]["used"], 1);
+        assert_eq!(std::fs::read(site.client_file()).unwrap(), client, "the admin's key is still that one");
+        site.admin(&["account", "list"]).await.with(0);
+    }
 }

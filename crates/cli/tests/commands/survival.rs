@@ -107,6 +107,17 @@ async fn ctrl_c_stops_all_parts() {
 }
 
 #[tokio::test]
+async fn a_demo_without_a_data_folder_leaves_nothing_behind() {
+    let mut demo = Demo::planned(Plan { temporary: true, ..Plan::default() }).await;
+    assert_eq!(demo.viewer(0).get(A).await.x_cache(), Some("MISS"));
+    assert!(!demo.temporary_files().is_empty());
+    demo.process().signal(Signal::TERM);
+    demo.says("Stopped.").await;
+    assert_eq!(demo.exited().await, Some(0));
+    assert!(demo.temporary_files().is_empty(), "{:?}", demo.temporary_files());
+}
+
+#[tokio::test]
 async fn data_outlives_a_demo_that_was_killed() {
     let demo = Demo::start().await;
     for viewer in demo.viewers() {
