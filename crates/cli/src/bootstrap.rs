@@ -8,21 +8,23 @@ use freshen_model::domain::Settings;
 use freshen_model::ids::PopId;
 use std::path::Path;
 
-/// Makes sure of an admin account with that key; a key that is there stays as it is.
+/// Makes sure of an admin account with a key; a key that is there stays as it is.
+///
+/// `make` gives id and secret of a key that is missing, and keeps them for the user *before* control has them: a start
+/// that is cut off in between is simply made again, where a key whose secret nobody knows would lock everybody out.
 pub async fn admin(
     control: &Control,
     account: &str,
-    key: Option<(&str, &str)>,
-) -> anyhow::Result<Option<(String, String)>> {
+    make: impl FnOnce() -> anyhow::Result<(String, String)>,
+) -> anyhow::Result<()> {
     if control.account(account).await?.is_none() {
         control.add_account(account, true).await?;
     }
-    if !control.keys(account).await?.is_empty() {
-        return Ok(None);
+    if control.keys(account).await?.is_empty() {
+        let (id, secret) = make()?;
+        control.add_key(account, Some(id), Some(secret)).await?;
     }
-    let (id, secret) = key.unzip();
-    let made = control.add_key(account, id.map(str::to_owned), secret.map(str::to_owned)).await?;
-    Ok(Some((made.id, made.secret)))
+    Ok(())
 }
 
 /// Makes sure of a domain with that origin; other settings of a domain that is there stay.

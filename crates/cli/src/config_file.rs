@@ -26,6 +26,8 @@ pub fn write<T: Serialize>(path: &Path, heading: &str, config: &T) -> anyhow::Re
         .open(path)
         .with_context(|| format!("cannot write {}", path.display()))?;
     file.write_all(format!("{heading}\n{body}").as_bytes())?;
+    // A token or secret that control knows must not be lost with the power.
+    file.sync_all()?;
     Ok(())
 }
 

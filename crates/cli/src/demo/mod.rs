@@ -161,7 +161,7 @@ async fn set_up(data: &Path, ports: Ports) -> anyhow::Result<()> {
     config_file::write(&control_file, "The configuration of the demo's control process.", &config)?;
     config.data = config_file::beside(&control_file, &config.data);
     let control = roles::control::open(&config).await?;
-    bootstrap::admin(&control, ACCOUNT, Some(KEY)).await?;
+    bootstrap::admin(&control, ACCOUNT, || Ok((KEY.0.to_owned(), KEY.1.to_owned()))).await?;
     for (place, (id, area, region)) in POPS.into_iter().enumerate() {
         let file = data.join(format!("{id}.toml"));
         let name: PopId = id.parse()?;

@@ -50,15 +50,16 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut config: freshen_control::Config = config_file::read(&control_file)?;
     config.data = config_file::beside(&control_file, &config.data);
     let control = super::control::open(&config).await?;
-    if let Some((access_key_id, access_key_secret)) = bootstrap::admin(&control, ADMIN, None).await? {
+    bootstrap::admin(&control, ADMIN, || {
+        let (access_key_id, access_key_secret) = (random::<10>()?, random::<16>()?);
+        let key = (access_key_id.clone(), access_key_secret.clone());
         let endpoint = format!("http://{}", config.listen);
         let client = ClientConfig { endpoint, access_key_id, access_key_secret };
-        config_file::write(
-            &client_file,
-            "How client commands reach this installation, as its admin.",
-            &client,
-        )?;
-    }
+        let heading = "How client commands reach this installation, as its admin.";
+        config_file::write(&client_file, heading, &client)?;
+        Ok(key)
+    })
+    .await?;
     let id: PopId = "pop-1".parse()?;
     let fleet = config.fleet_listen.clone();
     bootstrap::pop(&control, &pop_file, &id, Area::Domestic, "local", |token| {
@@ -87,4 +88,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         }
     }
     outcome
+}
+
+/// Random bytes as hexadecimal digits.
+fn random<const BYTES: usize>() -> anyhow::Result<String> {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes)?;
+    Ok(hex::encode(bytes))
 }
