@@ -24,7 +24,7 @@ use tokio_util::io::StreamReader;
 /// Silence after which a stream counts as broken.
 const SILENCE_MAX: Duration = Duration::from_millis(PING_EVERY_MS * 3);
 /// How long a heartbeat or reply may take.
-const CALL_MAX: Duration = Duration::from_secs(4);
+const CALL_MAX: Duration = Duration::from_secs(5);
 /// Events that wait for the POP before the line waits too.
 const EVENTS_WAITING_MAX: usize = 16;
 

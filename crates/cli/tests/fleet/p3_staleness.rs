@@ -123,3 +123,15 @@ async fn p3_without_a_lease_no_old_fill_is_joined() {
     early.await.unwrap();
     assert_eq!(viewer.get(A).await.text(), "new");
 }
+
+/// Control counts from the append; a lease that counted from the answer would outlive the fence by the answer's lateness.
+#[tokio::test]
+async fn p3_a_slow_answer_gives_no_longer_lease() {
+    let late = Duration::from_secs(4);
+    let fleet =
+        Installation::start(Plan { lease_ms: 6_000, answers_late: Some(late), ..Plan::default() }).await;
+    let sent = fleet.line.as_ref().unwrap().cut();
+    fleet.pops[0].metric_when("freshen_pop_leased", |leased| leased == 0.0).await;
+    let held = sent.elapsed();
+    assert!(held < Duration::from_secs(8), "the lease of six seconds was held for {held:?}");
+}
