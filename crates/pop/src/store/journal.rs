@@ -292,7 +292,6 @@ impl Journal {
         }
         Ok(())
     }
-
 }
 
 fn parse_object(bytes: &[u8]) -> Result<ObjectRecord, JournalError> {
