@@ -25,7 +25,7 @@ pub const MUTATIONS: &[Mutation] = &[
         promise: "P1",
         file: "crates/pop/src/fill.rs",
         find: "self.store.commit(&self.follower, &question.key, fill.start, head, body)",
-        replace: "self.store.commit(&self.follower, &question.key, self.follower.read().view(clock::now()).start_fill(fill.start.source), head, body)",
+        replace: "self.store.commit(&self.follower, &question.key, { let view = self.follower.read().view(clock::now()); view.start_fill(fill.start.source) }, head, body)",
         package: "freshen-cli",
         tests: "p1_a_fill_that_ends_after_the_purge_is_not_used",
     },
