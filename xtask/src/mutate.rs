@@ -24,8 +24,14 @@ pub fn run(root: &Path, filters: &[String]) -> anyhow::Result<()> {
     let mut survived = Vec::new();
     for mutation in &chosen {
         println!("{}: {}", mutation.promise, mutation.name);
-        if !caught(root, &tree, mutation).with_context(|| mutation.name.to_owned())? {
-            survived.push(mutation.name);
+        match caught(root, &tree, mutation) {
+            Ok(true) => {}
+            Ok(false) => survived.push(mutation.name),
+            // One that fits no more is as good as one that nobody catches.
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                survived.push(mutation.name);
+            }
         }
     }
     if !survived.is_empty() {

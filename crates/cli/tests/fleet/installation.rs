@@ -1,8 +1,8 @@
 //! An installation: control in this process, POPs as processes of their own.
 
-use crate::origin::Origin;
+use crate::origin::{Held, Origin};
 use crate::slow_line::SlowLine;
-use crate::viewer::Viewer;
+use crate::viewer::{Got, Viewer};
 use freshen_control::{Config, Control, SubmitRequest};
 use freshen_ledger::SqliteLedger;
 use freshen_model::area::Area;
@@ -18,6 +18,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// The account and domain that every installation has.
 pub const ACCOUNT: &str = "video";
@@ -157,6 +158,14 @@ impl Installation {
 
     pub fn viewer(&self, pop: usize) -> Viewer {
         Viewer::of(format!("127.0.0.1:{}", self.pops[pop].viewers))
+    }
+
+    /// A viewer of the first POP asks for `path`, and his request waits at the origin.
+    pub async fn get_held(&self, path: &str) -> (JoinHandle<Got>, Held) {
+        let held = self.origin.hold(path);
+        let (viewer, url) = (self.viewer(0), format!("{DOMAIN}{path}"));
+        let early = tokio::spawn(async move { viewer.get(&url).await });
+        (early, held.await.unwrap())
     }
 
     pub async fn submit(&self, kind: TaskKind, force: bool, urls: &[&str]) -> TaskId {

@@ -108,12 +108,7 @@ async fn p3_without_a_lease_no_old_fill_is_joined() {
     let mut fleet = Installation::start(plan()).await;
     let viewer = fleet.viewer(0);
     fleet.origin.set("/a", Page::new("old"));
-    let held = fleet.origin.hold("/a");
-    let early = tokio::spawn({
-        let viewer = viewer.clone();
-        async move { viewer.get(A).await }
-    });
-    let held = held.await.unwrap();
+    let (early, held) = fleet.get_held("/a").await;
     fleet.cut_off_control().await;
     fleet.origin.set("/a", Page::new("new"));
     let task = fleet.submit(TaskKind::Url, false, &[A]).await;
