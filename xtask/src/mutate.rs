@@ -23,7 +23,7 @@ pub fn run(root: &Path, filters: &[String]) -> anyhow::Result<()> {
     copy_tree(root, &tree)?;
     let mut survived = Vec::new();
     for mutation in &chosen {
-        println!("{}: {}", mutation.promise, mutation.name);
+        eprintln!("{}: {}", mutation.promise, mutation.name);
         match caught(root, &tree, mutation) {
             Ok(true) => {}
             Ok(false) => survived.push(mutation.name),
@@ -37,7 +37,7 @@ pub fn run(root: &Path, filters: &[String]) -> anyhow::Result<()> {
     if !survived.is_empty() {
         bail!("no test caught: {}", survived.join("; "));
     }
-    println!("{} mutations, each caught by its tests", chosen.len());
+    eprintln!("{} mutations, each caught by its tests", chosen.len());
     Ok(())
 }
 
@@ -70,7 +70,7 @@ fn test(root: &Path, tree: &Path, mutation: &Mutation) -> anyhow::Result<bool> {
         mutation.tests
     );
     let failed = !tested.status.success() && said.contains("FAILED");
-    println!("    {}", if failed { "caught" } else { "NOT CAUGHT" });
+    eprintln!("    {}", if failed { "caught" } else { "NOT CAUGHT" });
     Ok(failed)
 }
 
