@@ -3,7 +3,8 @@
 use super::{accounts, domains, from_json, orders, parsed, pops, quotas, sql, to_json, unsql};
 use crate::{Error, Line, Refusal, Submission, Submitted, TaskRecord, TaskUpdate};
 use freshen_model::ids::{PopId, Seq, TaskId};
-use freshen_model::order::Body;
+use freshen_model::location::{Location, Scheme};
+use freshen_model::order::{Body, PrefetchItem, PrefetchOrder};
 use freshen_model::rule::Mode;
 use freshen_model::task::{Status, Step, StepState, TaskKind};
 use rusqlite::types::Type;
@@ -113,6 +114,27 @@ pub(super) fn update(connection: &Connection, updates: &[TaskUpdate]) -> Result<
 /// Tasks that have not ended, oldest first.
 pub(super) fn running(connection: &Connection) -> Result<Vec<TaskRecord>, Error> {
     select(connection, "WHERE t.ended = 0 ORDER BY t.id", &[])
+}
+
+/// The running prefetches that this POP is not done with, as it was when last kept.
+pub(super) fn prefetches_open(
+    connection: &Connection,
+    pop: &PopId,
+) -> Result<Vec<(Seq, PrefetchOrder)>, Error> {
+    let waits = |task: &TaskRecord| {
+        task.kind == TaskKind::Prefetch
+            && task.steps.iter().any(|step| step.pop == *pop && !step.state.ended())
+    };
+    let mut open = Vec::new();
+    for task in running(connection)?.into_iter().filter(waits) {
+        let item = |line: Line| {
+            let location = Location::parse(&line.url, Scheme::Optional).ok()?;
+            Some(PrefetchItem { domain: line.domain, path_and_query: location.path_and_query })
+        };
+        let items = lines(connection, task.id)?.into_iter().filter_map(item).collect();
+        open.push((task.seq, PrefetchOrder { task: task.id, area: task.area, items }));
+    }
+    Ok(open)
 }
 
 /// Ended tasks in which some POP is still fenced, oldest first.

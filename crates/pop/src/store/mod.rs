@@ -24,7 +24,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 const STRIPES: usize = 256;
@@ -47,6 +47,8 @@ pub struct Store {
     storing: RwLock<()>,
     disk_bytes: AtomicU64,
     disk_bytes_max: u64,
+    /// Whether what was there at the start is in `disk_bytes`.
+    counted: AtomicBool,
     making_room: Mutex<()>,
     queue_end: AtomicU64,
     metrics: Arc<Metrics>,
@@ -106,6 +108,7 @@ impl Store {
             storing: RwLock::default(),
             disk_bytes: AtomicU64::new(0),
             disk_bytes_max,
+            counted: AtomicBool::new(false),
             making_room: Mutex::default(),
             metrics,
         })
@@ -155,8 +158,21 @@ impl Store {
         Ok(bytes)
     }
 
-    /// A slice of a body as it lies on disk, whatever is in memory.
-    pub async fn slice_from_disk(&self, body: &Arc<Body>, slice: u32) -> io::Result<Bytes> {
+    /// Reads a body of an object from disk, whatever is in memory, and compares its checksums.
+    pub async fn read_back(self: &Arc<Self>, key: &Key, body: &Arc<Body>) -> io::Result<()> {
+        for slice in 0..body.slice_count() {
+            if body.at_hand().is_none() {
+                self.slice_from_disk(body, slice).await?;
+            }
+        }
+        // What the journal gives back has had its small bodies compared; the large ones are only named there.
+        let (store, key, id) = (self.clone(), key.clone(), body.id());
+        let found = blocking(move || store.read(&key)).await.flatten();
+        let there = found.is_some_and(|object| object.variants.iter().any(|variant| variant.body.id() == id));
+        there.then_some(()).ok_or_else(|| io::Error::other("not in the index on disk, or damaged there"))
+    }
+
+    async fn slice_from_disk(&self, body: &Arc<Body>, slice: u32) -> io::Result<Bytes> {
         let read = body.clone();
         let bytes = blocking(move || read.read_slice(slice))
             .await
@@ -459,7 +475,9 @@ impl Store {
             }
             None => unreadable.push(key),
         })?;
-        self.disk_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if !self.counted.swap(true, Ordering::Relaxed) {
+            self.disk_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
         for key in unreadable {
             self.metrics.disk_errors.increment(1);
             let _stripe = self.stripe(&key).lock();
