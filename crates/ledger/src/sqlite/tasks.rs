@@ -11,7 +11,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row, ToSql, params};
 
 /// The columns that [`record`] reads.
-pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.status, t.seq, t.lines, t.domains, t.submitted_ms, t.ended_ms, t.steps";
+pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.status, t.seq, t.lines, t.domains, t.submitted_ms, t.ended_ms, t.steps, t.fence_from";
 
 /// Makes a task, its lines, its quota use and its order.
 pub(super) fn submit(connection: &Connection, submission: Submission) -> Result<Submitted, Error> {
@@ -21,12 +21,16 @@ pub(super) fn submit(connection: &Connection, submission: Submission) -> Result<
     let lines = submission.lines.len() as u64;
     quotas::count(connection, &account, submission.day, submission.kind.quota(), lines)?;
 
+    let fence_from = match submission.kind {
+        TaskKind::Url | TaskKind::Directory => domains::fence_from(connection, submission.read.keys())?,
+        TaskKind::Prefetch => None,
+    };
     // The order names its task and the task its order; the one writer knows both numbers beforehand.
     let seq = orders::end(connection)?.next();
-    let task = insert(connection, &submission, seq, &scope)?;
+    let task = insert(connection, &submission, seq, fence_from, &scope)?;
     let appended = orders::append(connection, &body(task, submission))?;
     assert_eq!(appended, seq, "the transaction is the only writer");
-    Ok(Submitted { task, seq, scope })
+    Ok(Submitted { task, seq, scope, fence_from })
 }
 
 fn check_domains(connection: &Connection, submission: &Submission) -> Result<(), Error> {
@@ -47,6 +51,7 @@ fn insert(
     connection: &Connection,
     submission: &Submission,
     seq: Seq,
+    fence_from: Option<Seq>,
     scope: &[PopId],
 ) -> Result<TaskId, Error> {
     let steps: Vec<Step> =
@@ -59,8 +64,9 @@ fn insert(
     }
     connection
         .prepare_cached(
-            "INSERT INTO tasks (account, kind, mode, area, status, seq, lines, domains, submitted_ms, steps)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO tasks
+                 (account, kind, mode, area, status, seq, fence_from, lines, domains, submitted_ms, steps)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             submission.account,
@@ -69,6 +75,7 @@ fn insert(
             submission.area.map(|area| area.as_str()),
             Status::Running.as_str(),
             sql(seq.0),
+            fence_from.map(|from| sql(from.0)),
             sql(submission.lines.len() as u64),
             to_json(&named)?,
             submission.at_ms,
@@ -186,6 +193,7 @@ pub(super) fn record(row: &Row<'_>) -> Result<TaskRecord, Error> {
         submitted_ms: row.get(9)?,
         ended_ms: row.get(10)?,
         steps: from_json(&word(11)?)?,
+        fence_from: row.get::<_, Option<i64>>(12)?.map(|from| Seq(unsql(from))),
     })
 }
 
