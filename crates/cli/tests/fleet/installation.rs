@@ -1,7 +1,8 @@
 //! An installation: control in this process, POPs as processes of their own.
 
-use crate::origin::Origin;
-use crate::viewer::Viewer;
+use crate::origin::{Held, Origin};
+use crate::slow_line::SlowLine;
+use crate::viewer::{Got, Viewer};
 use freshen_control::{Config, Control, SubmitRequest};
 use freshen_ledger::SqliteLedger;
 use freshen_model::area::Area;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// The account and domain that every installation has.
 pub const ACCOUNT: &str = "video";
@@ -29,6 +31,8 @@ pub struct Plan {
     pub sweep_interval_ms: u64,
     pub sweep_patience_ms: u64,
     pub settings: Box<dyn FnOnce(Settings) -> Settings>,
+    /// Control's answers to heartbeats come this much later; the line is then [`Installation::line`].
+    pub answers_late: Option<Duration>,
 }
 
 impl Default for Plan {
@@ -39,6 +43,7 @@ impl Default for Plan {
             sweep_interval_ms: 3_600_000,
             sweep_patience_ms: 600_000,
             settings: Box::new(|settings| settings),
+            answers_late: None,
         }
     }
 }
@@ -48,6 +53,8 @@ pub struct Installation {
     pub origin: Origin,
     pub pops: Vec<PopProcess>,
     pub folder: TempDir,
+    /// The slow line between control and the POPs, where there is one.
+    pub line: Option<SlowLine>,
     config: Config,
     fleet_stop: Option<oneshot::Sender<()>>,
     fleet: Option<tokio::task::JoinHandle<()>>,
@@ -77,9 +84,23 @@ impl Installation {
         control.add_account(ACCOUNT, false).await.unwrap();
         let settings = Settings::of_origin(format!("http://{}", origin.address).parse().unwrap());
         control.add_domain(ACCOUNT, DOMAIN, &(plan.settings)(settings)).await.unwrap();
-        let mut installation =
-            Installation { control, origin, pops: Vec::new(), folder, config, fleet_stop: None, fleet: None };
+        let mut installation = Installation {
+            control,
+            origin,
+            pops: Vec::new(),
+            folder,
+            line: None,
+            config,
+            fleet_stop: None,
+            fleet: None,
+        };
         installation.serve_fleet(fleet);
+        let mut reached_at = installation.config.fleet_listen.clone();
+        if let Some(late) = plan.answers_late {
+            let line = SlowLine::start(reached_at, late).await;
+            reached_at = line.address.clone();
+            installation.line = Some(line);
+        }
         for place in 0..plan.pops {
             let name = format!("pop-{}", place + 1);
             let area = if place == 0 { Area::Domestic } else { Area::Overseas };
@@ -90,7 +111,7 @@ impl Installation {
                 name.clone().into(),
                 format!("127.0.0.1:{viewers}"),
                 format!("127.0.0.1:{admin}"),
-                installation.config.fleet_listen.clone(),
+                reached_at.clone(),
                 made.token,
             );
             pop.sweep_interval_ms = plan.sweep_interval_ms;
@@ -137,6 +158,14 @@ impl Installation {
 
     pub fn viewer(&self, pop: usize) -> Viewer {
         Viewer::of(format!("127.0.0.1:{}", self.pops[pop].viewers))
+    }
+
+    /// A viewer of the first POP asks for `path`, and his request waits at the origin.
+    pub async fn get_held(&self, path: &str) -> (JoinHandle<Got>, Held) {
+        let held = self.origin.hold(path);
+        let (viewer, url) = (self.viewer(0), format!("{DOMAIN}{path}"));
+        let early = tokio::spawn(async move { viewer.get(&url).await });
+        (early, held.await.unwrap())
     }
 
     pub async fn submit(&self, kind: TaskKind, force: bool, urls: &[&str]) -> TaskId {

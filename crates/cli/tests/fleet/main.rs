@@ -4,6 +4,7 @@
 
 mod installation;
 mod origin;
+mod slow_line;
 mod viewer;
 
 mod p1_resurrection;

@@ -23,7 +23,10 @@ async fn p8_a_foreign_domain_is_refused_like_an_unknown_one() {
         let (SubmitError::BadLines(foreign), SubmitError::BadLines(unknown)) = (foreign, unknown) else {
             panic!("refused otherwise");
         };
-        assert_eq!(foreign[0].fault.to_string().replace("b.example", "c.example"), unknown[0].fault.to_string());
+        assert_eq!(
+            foreign[0].fault.to_string().replace("b.example", "c.example"),
+            unknown[0].fault.to_string()
+        );
     }
 }
 

@@ -14,6 +14,9 @@ use freshen_model::task::{Failure, Progress};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::Path;
 
+/// Bytes of write-ahead log before older parts must have reached the tables.
+const JOURNAL_BYTES_MAX: u64 = 128 << 20;
+
 /// The journal of one POP.
 pub struct Journal {
     db: Database,
@@ -70,7 +73,11 @@ const BOOT_NUMBER: &str = "boot_number";
 impl Journal {
     /// Opens or makes the journal in `folder`, and counts this start.
     pub fn open(folder: &Path, new_data: DataId) -> Result<(Journal, Restored), JournalError> {
-        let db = Database::builder(folder).worker_threads(2).cache_size(32 << 20).open()?;
+        let db = Database::builder(folder)
+            .worker_threads(2)
+            .cache_size(32 << 20)
+            .max_journaling_size(JOURNAL_BYTES_MAX)
+            .open()?;
         let keyspace = |name| db.keyspace(name, KeyspaceCreateOptions::default);
         let journal = Journal {
             state: keyspace("state")?,
@@ -292,7 +299,6 @@ impl Journal {
         }
         Ok(())
     }
-
 }
 
 fn parse_object(bytes: &[u8]) -> Result<ObjectRecord, JournalError> {

@@ -1,0 +1,347 @@
+//! A POP's follower in conversation with its log: what it lets be used, joined and stored.
+
+use freshen_model::area::Area;
+use freshen_model::domain::{NoLease, QueryPolicy, Settings};
+use freshen_model::ids::{BootId, DataId, LogId, OrderId, PopId, Seq, TaskId};
+use freshen_model::key::Key;
+use freshen_model::order::{Body, Order, PrefetchItem, Snapshot};
+use freshen_model::protocol::copy::{Doubt, Provenance, Verdict};
+use freshen_model::protocol::fill::{FillStart, Source};
+use freshen_model::protocol::follower::{Consequence, Follower, Identity, Misfit, Plan, Saved, View};
+use freshen_model::protocol::heartbeat::{Answer, Standing};
+use freshen_model::protocol::now::Now;
+use freshen_model::rule::{Matcher, Mode, Rule};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const LOG: LogId = LogId([1; 16]);
+const BOOT: BootId = BootId([3; 16]);
+
+fn pop() -> PopId {
+    "pop-asia".parse().unwrap()
+}
+
+fn identity() -> Identity {
+    Identity { pop: pop(), data: DataId([2; 16]), boot: BOOT, boot_number: 1 }
+}
+
+fn key(path: &str) -> Key {
+    Key::from_parts("a.example", path, None)
+}
+
+fn at(seconds: u64) -> Now {
+    Now { boot: Duration::from_secs(seconds), wall: Duration::from_secs(1_000_000 + seconds) }
+}
+
+fn settings(port: u16) -> Settings {
+    Settings::of_origin(format!("http://origin:{port}").parse().unwrap())
+}
+
+/// A follower at the log's beginning, with the means to make it hear things.
+struct Pop {
+    follower: Follower,
+    clock: Now,
+}
+
+impl Pop {
+    /// A member, with the domain a.example, that holds a lease of ten seconds from second 100 on.
+    fn member() -> Pop {
+        let follower = Follower::restore(identity(), Saved::default(), [], [], 1_000);
+        let mut pop = Pop { follower, clock: at(100) };
+        let plan = pop.follower.plan_snapshot(&Snapshot {
+            log: LOG,
+            seq: Seq(1),
+            id: id(1),
+            domains: BTreeMap::from([("a.example".to_owned(), settings(1))]),
+            member: Some(Area::Domestic),
+        });
+        pop.follower.commit(&plan);
+        pop.renew();
+        pop
+    }
+
+    fn renew(&mut self) {
+        let beat = self.follower.heartbeat(self.clock, Vec::new());
+        let end = self.follower.saved().watermark;
+        assert_eq!(self.answer(beat.number, end, Seq(0)), Consequence::Noted(Vec::new()));
+    }
+
+    fn answer(&mut self, number: u64, end: Seq, remembered: Seq) -> Consequence {
+        let standing = Standing::Confirmed { end, lease_ms: 10_000, remembered, noted: Vec::new() };
+        self.follower.answered(&Answer { boot: BOOT, number, standing })
+    }
+
+    fn apply(&mut self, body: Body) -> Plan {
+        let seq = self.follower.saved().watermark.next();
+        let plan = self.follower.plan(LOG, &[Order { seq, id: id(seq.0 as u8), body }]).unwrap();
+        self.follower.commit(&plan);
+        plan
+    }
+
+    fn purge(&mut self, path: &str, mode: Mode) {
+        let matcher = match path.ends_with('/') {
+            true => Matcher::Directory { key: key(path) },
+            false => Matcher::Url { key: key(path) },
+        };
+        self.apply(Body::Purge { task: None, rules: vec![Rule::new(matcher, mode)] });
+    }
+
+    fn view(&self) -> View {
+        self.follower.view(self.clock)
+    }
+
+    fn start_fill(&self) -> FillStart {
+        self.view().start_fill(Source::Origin)
+    }
+
+    fn judge(&self, path: &str, copy: &Provenance) -> Verdict {
+        self.judge_as(path, copy, NoLease::Revalidate)
+    }
+
+    fn judge_as(&self, path: &str, copy: &Provenance, no_lease: NoLease) -> Verdict {
+        let checked = copy.filled.min(copy.confirmed);
+        self.follower.judge(&self.view(), &key(path), copy, checked, no_lease)
+    }
+
+    fn may_join(&self, path: &str, fill: &FillStart) -> bool {
+        self.follower.may_join(&self.view(), &key(path), fill, NoLease::Revalidate)
+    }
+}
+
+fn id(byte: u8) -> OrderId {
+    OrderId([byte; 16])
+}
+
+#[test]
+fn p1_a_purge_takes_effect_on_copies_fills_and_joins() {
+    let mut pop = Pop::member();
+    let fill = pop.start_fill();
+    let copy = fill.delivered();
+    assert_eq!(pop.judge("/a", &copy), Verdict::Usable);
+    assert!(pop.may_join("/a", &fill));
+    pop.purge("/a", Mode::Evict);
+    assert_eq!(pop.judge("/a", &copy), Verdict::Gone);
+    assert!(!pop.may_join("/a", &fill));
+    assert_eq!(pop.judge("/b", &copy), Verdict::Usable);
+    assert!(pop.may_join("/b", &fill));
+    assert_eq!(pop.judge("/a", &pop.start_fill().delivered()), Verdict::Usable);
+}
+
+#[test]
+fn p1_a_304_counts_from_the_request_it_answers() {
+    let mut pop = Pop::member();
+    let copy = pop.start_fill().delivered();
+    let asked_before = pop.start_fill();
+    pop.purge("/d/", Mode::Expire);
+    assert_eq!(pop.judge("/d/a", &copy), Verdict::Revalidate(Doubt::Purged));
+    assert_eq!(pop.judge("/d/a", &asked_before.confirmed(&copy)), Verdict::Revalidate(Doubt::Purged));
+    assert_eq!(pop.judge("/d/a", &pop.start_fill().confirmed(&copy)), Verdict::Usable);
+}
+
+#[test]
+fn p1_no_304_revives_what_an_evict_forbade() {
+    let mut pop = Pop::member();
+    let copy = pop.start_fill().delivered();
+    pop.purge("/d/", Mode::Evict);
+    pop.purge("/d/", Mode::Expire);
+    assert_eq!(pop.judge("/d/a", &copy), Verdict::Gone);
+    assert_eq!(pop.judge("/d/a", &pop.start_fill().confirmed(&copy)), Verdict::Gone);
+}
+
+#[test]
+fn p1_behind_the_floor_nothing_is_joined_or_stored() {
+    let mut pop = Pop::member();
+    let slow = pop.start_fill();
+    pop.purge("/a", Mode::Evict);
+    let young = pop.start_fill();
+    let floor = pop.follower.plan_floor(pop.follower.saved().watermark);
+    pop.follower.commit_floor(&floor);
+    assert!(!pop.follower.may_store(&slow));
+    assert!(!pop.may_join("/b", &slow));
+    assert!(pop.follower.may_store(&young));
+    let dropped = pop.follower.plan_drop();
+    pop.follower.commit_drop(&dropped);
+    assert!(!pop.follower.has_rules());
+    assert!(!pop.follower.may_store(&slow));
+}
+
+/// The copy was looked up, then the sweep deleted it and dropped the rule, then the copy is held against the index.
+#[test]
+fn p1_rules_dropped_between_look_up_and_judgement_are_not_missed() {
+    let mut pop = Pop::member();
+    let copy = pop.start_fill().delivered();
+    pop.purge("/a", Mode::Evict);
+    let view = pop.view();
+    let floor = pop.follower.plan_floor(pop.follower.saved().watermark);
+    pop.follower.commit_floor(&floor);
+    let dropped = pop.follower.plan_drop();
+    pop.follower.commit_drop(&dropped);
+    let judged = |view: &View| pop.follower.judge(view, &key("/a"), &copy, copy.filled, NoLease::Revalidate);
+    assert_eq!(judged(&view), Verdict::Reread);
+    // A view from after the drop goes with a copy that was read after it, so the sweep has seen that one.
+    assert_eq!(judged(&pop.view()), Verdict::Usable);
+}
+
+#[test]
+fn p1_a_change_of_origin_evicts_the_space_and_other_changes_do_not() {
+    let mut pop = Pop::member();
+    let copy = pop.start_fill().delivered();
+    let domain = |settings| Body::Domain { name: "a.example".into(), settings: Some(Box::new(settings)) };
+    pop.apply(domain(Settings { default_ttl_s: Some(60), ..settings(1) }));
+    assert_eq!(pop.judge("/a", &copy), Verdict::Usable);
+    pop.apply(domain(settings(2)));
+    assert_eq!(pop.judge("/a", &copy), Verdict::Gone);
+    let copy = pop.start_fill().delivered();
+    pop.apply(domain(Settings { query: QueryPolicy::Ignore, ..settings(2) }));
+    assert_eq!(pop.judge("/a", &copy), Verdict::Gone);
+}
+
+#[test]
+fn p9_a_space_that_another_domain_shares_outlives_the_removal_of_one() {
+    let mut pop = Pop::member();
+    let shared = Settings { share_cache: Some("a.example".into()), ..settings(1) };
+    pop.apply(Body::Domain { name: "b.example".into(), settings: Some(Box::new(shared)) });
+    let copy = pop.start_fill().delivered();
+    pop.apply(Body::Domain { name: "b.example".into(), settings: None });
+    assert_eq!(pop.judge("/a", &copy), Verdict::Usable);
+    pop.apply(Body::Domain { name: "a.example".into(), settings: None });
+    assert_eq!(pop.judge("/a", &copy), Verdict::Gone);
+}
+
+#[test]
+fn p1_orders_out_of_order_or_of_another_log_are_not_applied() {
+    let pop = Pop::member();
+    let order = |seq| Order { seq: Seq(seq), id: id(9), body: Body::Tick };
+    let found = pop.follower.plan(LOG, &[order(3)]);
+    assert_eq!(found, Err(Misfit::OutOfOrder { found: Seq(3), wanted: Seq(2) }));
+    assert_eq!(pop.follower.plan(LogId([9; 16]), &[order(2)]), Err(Misfit::OtherLog));
+}
+
+#[test]
+fn p1_an_order_that_is_not_understood_purges_everything() {
+    let mut pop = Pop::member();
+    let copy = pop.start_fill().delivered();
+    pop.apply(Body::Unknown);
+    assert_eq!(pop.judge("/a", &copy), Verdict::Gone);
+}
+
+#[test]
+fn p1_a_snapshot_voids_all_that_was_held_before() {
+    let mut pop = Pop::member();
+    let fill = pop.start_fill();
+    let copy = fill.delivered();
+    let snapshot = Snapshot {
+        log: LogId([9; 16]),
+        seq: Seq(0),
+        id: OrderId::default(),
+        domains: BTreeMap::from([("a.example".to_owned(), settings(1))]),
+        member: Some(Area::Domestic),
+    };
+    let plan = pop.follower.plan_snapshot(&snapshot);
+    pop.follower.commit(&plan);
+    pop.renew();
+    assert_eq!(pop.judge("/a", &copy), Verdict::Gone, "its numbers are of another log");
+    assert!(!pop.follower.may_store(&fill));
+    assert!(!pop.view().settles(&copy, Seq(100)));
+}
+
+#[test]
+fn p1_a_pop_that_is_no_member_uses_and_stores_nothing() {
+    let mut pop = Pop::member();
+    let fill = pop.start_fill();
+    pop.apply(Body::Leave { pop: pop_id_other() });
+    assert!(pop.view().member);
+    pop.apply(Body::Leave { pop: self::pop() });
+    assert!(!pop.view().member);
+    assert!(!pop.follower.may_store(&fill));
+    assert_eq!(pop.judge("/a", &fill.delivered()), Verdict::Gone);
+    pop.apply(Body::Join { pop: self::pop(), area: Area::Overseas, region: "r".into() });
+    assert!(pop.view().member);
+}
+
+fn pop_id_other() -> PopId {
+    "pop-europe".parse().unwrap()
+}
+
+#[test]
+fn p3_without_a_lease_only_what_the_origin_lately_said_is_used() {
+    let mut pop = Pop::member();
+    let copy = pop.start_fill().delivered();
+    pop.clock = at(109);
+    let late = pop.start_fill();
+    pop.clock = at(111);
+    assert!(!pop.view().leased);
+    assert_eq!(pop.judge("/a", &copy), Verdict::Revalidate(Doubt::NoLease));
+    let confirmed = late.confirmed(&copy);
+    assert_eq!(pop.judge("/a", &confirmed), Verdict::Usable);
+    assert_eq!(pop.judge_as("/a", &confirmed, NoLease::Refetch), Verdict::Gone, "no 304 counts");
+    assert_eq!(pop.judge_as("/a", &late.delivered(), NoLease::Refetch), Verdict::Usable);
+    assert_eq!(pop.judge_as("/a", &copy, NoLease::Serve), Verdict::Usable);
+    assert!(pop.may_join("/a", &late));
+    pop.clock = at(119);
+    assert!(!pop.may_join("/a", &late), "it began a lease time ago");
+    assert_eq!(pop.judge("/a", &confirmed), Verdict::Revalidate(Doubt::NoLease));
+}
+
+#[test]
+fn p3_another_pops_copy_never_counts_as_the_origins_word() {
+    let mut pop = Pop::member();
+    let fill = pop.view().start_fill(Source::Pop { checked: Seq(0) });
+    assert_eq!(fill.fill_seq(), Seq(0), "the smaller of both watermarks");
+    pop.clock = at(111);
+    assert_eq!(pop.judge("/a", &fill.delivered()), Verdict::Revalidate(Doubt::NoLease));
+    assert!(!pop.may_join("/a", &fill));
+}
+
+#[test]
+fn p1_a_disk_that_was_rolled_back_is_not_used_until_caught_up() {
+    let mut pop = Pop::member();
+    let copy = pop.start_fill().delivered();
+    let beat = pop.follower.heartbeat(pop.clock, Vec::new());
+    pop.answer(beat.number, Seq(1), Seq(3));
+    assert!(!pop.view().member);
+    assert_eq!(pop.judge_as("/a", &copy, NoLease::Serve), Verdict::Gone);
+    pop.apply(Body::Tick);
+    assert!(!pop.view().member);
+    pop.apply(Body::Tick);
+    assert!(pop.view().member);
+}
+
+#[test]
+fn answers_to_another_boot_or_refusals_end_the_lease_or_say_nothing() {
+    let mut pop = Pop::member();
+    let beat = pop.follower.heartbeat(pop.clock, Vec::new());
+    let stray = Answer { boot: BootId([8; 16]), number: beat.number, standing: Standing::Gap };
+    assert_eq!(pop.follower.answered(&stray), Consequence::Stray);
+    assert!(pop.view().leased);
+    let foreign = Answer { boot: BOOT, number: beat.number, standing: Standing::ForeignLog };
+    assert_eq!(pop.follower.answered(&foreign), Consequence::StartOver);
+    assert!(!pop.view().leased);
+}
+
+#[test]
+fn a_prefetch_is_for_the_pops_of_its_area() {
+    let mut pop = Pop::member();
+    let prefetch = |area| {
+        let items = vec![PrefetchItem { domain: "a.example".into(), path_and_query: "/a".into() }];
+        Body::Prefetch { task: TaskId(1), area, items }
+    };
+    assert_eq!(pop.apply(prefetch(None)).prefetches.len(), 1);
+    assert_eq!(pop.apply(prefetch(Some(Area::Domestic))).prefetches.len(), 1);
+    assert_eq!(pop.apply(prefetch(Some(Area::Overseas))).prefetches.len(), 0);
+}
+
+#[test]
+fn p1_what_a_plan_says_is_what_a_restart_finds() {
+    let mut pop = Pop::member();
+    let copy = pop.start_fill().delivered();
+    let rules = vec![Rule::new(Matcher::Url { key: key("/a") }, Mode::Evict)];
+    let plan = pop.apply(Body::Purge { task: None, rules });
+    let mut again =
+        Follower::restore(identity(), plan.saved, plan.rules, [("a.example".into(), settings(1))], 1_000);
+    let beat = again.heartbeat(pop.clock, Vec::new());
+    assert_eq!(beat.watermark, Seq(2));
+    assert!(!again.view(pop.clock).leased, "no lease survives a restart");
+    let verdict = again.judge(&again.view(pop.clock), &key("/a"), &copy, copy.filled, NoLease::Serve);
+    assert_eq!(verdict, Verdict::Gone);
+}
