@@ -77,10 +77,11 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "fencing counted from the last heartbeat",
         promise: "P2",
-        file: "crates/control/src/submit.rs",
-        find: "let known_at = Moment { steady: self.clock.now(), wall_ms: self.clock.wall_ms() };",
-        replace: "let heard = self.members.all().into_iter().filter_map(|member| member.seat.heard_at).min(); \
-                  let known_at = Moment { steady: heard.unwrap_or_else(|| self.clock.now()), wall_ms: self.clock.wall_ms() };",
+        file: "crates/control/src/progress/state.rs",
+        find: "let mut task = Watched::new(record, limit, known_at.steady, reached);",
+        replace: "let heard_ms = self.heard.values().map(|heard| heard.at_ms).min().unwrap_or(known_at.wall_ms); \
+                  let silent = std::time::Duration::from_millis((known_at.wall_ms - heard_ms).max(0) as u64); \
+                  let mut task = Watched::new(record, limit, known_at.steady.saturating_sub(silent), reached);",
         package: "freshen-control",
         tests: "p2_",
     },
@@ -166,14 +167,5 @@ pub const MUTATIONS: &[Mutation] = &[
         replace: "let directories = Some(inner);",
         package: "freshen-cli",
         tests: "p9_siblings_of_a_purged_directory_stay",
-    },
-    Mutation {
-        name: "the sweep of the start throws young copies away",
-        promise: "P9",
-        file: "crates/pop/src/store/mod.rs",
-        find: "if copy.epoch < epoch ||",
-        replace: "if copy.epoch <= epoch ||",
-        package: "freshen-cli",
-        tests: "p9_a_killed_pop_comes_back_with_all_that_was_not_purged",
     },
 ];

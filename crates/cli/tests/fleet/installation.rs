@@ -24,6 +24,9 @@ use tokio::task::JoinHandle;
 pub const ACCOUNT: &str = "video";
 pub const DOMAIN: &str = "a.example";
 
+/// Between two questions to a process that tells nothing unasked.
+const POLL: Duration = Duration::from_millis(20);
+
 /// How an installation is to be.
 pub struct Plan {
     pub pops: usize,
@@ -168,6 +171,14 @@ impl Installation {
         (early, held.await.unwrap())
     }
 
+    /// The same for a viewer who accepts gzip.
+    pub async fn get_held_gzip(&self, path: &str) -> (JoinHandle<Got>, Held) {
+        let held = self.origin.hold(path);
+        let (viewer, url) = (self.viewer(0), format!("{DOMAIN}{path}"));
+        let early = tokio::spawn(async move { viewer.get_gzip(&url).await });
+        (early, held.await.unwrap())
+    }
+
     pub async fn submit(&self, kind: TaskKind, force: bool, urls: &[&str]) -> TaskId {
         let lines = urls.iter().map(|url| format!("http://{url}")).collect();
         let request = SubmitRequest { kind, force, area: None, lines, scheme: Scheme::Required };
@@ -257,8 +268,7 @@ impl PopProcess {
                 {
                     return;
                 }
-                // tidy: allow-sleep, another process tells of this only when asked
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(POLL).await; // tidy: allow-sleep, another process tells of this only when asked
             }
         };
         if tokio::time::timeout(Duration::from_secs(15), asking).await.is_err() {

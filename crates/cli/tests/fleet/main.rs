@@ -2,6 +2,8 @@
 //!
 //! Each file holds one promise; its tests fail when that promise is broken (`cargo xtask mutate` breaks them on purpose).
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
+
 mod installation;
 mod origin;
 mod slow_line;

@@ -69,8 +69,7 @@ async fn carry(
             read = control.read(&mut down) => {
                 let Ok(count @ 1..) = read else { return };
                 if sent.is_some() {
-                    // tidy: allow-sleep, the lateness itself is what is tested
-                    tokio::time::sleep(late).await;
+                    tokio::time::sleep(late).await; // tidy: allow-sleep, the lateness itself is what is tested
                 }
                 pop.write_all(&down[..count]).await.unwrap();
                 if sent.is_some() {
