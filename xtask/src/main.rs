@@ -4,6 +4,7 @@
 //! a task that ends well has done all of its work.
 
 mod ci;
+mod mutate;
 mod test;
 mod tidy;
 mod tools;
@@ -25,6 +26,11 @@ enum Task {
     Ci,
     /// Check the repository's own rules.
     Tidy,
+    /// Break each promise on purpose, in a copy of the tree, and see its tests fail.
+    Mutate {
+        /// Only mutations whose name contains one of these.
+        filters: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -44,5 +50,6 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test { filters } => test::run(&root, &filters),
         Task::Ci => ci::run(&root),
         Task::Tidy => tidy::run(&root),
+        Task::Mutate { filters } => mutate::run(&root, &filters),
     }
 }

@@ -81,9 +81,8 @@ impl Control {
 
         // The start is when this run learns of the orders: POPs may have taken leases up to the end of the last run.
         let start = Moment { steady: clock.now(), wall_ms: clock.wall_ms() };
-        let domains = ledger.domains(None).await?;
         for task in ledger.fenced_tasks().await?.into_iter().chain(ledger.running_tasks().await?) {
-            let limit = limits.of(&task, &domains, start);
+            let limit = limits.of(&task, start);
             progress.register(task, limit, start);
         }
         progress.reconcile(&pops, start);

@@ -6,11 +6,10 @@ use crate::members::Members;
 use crate::progress::{Doubt, Limit, Moment, Pending, Progress};
 use crate::retention::Retention;
 use crate::telemetry;
-use freshen_ledger::{DomainRecord, Error, Ledger, TaskRecord};
-use freshen_model::domain::NoLease;
+use freshen_ledger::{Error, Ledger, TaskRecord};
 use freshen_model::ids::Seq;
+use freshen_model::protocol::completion::Fence;
 use freshen_model::task::TaskKind;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -29,11 +28,11 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// What ends `task` by the clock, where its account's (or all) `domains` are these.
-    pub(crate) fn of(&self, task: &TaskRecord, domains: &[DomainRecord], now: Moment) -> Limit {
+    /// What ends `task` by the clock.
+    pub(crate) fn of(&self, task: &TaskRecord, now: Moment) -> Limit {
         match task.kind {
             TaskKind::Url | TaskKind::Directory => {
-                Limit::Fence((!serves_without_lease(task, domains)).then_some(self.fence))
+                Limit::Fence(task.fence_from.map(|from| Fence { from, after: self.fence }))
             }
             // Over a restart only the wall clock tells the age.
             TaskKind::Prefetch => {
@@ -43,19 +42,6 @@ impl Limits {
             }
         }
     }
-}
-
-/// Whether some POP may answer from what the task purges without a lease: one of its domains, or one that shares their
-/// caches, says `no_lease = serve`. A domain that is not there any more may have said so.
-fn serves_without_lease(task: &TaskRecord, domains: &[DomainRecord]) -> bool {
-    let mut spaces = BTreeSet::new();
-    for name in &task.domains {
-        let Some(domain) = domains.iter().find(|domain| domain.name == *name) else { return true };
-        spaces.insert(domain.settings.space(name));
-    }
-    domains.iter().any(|domain| {
-        domain.settings.no_lease == NoLease::Serve && spaces.contains(domain.settings.space(&domain.name))
-    })
 }
 
 pub(crate) struct Keeper {
@@ -148,10 +134,9 @@ impl Keeper {
     async fn settle(&self, doubt: Doubt) -> Result<(), Error> {
         if doubt.tasks {
             let found = self.ledger.running_tasks().await?;
-            let domains = self.ledger.domains(None).await?;
             let now = self.moment();
             let limited = found.into_iter().map(|task| {
-                let limit = self.limits.of(&task, &domains, now);
+                let limit = self.limits.of(&task, now);
                 (task, limit)
             });
             // Where a submission is under way, its end wakes this task again.

@@ -126,6 +126,7 @@ impl Members {
             if let Some(remembered) = &pop.remembered {
                 members.progress.remembered(&pop.id, remembered.watermark, remembered.heard_ms);
             }
+            members.progress.reached(&pop.id, pop.reached(), members.moment());
             let member = Member::restored(pop, members.clock.now());
             members.known.lock().members.insert(member.record.id.clone(), member);
         }
@@ -147,6 +148,7 @@ impl Members {
             // The seat stays: a process of before a removal may still hold a lease.
             Some(member) => member.record = record,
             None => {
+                self.progress.reached(&id, record.reached(), self.moment());
                 let mut member = Member::restored(record, now);
                 // It was gone, so no process of before is left for which another folder would have to wait.
                 member.seat.heard_at = None;

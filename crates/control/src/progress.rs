@@ -9,6 +9,7 @@ mod watched;
 use crate::telemetry;
 use freshen_ledger::{PopRecord, TaskRecord, TaskUpdate};
 use freshen_model::ids::{PopId, Seq, TaskId};
+use freshen_model::protocol::completion::Fence;
 use freshen_model::protocol::heartbeat::PrefetchReport;
 use parking_lot::Mutex;
 use state::State;
@@ -27,8 +28,8 @@ pub(crate) struct Moment {
 /// When a task's POPs are done without having said so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
-    /// A purge: POPs that have not confirmed are fenced this long after the append; `None`: no clock fences them.
-    Fence(Option<Duration>),
+    /// A purge: POPs that have not confirmed are fenced by these terms; `None`: no clock fences them.
+    Fence(Option<Fence>),
     /// A prefetch: POPs that have not finished by then are overdue, on the steady clock.
     Deadline(Duration),
 }
@@ -91,10 +92,11 @@ impl Progress {
         now: Moment,
     ) -> Vec<Seq> {
         let mut state = self.state.lock();
+        let due = state.due.first().copied();
         state.confirm(pop, watermark, now);
         let noted = reports.iter().filter(|report| state.report(pop, report, now)).map(|report| report.seq);
         let noted = noted.collect();
-        let changed = !state.dirty.is_empty();
+        let changed = !state.dirty.is_empty() || state.due.first().copied() != due;
         drop(state);
         if changed {
             self.wake.notify_one();
@@ -106,6 +108,12 @@ impl Progress {
     pub(crate) fn remembered(&self, pop: &PopId, watermark: Seq, heard_ms: i64) {
         let now = Moment { steady: Duration::ZERO, wall_ms: heard_ms };
         self.state.lock().confirm(pop, watermark, now);
+    }
+
+    /// Takes in how far a process that runs as this POP is at least, though it did not say so itself.
+    pub(crate) fn reached(&self, pop: &PopId, place: Seq, now: Moment) {
+        self.state.lock().reached(pop, place, now);
+        self.wake.notify_one();
     }
 
     /// Takes in the POPs that are not gone, read from the ledger after every task registered so far.
@@ -239,6 +247,7 @@ mod tests {
             area: None,
             status: Status::Running,
             seq: Seq(seq),
+            fence_from: Some(Seq::ZERO),
             lines: 1,
             domains: vec!["a.example".into()],
             submitted_ms: 0,
@@ -256,7 +265,7 @@ mod tests {
         PrefetchReport { seq: Seq(seq), progress, ended: true, failures: Vec::new() }
     }
 
-    const FENCE: Limit = Limit::Fence(Some(Duration::from_secs(11)));
+    const FENCE: Limit = Limit::Fence(Some(Fence { from: Seq::ZERO, after: Duration::from_secs(11) }));
 
     #[test]
     fn p2_a_pop_that_confirms_before_the_registration_is_counted() {
@@ -267,6 +276,18 @@ mod tests {
         let ended: Vec<_> =
             progress.take_updates().into_iter().map(|update| (update.id, update.status)).collect();
         assert_eq!(ended, [(TaskId(6), Status::Complete)]);
+    }
+
+    #[tokio::test]
+    async fn p2_a_fence_that_begins_to_count_wakes_the_keeper() {
+        let progress = Progress::new();
+        let fence = Fence { from: Seq(5), after: Duration::from_secs(11) };
+        progress.register(task(TaskKind::Url, 7), Limit::Fence(Some(fence)), NOW);
+        progress.woken().await;
+        assert_eq!(progress.due(), None);
+        progress.heard(&pop(), Seq(5), &[], NOW);
+        assert_eq!(progress.due(), Some(Duration::from_secs(111)));
+        tokio::time::timeout(Duration::ZERO, progress.woken()).await.unwrap();
     }
 
     #[test]

@@ -163,7 +163,6 @@ impl Control {
             clock: self.clock.clone(),
             progress: self.progress.clone(),
             limits: self.limits,
-            domains,
         };
         // On a task of its own: a caller who hangs up must not leave a durable task that nobody watches.
         match tokio::spawn(entry.make(submission)).await {
@@ -225,14 +224,10 @@ impl Named {
         }
     }
 
-    /// The settings this rests on: those of the domains named, and of those that share their caches, since whether a POP
-    /// may serve without a lease is asked of them too.
+    /// The settings that the keys were made with: those of the domains named.
     fn settings_read(&self, domains: &[DomainRecord]) -> BTreeMap<String, Seq> {
         let named: BTreeSet<&str> = self.lines.iter().map(|line| line.domain.as_str()).collect();
-        let space = |domain: &DomainRecord| domain.settings.space(&domain.name).to_owned();
-        let spaces: BTreeSet<String> =
-            domains.iter().filter(|domain| named.contains(domain.name.as_str())).map(space).collect();
-        let read = domains.iter().filter(|domain| spaces.contains(&space(domain)));
+        let read = domains.iter().filter(|domain| named.contains(domain.name.as_str()));
         read.map(|domain| (domain.name.clone(), domain.seq)).collect()
     }
 }
@@ -263,7 +258,6 @@ struct Entry {
     clock: Arc<dyn crate::clock::Clock>,
     progress: Arc<Progress>,
     limits: crate::keeper::Limits,
-    domains: Vec<DomainRecord>,
 }
 
 impl Entry {
@@ -288,17 +282,18 @@ impl Entry {
         let record = TaskRecord {
             id: submitted.task,
             seq: submitted.seq,
+            fence_from: submitted.fence_from,
             steps: submitted.scope.iter().map(waiting).collect(),
             ..unsubmitted
         };
         metrics::counter!(telemetry::TASKS_SUBMITTED, "kind" => record.kind.as_str()).increment(1);
-        let limit = self.limits.of(&record, &self.domains, known_at);
+        let limit = self.limits.of(&record, known_at);
         self.progress.register(record, limit, known_at);
         Ok(submitted)
     }
 }
 
-/// The task as the ledger will keep it, but for what only the ledger can say: number, place and scope.
+/// The task as the ledger will keep it, but for what only the ledger can say: number, place, scope and fence.
 fn record(submission: &Submission) -> TaskRecord {
     let domains: BTreeSet<&String> = submission.lines.iter().map(|line| &line.domain).collect();
     TaskRecord {
@@ -309,6 +304,7 @@ fn record(submission: &Submission) -> TaskRecord {
         area: submission.area,
         status: Status::Running,
         seq: Seq::ZERO,
+        fence_from: None,
         lines: submission.lines.len() as u64,
         domains: domains.into_iter().cloned().collect(),
         submitted_ms: submission.at_ms,

@@ -3,11 +3,13 @@
 //! **Invariant:** this crate moves messages and judges none of them: whether an order applies, a heartbeat counts or a
 //! lease holds is decided by the state machines of `freshen-model`. A POP opens every connection; control never calls one.
 
+pub mod causes;
 pub mod host;
 pub mod hub;
 pub mod link;
 pub mod wire;
 
+pub use causes::causes;
 pub use host::Host;
 pub use hub::{AskError, Hub};
 pub use link::{Event, HttpLink, Link, LinkError};

@@ -1,5 +1,6 @@
 //! A POP's line to control.
 
+use crate::causes::causes;
 use crate::wire::{
     FOLLOW_PATH, HEARTBEAT_PATH, MESSAGE_BYTES_MAX, PING_EVERY_MS, Position, Push, Question, REPLY_PATH,
     Reply,
@@ -24,7 +25,7 @@ use tokio_util::io::StreamReader;
 /// Silence after which a stream counts as broken.
 const SILENCE_MAX: Duration = Duration::from_millis(PING_EVERY_MS * 3);
 /// How long a heartbeat or reply may take.
-const CALL_MAX: Duration = Duration::from_secs(4);
+const CALL_MAX: Duration = Duration::from_secs(5);
 /// Events that wait for the POP before the line waits too.
 const EVENTS_WAITING_MAX: usize = 16;
 
@@ -181,15 +182,4 @@ async fn read(body: Incoming) -> Result<Bytes, LinkError> {
 
 fn json<T: serde::Serialize>(message: &T) -> Result<Vec<u8>, LinkError> {
     serde_json::to_vec(message).map_err(|error| LinkError::Malformed(error.to_string()))
-}
-
-/// An error with its causes, since the outermost of hyper's says little.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -130,6 +130,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// Refused whole, counting nothing: [`Refusal::OverQuota`]; [`Refusal::SettingsChanged`] where a domain's settings
     /// are not those of `submission.read` any more, so that keys made with them would miss (read again and retry);
     /// [`Refusal::NotFound`] where a domain is gone or another account's; [`Refusal::Unfit`] where the scope is empty.
+    /// From which place on POPs can be fenced is decided here too, by all domains' settings as of the order.
     async fn submit(&self, submission: Submission) -> Result<Submitted, Error>;
 
     /// Keeps how far tasks have come, all or none. Steps replace those before.

@@ -81,8 +81,19 @@ pub struct PopRecord {
     pub joined: Seq,
     /// Its leave order, once removed.
     pub left: Option<Seq>,
+    /// No process of this POP uses anything below: its join order, where it was new or gone then; less where a folder
+    /// was heard since that is further back.
+    pub usable_from: Seq,
     /// What is remembered of its data folder.
     pub remembered: Option<Remembered>,
+}
+
+impl PopRecord {
+    /// How far a process that uses its cache as this POP is at least.
+    pub fn reached(&self) -> Seq {
+        let remembered = self.remembered.as_ref().map(|remembered| remembered.watermark);
+        self.usable_from.max(remembered.unwrap_or_default())
+    }
 }
 
 /// What control remembers of a POP's data folder over a restart.
@@ -143,6 +154,8 @@ pub struct Submitted {
     pub seq: Seq,
     /// The POPs that must do it: members as of `seq` in its area; for purges also removed ones that are not gone.
     pub scope: Vec<PopId>,
+    /// As in [`TaskRecord::fence_from`].
+    pub fence_from: Option<Seq>,
 }
 
 /// A task as kept.
@@ -162,6 +175,9 @@ pub struct TaskRecord {
     pub status: Status,
     /// Its order's place.
     pub seq: Seq,
+    /// POPs that are this far need a lease to use what a purge names, so that a clock can fence them. Absent: no clock
+    /// does, since a domain said `no_lease = serve` as of `seq`; and for prefetches.
+    pub fence_from: Option<Seq>,
     /// How many lines it has.
     pub lines: u64,
     /// The domains its lines name, each once.

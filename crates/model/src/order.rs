@@ -75,6 +75,17 @@ pub struct PrefetchItem {
     pub path_and_query: String,
 }
 
+/// A prefetch by itself, as a POP keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PrefetchOrder {
+    /// The task.
+    pub task: TaskId,
+    /// Which POPs it is for.
+    pub area: Option<Area>,
+    /// What to fetch.
+    pub items: Vec<PrefetchItem>,
+}
+
 impl<'de> Deserialize<'de> for Body {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
@@ -113,6 +124,9 @@ pub struct Snapshot {
     pub domains: BTreeMap<String, Settings>,
     /// The area of the POP that asked, where it is a member.
     pub member: Option<Area>,
+    /// Prefetches that run and for which this POP is not done.
+    #[serde(default)]
+    pub prefetches: Vec<(Seq, PrefetchOrder)>,
 }
 
 #[cfg(test)]

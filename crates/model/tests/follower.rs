@@ -54,6 +54,7 @@ impl Pop {
             id: id(1),
             domains: BTreeMap::from([("a.example".to_owned(), settings(1))]),
             member: Some(Area::Domestic),
+            prefetches: Vec::new(),
         });
         pop.follower.commit(&plan);
         pop.renew();
@@ -236,6 +237,7 @@ fn p1_a_snapshot_voids_all_that_was_held_before() {
         id: OrderId::default(),
         domains: BTreeMap::from([("a.example".to_owned(), settings(1))]),
         member: Some(Area::Domestic),
+        prefetches: Vec::new(),
     };
     let plan = pop.follower.plan_snapshot(&snapshot);
     pop.follower.commit(&plan);

@@ -176,12 +176,10 @@ impl Pop {
     }
 
     fn heartbeat_every(&self) -> Duration {
-        let term = self.follower.read().lease_term();
-        match term {
-            Duration::ZERO => RETRY_MIN,
-            _ if self.prefetcher.busy() => PROGRESS_EVERY,
-            term => (term / 5).min(HEARTBEAT_EVERY_MAX),
+        if self.prefetcher.busy() {
+            return PROGRESS_EVERY;
         }
+        (self.follower.read().lease_term() / 5).min(HEARTBEAT_EVERY_MAX)
     }
 
     async fn heed(self: &Arc<Pop>, consequence: Consequence) {

@@ -2,6 +2,7 @@
 
 use crate::Pop;
 use crate::fill::{Fill, Question};
+use crate::store::body::FillId;
 use freshen_model::domain::NoLease;
 use freshen_model::ids::Seq;
 use freshen_model::key::Key;
@@ -16,10 +17,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 
-/// Fills under way, by what they ask for.
+/// Fills under way.
 pub struct Fills {
-    running: Mutex<HashMap<(Key, bool), Arc<Fill>>>,
+    running: Mutex<Running>,
     places: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct Running {
+    /// Those that may be joined, by what they ask for.
+    shared: HashMap<(Key, bool), Arc<Fill>>,
+    /// All: also those that ask for one request only, and those whose place a younger one took.
+    all: HashMap<FillId, (Key, Arc<Fill>)>,
 }
 
 /// A request's part in a fill.
@@ -41,7 +50,8 @@ impl Fills {
     /// The lowest fill_seq of the fills that began less than `patience` ago.
     pub fn oldest(&self, now: &Now, patience: Duration) -> Option<Seq> {
         let running = self.running.lock();
-        let young = running.values().filter(|fill| now.since(&fill.start.at) < patience);
+        let fills = running.all.values().map(|(_, fill)| fill);
+        let young = fills.filter(|fill| now.since(&fill.start.at) < patience);
         young.map(|fill| fill.start.fill_seq()).min()
     }
 
@@ -49,9 +59,10 @@ impl Fills {
     pub fn overtake(&self, key: &Key) {
         let mut running = self.running.lock();
         for gzip in [false, true] {
-            if let Some(fill) = running.remove(&(key.clone(), gzip)) {
-                fill.overtake();
-            }
+            running.shared.remove(&(key.clone(), gzip));
+        }
+        for (_, fill) in running.all.values().filter(|(of, _)| of == key) {
+            fill.overtake();
         }
     }
 }
@@ -72,7 +83,7 @@ impl Pop {
         let name = (key.clone(), gzip);
         let mut running = self.fills.running.lock();
         if shared
-            && let Some(fill) = running.get(&name)
+            && let Some(fill) = running.shared.get(&name)
             && self.follower.read().may_join(view, key, &fill.start, no_lease)
         {
             return Part::Joins(fill.clone());
@@ -82,16 +93,18 @@ impl Pop {
         let fill = Arc::new(Fill::new(view.start_fill(Source::Origin), id));
         if shared {
             // A fill that may not be joined any more runs on for those who wait for it.
-            running.insert(name.clone(), fill.clone());
+            running.shared.insert(name.clone(), fill.clone());
         }
+        running.all.insert(id, (key.clone(), fill.clone()));
         drop(running);
         let (alone, answer) = oneshot::channel();
         let (pop, question, run) = (self.clone(), question(), fill.clone());
         tokio::spawn(async move {
             pop.run_fill(&run, question, alone).await;
             let mut running = pop.fills.running.lock();
-            if running.get(&name).is_some_and(|current| Arc::ptr_eq(current, &run)) {
-                running.remove(&name);
+            running.all.remove(&id);
+            if running.shared.get(&name).is_some_and(|current| Arc::ptr_eq(current, &run)) {
+                running.shared.remove(&name);
             }
             drop(place);
         });

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::metrics::Metrics;
 use bytes::Bytes;
+use freshen_fleet::causes;
 use freshen_model::domain::Origin as OriginAddress;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::{Either, Empty};
@@ -106,15 +107,4 @@ pub fn upstream_headers(viewer: &HeaderMap, origin: &OriginAddress, domain: &str
         headers.append(header::VIA, via);
     }
     headers
-}
-
-/// An error with its causes, since the outermost of hyper's says little.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -7,8 +7,7 @@ use crate::look_up::{Found, Looked, NoLookUp, Trace};
 use crate::store::journal::PrefetchJob;
 use crate::store::record::{Selector, Variant};
 use freshen_model::ids::Seq;
-use freshen_model::order::PrefetchItem;
-use freshen_model::protocol::follower::PrefetchOrder;
+use freshen_model::order::{PrefetchItem, PrefetchOrder};
 use freshen_model::protocol::heartbeat::PrefetchReport;
 use freshen_model::task::{FAILURES_MAX, Failure, Progress};
 use http::HeaderMap;
@@ -309,11 +308,9 @@ impl Pop {
         if !copy.head.status.is_success() {
             return Err(refused_status(copy.head.status));
         }
-        for slice in 0..copy.body.slice_count() {
-            if let Err(error) = self.store.slice_from_disk(&copy.body, slice).await {
-                self.store.forget(&looked.key).await;
-                return Err(not_warm(&format!("read back from disk: {error}"), true));
-            }
+        if let Err(error) = self.store.read_back(&looked.key, &copy.body).await {
+            self.store.forget(&looked.key).await;
+            return Err(not_warm(&format!("read back from disk: {error}"), true));
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use crate::origin::upstream_headers;
 use crate::policy::cache_control::CacheControl;
 use crate::policy::fields;
 use crate::store::body::SLICE_BYTES;
+use freshen_model::domain::NoLease;
 use freshen_model::location;
 use freshen_model::protocol::copy::Doubt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request};
@@ -123,6 +124,8 @@ impl Pop {
                 }
                 self.answer_from_fill(asked, &head, &fill, progress, new)
             }
+            // A 304 that somebody else asked for, where this request may count none.
+            Fetched::Shared(Outcome::Kept(_), ..) if looked.counts_no_304() => return None,
             Fetched::Shared(Outcome::Kept(copy), ..) => {
                 self.answer_from_copy(asked, &copy.head, &copy.body, XCache::Revalidated, wall).await.ok()?
             }
@@ -234,6 +237,11 @@ enum Fetched {
 }
 
 impl Looked {
+    /// Whether only a whole fetch counts: without a lease, where the domain says `no_lease = refetch`.
+    fn counts_no_304(&self) -> bool {
+        !self.view.leased && self.domain.settings.no_lease == NoLease::Refetch
+    }
+
     /// Whether what was found may be served if the origin fails: RFC 9111 §4.2.4, RFC 5861 §4, and never what a purge
     /// matched unless the domain says so, never without a lease.
     fn allows_stale(&self) -> bool {

@@ -27,11 +27,10 @@ pub(super) async fn one(
 }
 
 pub(super) async fn add(State(api): State<Api>, request: SignedRequest) -> Result<Json<DomainRow>, ApiError> {
+    // A domain names an origin, and with it where POPs connect to: that is for the operator to say.
+    request.admin()?;
     let DomainRow { name, account, settings } = request.json()?;
     let account = account.unwrap_or_else(|| request.caller.account.clone());
-    if account != request.caller.account {
-        request.admin()?;
-    }
     Ok(Json(row(api.control.add_domain(&account, &name, &settings).await?)))
 }
 
@@ -52,6 +51,9 @@ pub(super) async fn set(
     }
     if body.account.is_some_and(|account| account != domain.account) {
         return unfit(format!("{} is {}'s; a domain keeps its account", domain.name, domain.account));
+    }
+    if body.settings.origin != domain.settings.origin {
+        request.admin()?;
     }
     Ok(Json(row(api.control.set_domain(confines, &name, &body.settings).await?)))
 }

@@ -187,7 +187,7 @@ pub struct DomainList {
     pub domains: Vec<DomainRow>,
 }
 
-/// A domain. `POST /v1/domains` (account absent: the caller's; another's for admins only) and `PUT /v1/domains/{name}` take
+/// A domain. `POST /v1/domains` (admins; account absent: the caller's) and `PUT /v1/domains/{name}` take
 /// one, `GET` and both of these answer one; `DELETE /v1/domains/{name}` answers status 204.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -73,13 +73,16 @@ fn origin() -> Value {
 }
 
 #[tokio::test]
-async fn a_domain_is_added_changed_and_removed_by_its_owner() {
+async fn a_domain_is_added_by_an_admin_and_changed_and_removed_by_its_owner() {
     let stage = Stage::set().await;
-    let (status, new) =
-        stage.own(ANN, "POST", "/v1/domains", json!({ "name": "C.Example", "settings": origin() })).await;
+    let domain = json!({ "name": "C.Example", "account": "ann", "settings": origin() });
+    // A domain names an origin, where POPs then connect to.
+    let refusal = refused(&stage, ANN, "POST", "/v1/domains", domain.clone()).await;
+    assert_eq!(refusal, (403, "forbidden".into()));
+    let (status, new) = stage.own(ADA, "POST", "/v1/domains", domain).await;
     assert_eq!((status, &new["name"], &new["account"]), (200, &json!("c.example"), &json!("ann")));
     let again = json!({ "name": "c.example", "settings": origin() });
-    assert_eq!(refused(&stage, BOB, "POST", "/v1/domains", again).await, (409, "exists".into()));
+    assert_eq!(refused(&stage, ADA, "POST", "/v1/domains", again).await, (409, "exists".into()));
 
     let mut changed = new.clone();
     changed["settings"]["default_ttl_s"] = json!(60);
@@ -92,7 +95,9 @@ async fn a_domain_is_added_changed_and_removed_by_its_owner() {
     }
     let mut elsewhere = changed.clone();
     elsewhere["settings"]["origin"]["address"] = json!("https://x");
-    assert_eq!(refused(&stage, ANN, "PUT", "/v1/domains/c.example", elsewhere).await, (409, "unfit".into()));
+    let refusal = refused(&stage, ANN, "PUT", "/v1/domains/c.example", elsewhere.clone()).await;
+    assert_eq!(refusal, (403, "forbidden".into()));
+    assert_eq!(refused(&stage, ADA, "PUT", "/v1/domains/c.example", elsewhere).await, (409, "unfit".into()));
 
     let names = async |key| {
         let (_, all) = stage.own(key, "GET", "/v1/domains", Value::Null).await;

@@ -1,7 +1,8 @@
 //! An installation: control in this process, POPs as processes of their own.
 
-use crate::origin::Origin;
-use crate::viewer::Viewer;
+use crate::origin::{Held, Origin};
+use crate::slow_line::SlowLine;
+use crate::viewer::{Got, Viewer};
 use freshen_control::{Config, Control, SubmitRequest};
 use freshen_ledger::SqliteLedger;
 use freshen_model::area::Area;
@@ -17,13 +18,14 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// The account and domain that every installation has.
 pub const ACCOUNT: &str = "video";
 pub const DOMAIN: &str = "a.example";
 
-/// Between questions to a process that tells nothing by itself.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Between two questions to a process that tells nothing unasked.
+const POLL: Duration = Duration::from_millis(20);
 
 /// How an installation is to be.
 pub struct Plan {
@@ -32,6 +34,8 @@ pub struct Plan {
     pub sweep_interval_ms: u64,
     pub sweep_patience_ms: u64,
     pub settings: Box<dyn FnOnce(Settings) -> Settings>,
+    /// Control's answers to heartbeats come this much later; the line is then [`Installation::line`].
+    pub answers_late: Option<Duration>,
 }
 
 impl Default for Plan {
@@ -42,6 +46,7 @@ impl Default for Plan {
             sweep_interval_ms: 3_600_000,
             sweep_patience_ms: 600_000,
             settings: Box::new(|settings| settings),
+            answers_late: None,
         }
     }
 }
@@ -51,6 +56,8 @@ pub struct Installation {
     pub origin: Origin,
     pub pops: Vec<PopProcess>,
     pub folder: TempDir,
+    /// The slow line between control and the POPs, where there is one.
+    pub line: Option<SlowLine>,
     config: Config,
     fleet_stop: Option<oneshot::Sender<()>>,
     fleet: Option<tokio::task::JoinHandle<()>>,
@@ -80,9 +87,23 @@ impl Installation {
         control.add_account(ACCOUNT, false).await.unwrap();
         let settings = Settings::of_origin(format!("http://{}", origin.address).parse().unwrap());
         control.add_domain(ACCOUNT, DOMAIN, &(plan.settings)(settings)).await.unwrap();
-        let mut installation =
-            Installation { control, origin, pops: Vec::new(), folder, config, fleet_stop: None, fleet: None };
+        let mut installation = Installation {
+            control,
+            origin,
+            pops: Vec::new(),
+            folder,
+            line: None,
+            config,
+            fleet_stop: None,
+            fleet: None,
+        };
         installation.serve_fleet(fleet);
+        let mut reached_at = installation.config.fleet_listen.clone();
+        if let Some(late) = plan.answers_late {
+            let line = SlowLine::start(reached_at, late).await;
+            reached_at = line.address.clone();
+            installation.line = Some(line);
+        }
         for place in 0..plan.pops {
             let name = format!("pop-{}", place + 1);
             let area = if place == 0 { Area::Domestic } else { Area::Overseas };
@@ -93,7 +114,7 @@ impl Installation {
                 name.clone().into(),
                 format!("127.0.0.1:{viewers}"),
                 format!("127.0.0.1:{admin}"),
-                installation.config.fleet_listen.clone(),
+                reached_at.clone(),
                 made.token,
             );
             pop.sweep_interval_ms = plan.sweep_interval_ms;
@@ -140,6 +161,22 @@ impl Installation {
 
     pub fn viewer(&self, pop: usize) -> Viewer {
         Viewer::of(format!("127.0.0.1:{}", self.pops[pop].viewers))
+    }
+
+    /// A viewer of the first POP asks for `path`, and his request waits at the origin.
+    pub async fn get_held(&self, path: &str) -> (JoinHandle<Got>, Held) {
+        let held = self.origin.hold(path);
+        let (viewer, url) = (self.viewer(0), format!("{DOMAIN}{path}"));
+        let early = tokio::spawn(async move { viewer.get(&url).await });
+        (early, held.await.unwrap())
+    }
+
+    /// The same for a viewer who accepts gzip.
+    pub async fn get_held_gzip(&self, path: &str) -> (JoinHandle<Got>, Held) {
+        let held = self.origin.hold(path);
+        let (viewer, url) = (self.viewer(0), format!("{DOMAIN}{path}"));
+        let early = tokio::spawn(async move { viewer.get_gzip(&url).await });
+        (early, held.await.unwrap())
     }
 
     pub async fn submit(&self, kind: TaskKind, force: bool, urls: &[&str]) -> TaskId {
@@ -231,7 +268,7 @@ impl PopProcess {
                 {
                     return;
                 }
-                tokio::time::sleep(PAUSE).await; // tidy: allow-sleep, another process tells of this only when asked
+                tokio::time::sleep(POLL).await; // tidy: allow-sleep, another process tells of this only when asked
             }
         };
         if tokio::time::timeout(Duration::from_secs(15), asking).await.is_err() {

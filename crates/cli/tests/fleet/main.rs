@@ -1,10 +1,11 @@
 //! The promises, end to end: a real control, POPs as processes, viewers over loopback, and an origin that does as told.
 //!
 //! Each file holds one promise; its tests fail when that promise is broken (`cargo xtask mutate` breaks them on purpose).
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its stage too")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
 mod installation;
 mod origin;
+mod slow_line;
 mod viewer;
 
 mod p1_resurrection;

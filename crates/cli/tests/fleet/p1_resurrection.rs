@@ -29,12 +29,7 @@ async fn p1_a_fill_that_ends_after_the_purge_is_not_used() {
     let fleet = Installation::start(Plan::default()).await;
     let viewer = fleet.viewer(0);
     fleet.origin.set("/a", Page::new("old"));
-    let held = fleet.origin.hold("/a");
-    let early = tokio::spawn({
-        let viewer = viewer.clone();
-        async move { viewer.get(A).await }
-    });
-    let held = held.await.unwrap();
+    let (early, held) = fleet.get_held("/a").await;
     fleet.origin.set("/a", Page::new("new"));
     fleet.purge(&[A]).await;
     held.answer();
@@ -49,12 +44,7 @@ async fn p1_a_request_after_the_purge_does_not_join_an_older_fill() {
     let fleet = Installation::start(Plan::default()).await;
     let viewer = fleet.viewer(0);
     fleet.origin.set("/a", Page::new("old"));
-    let held = fleet.origin.hold("/a");
-    let early = tokio::spawn({
-        let viewer = viewer.clone();
-        async move { viewer.get(A).await }
-    });
-    let held = held.await.unwrap();
+    let (early, held) = fleet.get_held("/a").await;
     fleet.origin.set("/a", Page::new("new"));
     fleet.purge(&[A]).await;
     // The older fill still runs; had this request joined it, it would wait for ever.
@@ -71,12 +61,7 @@ async fn p1_a_304_that_was_asked_for_before_the_purge_revives_nothing() {
     // Stale at once, with a validator.
     fleet.origin.set("/a", Page::new("old").with("cache-control", "max-age=0"));
     viewer.get(A).await;
-    let held = fleet.origin.hold("/a");
-    let early = tokio::spawn({
-        let viewer = viewer.clone();
-        async move { viewer.get(A).await }
-    });
-    let held = held.await.unwrap();
+    let (early, held) = fleet.get_held("/a").await;
     fleet.purge(&[A]).await;
     held.answer();
     assert_eq!(early.await.unwrap().both(), ("REVALIDATED", "old"));
@@ -134,12 +119,7 @@ async fn p1_a_rule_dropped_under_a_running_fill_still_counts() {
     let fleet = Installation::start(plan).await;
     let viewer = fleet.viewer(0);
     fleet.origin.set("/a", Page::new("old"));
-    let held = fleet.origin.hold("/a");
-    let early = tokio::spawn({
-        let viewer = viewer.clone();
-        async move { viewer.get(A).await }
-    });
-    let held = held.await.unwrap();
+    let (early, held) = fleet.get_held("/a").await;
     fleet.origin.set("/a", Page::new("new"));
     fleet.purge(&[A]).await;
     fleet.pops[0].metric_when("freshen_pop_rules", |rules| rules == 0.0).await;

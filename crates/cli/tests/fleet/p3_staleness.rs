@@ -108,12 +108,7 @@ async fn p3_without_a_lease_no_old_fill_is_joined() {
     let mut fleet = Installation::start(plan()).await;
     let viewer = fleet.viewer(0);
     fleet.origin.set("/a", Page::new("old"));
-    let held = fleet.origin.hold("/a");
-    let early = tokio::spawn({
-        let viewer = viewer.clone();
-        async move { viewer.get(A).await }
-    });
-    let held = held.await.unwrap();
+    let (early, held) = fleet.get_held("/a").await;
     fleet.cut_off_control().await;
     fleet.origin.set("/a", Page::new("new"));
     let task = fleet.submit(TaskKind::Url, false, &[A]).await;
@@ -122,4 +117,16 @@ async fn p3_without_a_lease_no_old_fill_is_joined() {
     held.answer();
     early.await.unwrap();
     assert_eq!(viewer.get(A).await.text(), "new");
+}
+
+/// Control counts from the append; a lease that counted from the answer would outlive the fence by the answer's lateness.
+#[tokio::test]
+async fn p3_a_slow_answer_gives_no_longer_lease() {
+    let late = Duration::from_secs(4);
+    let fleet =
+        Installation::start(Plan { lease_ms: 6_000, answers_late: Some(late), ..Plan::default() }).await;
+    let sent = fleet.line.as_ref().unwrap().cut();
+    fleet.pops[0].metric_when("freshen_pop_leased", |leased| leased == 0.0).await;
+    let held = sent.elapsed();
+    assert!(held < Duration::from_secs(8), "the lease of six seconds was held for {held:?}");
 }

@@ -20,17 +20,13 @@ async fn p5_a_prefetch_behind_a_purge_fills_with_the_new() {
     assert_eq!(viewer.get(A).await.both(), ("HIT", "new"));
 }
 
+/// The older fill asks for what a prefetch asks for first, gzip.
 #[tokio::test]
 async fn p5_a_prefetch_behind_a_purge_does_not_take_an_older_fill() {
     let fleet = Installation::start(Plan::default()).await;
     let viewer = fleet.viewer(0);
     fleet.origin.set("/a", Page::new("old"));
-    let held = fleet.origin.hold("/a");
-    let early = tokio::spawn({
-        let viewer = viewer.clone();
-        async move { viewer.get(A).await }
-    });
-    let held = held.await.unwrap();
+    let (early, held) = fleet.get_held_gzip("/a").await;
     fleet.origin.set("/a", Page::new("new"));
     fleet.submit(TaskKind::Url, false, &[A]).await;
     let task = fleet.prefetch(&[A]).await;

@@ -84,6 +84,22 @@ async fn p6_what_is_present_is_not_fetched_again_after_a_kill() {
     assert_eq!(fleet.origin.requests("/b").len(), 2);
 }
 
+/// It takes a snapshot at its start, which has to tell it what runs.
+#[tokio::test]
+async fn p6_a_pop_that_first_starts_after_the_prefetch_does_it_too() {
+    let mut fleet = Installation::start(Plan { lease_ms: 1_000, ..Plan::default() }).await;
+    fleet.pops[0].kill();
+    std::fs::remove_dir_all(fleet.pops[0].folder()).unwrap();
+    fleet.origin.set("/a", Page::new("page"));
+    let task = fleet.submit(TaskKind::Prefetch, false, &["a.example/a"]).await;
+    fleet.pops[0].start();
+    // Its folder is another one, so it is let in once the one before would be fenced.
+    let task = fleet.ended(task).await;
+    assert_eq!(task.status, Status::Complete, "{task:?}");
+    fleet.pops[0].ready().await;
+    assert_eq!(fleet.viewer(0).get("a.example/a").await.both(), ("HIT", "page"));
+}
+
 #[tokio::test]
 async fn p6_damaged_bytes_on_disk_do_not_count_as_warm() {
     let fleet = Installation::start(Plan::default()).await;

@@ -16,6 +16,8 @@ pub(super) struct State {
     owed: HashMap<PopId, BTreeMap<Seq, TaskId>>,
     /// Prefetches under way, by the place of their order, as reports name them.
     prefetches: HashMap<Seq, TaskId>,
+    /// Running purges that can fence only POPs which have come far enough.
+    guarded: BTreeSet<TaskId>,
     /// When the clock ends steps of which task.
     pub(super) due: BTreeSet<(Duration, TaskId)>,
     /// Tasks whose steps the ledger does not have as they are now.
@@ -29,6 +31,8 @@ pub(super) struct State {
     pub(super) doubt: Doubt,
     /// What each POP confirmed, and when it was heard; for tasks registered behind that.
     heard: HashMap<PopId, Heard>,
+    /// How far the process that runs as each POP is at least. Goes back where the POP comes with an older folder.
+    reached: HashMap<PopId, Seq>,
     /// The POPs as last read; one that is not here was not yet, or is not any more.
     pops: HashMap<PopId, Known>,
 }
@@ -52,7 +56,8 @@ impl State {
             return;
         }
         self.running += usize::from(!record.status.ended());
-        let mut task = Watched::new(record, limit, known_at.steady);
+        let reached = |pop: &PopId| self.reached.get(pop).copied().unwrap_or_default();
+        let mut task = Watched::new(record, limit, known_at.steady, reached);
         task.changed(known_at);
         let seq = task.record.seq;
         // Whoever is unknown may be new or gone; only the ledger can say.
@@ -63,6 +68,9 @@ impl State {
         }
         if task.is_prefetch() && !task.ended() {
             self.prefetches.insert(seq, id);
+        }
+        if task.guarded() && !task.ended() {
+            self.guarded.insert(id);
         }
         let pops: Vec<PopId> = task.record.steps.iter().map(|step| step.pop.clone()).collect();
         self.tasks.insert(id, task);
@@ -81,6 +89,19 @@ impl State {
         heard.at_ms = now.wall_ms;
         heard.watermark = heard.watermark.max(watermark);
         self.take_confirmations(pop, watermark, now);
+        self.reached(pop, watermark, now);
+    }
+
+    pub(super) fn reached(&mut self, pop: &PopId, place: Seq, now: Moment) {
+        if self.reached.insert(pop.clone(), place) == Some(place) {
+            return;
+        }
+        for id in self.guarded.clone() {
+            let Some(task) = self.tasks.get_mut(&id) else { continue };
+            let due = task.due();
+            task.reached(pop, place, now);
+            self.touched(id, due);
+        }
     }
 
     fn take_confirmations(&mut self, pop: &PopId, watermark: Seq, now: Moment) {
@@ -118,12 +139,11 @@ impl State {
         for id in ids {
             let Some(task) = self.tasks.get_mut(&id) else { continue };
             let due = task.due();
-            let waits_for_removed = task.waits_for_removed();
             let rejoins = task.is_prefetch();
             let seq = task.record.seq;
             let over = |pop: &PopId| match self.pops.get(pop) {
                 None => true,
-                Some(known) if known.removed => !waits_for_removed,
+                Some(known) if known.removed => !task.waits_for_removed(pop),
                 // It came back from a removal, starting from a snapshot that holds no prefetches of before.
                 Some(known) => rejoins && known.joined > seq,
             };
@@ -192,6 +212,7 @@ impl State {
                 let (kind, status) = (task.record.kind.as_str(), update.status.as_str());
                 metrics::counter!(telemetry::TASKS_ENDED, "kind" => kind, "status" => status).increment(1);
                 self.prefetches.remove(&task.record.seq);
+                self.guarded.remove(&update.id);
             }
             self.forget_if_settled(update.id);
         }

@@ -30,11 +30,18 @@ enum Way {
 }
 
 impl Watched {
-    pub(crate) fn new(mut record: TaskRecord, limit: Limit, known_at: Duration) -> Watched {
+    /// A task that control knows of since `known_at`, when its POPs were known to have `reached` those places.
+    pub(crate) fn new(
+        mut record: TaskRecord,
+        limit: Limit,
+        known_at: Duration,
+        reached: impl Fn(&PopId) -> Seq,
+    ) -> Watched {
         record.steps.sort_by(|one, other| one.pop.cmp(&other.pop));
         let ended = |step: &&Step| step.state.ended();
         let kept = record.steps.iter().filter(ended).map(|step| step.pop.clone()).collect();
-        let open = record.steps.iter().filter(|step| !step.state.ended()).map(|step| step.pop.clone());
+        let open = record.steps.iter().filter(|step| !step.state.ended());
+        let open = open.map(|step| (step.pop.clone(), reached(&step.pop)));
         let way = match limit {
             Limit::Fence(fence) => Way::Purge(Completion::new(record.seq, open, known_at, fence)),
             Limit::Deadline(deadline) => Way::Prefetch { deadline },
@@ -54,6 +61,18 @@ impl Watched {
             _ if self.ended() => None,
             Way::Purge(completion) => completion.fence_due(),
             Way::Prefetch { deadline } => Some(*deadline),
+        }
+    }
+
+    /// Whether how far a POP is decides if the clock fences it.
+    pub(crate) fn guarded(&self) -> bool {
+        matches!(&self.way, Way::Purge(completion) if completion.guarded())
+    }
+
+    /// Takes in how far a POP is at least, short of this task's order.
+    pub(crate) fn reached(&mut self, pop: &PopId, place: Seq, now: Moment) {
+        if let Way::Purge(completion) = &mut self.way {
+            completion.reached(pop, place, now.steady);
         }
     }
 
@@ -109,10 +128,10 @@ impl Watched {
         true
     }
 
-    /// Whether only a confirmation can end the step of a POP that was removed: it may still serve, but a clock keeps it
-    /// from that.
-    pub(crate) fn waits_for_removed(&self) -> bool {
-        matches!(&self.way, Way::Purge(completion) if completion.fence_due().is_some())
+    /// Whether the step of this POP, once it was removed, still ends by a confirmation or the clock only: it may still
+    /// serve, but a clock keeps it from that.
+    pub(crate) fn waits_for_removed(&self, pop: &PopId) -> bool {
+        matches!(&self.way, Way::Purge(completion) if completion.fence_due_of(pop).is_some())
     }
 
     /// Ends the steps whose time is over; gives how many were fenced.

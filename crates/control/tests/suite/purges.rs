@@ -3,6 +3,7 @@
 use crate::stage::{NOON_MS, Stage, in_ledger, request, serving, settings, state, within};
 use freshen_fleet::Link;
 use freshen_ledger::{Ledger, TaskFilter};
+use freshen_model::area::Area;
 use freshen_model::ids::{LogId, OrderId};
 use freshen_model::protocol::heartbeat::Standing;
 use freshen_model::protocol::now::Now;
@@ -221,4 +222,56 @@ async fn p3_a_domain_that_serves_without_lease_is_never_fenced() {
     stage.control.remove_pop(&"pop-dead".parse().unwrap()).await.unwrap();
     let task = stage.ended(purge.task).await;
     assert!(matches!(state(&task, "pop-dead"), StepState::Removed { .. }), "{task:?}");
+}
+
+/// Cut off while its domain said `serve`, a POP goes on using its cache without a lease, whatever the settings are now.
+#[tokio::test]
+async fn p2_a_pop_that_may_still_believe_serve_is_not_fenced() {
+    let stage = Stage::set().await;
+    stage.control.set_domain(None, "a.example", &serving()).await.unwrap();
+    let (mut believes, mut knows) = (stage.pop("pop-believes").await, stage.pop("pop-knows").await);
+    let ended = stage.control.set_domain(None, "a.example", &settings()).await.unwrap().seq;
+    knows.confirm(ended).await;
+    stage.control.add_pop(&"pop-new".parse().unwrap(), Area::Domestic, "north").await.unwrap();
+
+    let purge = stage.purge("http://a.example/x").await;
+    stage.clock.advance(FENCE);
+    let task = stage.until(purge.task, |task| task.percent == 66).await;
+    assert!(matches!(state(&task, "pop-knows"), StepState::Fenced { .. }), "{task:?}");
+    assert!(matches!(state(&task, "pop-new"), StepState::Fenced { .. }), "it never used a cache: {task:?}");
+    stage.clock.advance(Duration::from_secs(3600));
+    let other = stage.purge("http://a.example/y").await;
+    let stage = stage.restart().await;
+    stage.clock.advance(Duration::from_secs(3600));
+    for purge in [&purge, &other] {
+        let task = stage.until(purge.task, |task| task.percent == 66).await;
+        assert_eq!(*state(&task, "pop-believes"), StepState::Waiting);
+    }
+
+    // It hears of the end of `serve`, not of the purges: from then on its own clock fences it.
+    believes.reconnect(&stage);
+    believes.confirm_only(ended).await;
+    stage.clock.advance(FENCE - MS);
+    assert_eq!(stage.task(purge.task).await.status, Status::Running);
+    stage.clock.advance(MS);
+    for purge in [purge, other] {
+        let task = stage.ended(purge.task).await;
+        assert_eq!(task.ended_ms, Some(stage.control.wall_ms()));
+        assert!(matches!(state(&task, "pop-believes"), StepState::Fenced { .. }), "{task:?}");
+    }
+}
+
+#[tokio::test]
+async fn p2_nothing_waits_for_a_removed_pop_that_believes_serve() {
+    let stage = Stage::set().await;
+    stage.control.set_domain(None, "a.example", &serving()).await.unwrap();
+    let (believes, mut knows) = (stage.pop("pop-believes").await, stage.pop("pop-knows").await);
+    stage.control.set_domain(None, "a.example", &settings()).await.unwrap();
+    let purge = stage.purge("http://a.example/x").await;
+    knows.confirm(purge.seq).await;
+    stage.clock.advance(Duration::from_secs(3600));
+    assert_eq!(*state(&stage.task(purge.task).await, "pop-believes"), StepState::Waiting);
+    stage.control.remove_pop(&believes.id()).await.unwrap();
+    let task = stage.ended(purge.task).await;
+    assert!(matches!(state(&task, "pop-believes"), StepState::Removed { .. }), "{task:?}");
 }

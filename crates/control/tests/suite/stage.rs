@@ -271,6 +271,23 @@ impl Pop {
         answer
     }
 
+    /// Applies the log up to `seq` and nothing behind it, and confirms that.
+    pub async fn confirm_only(&mut self, seq: Seq) {
+        within(async {
+            while self.follower.saved().watermark < seq {
+                let Event::Orders(log, mut orders) = self.event().await else { continue };
+                orders.retain(|order| order.seq <= seq);
+                let plan = self.follower.plan(log, &orders).unwrap();
+                self.follower.commit(&plan);
+            }
+        })
+        .await;
+        // What came behind it has to come again.
+        self.events = None;
+        let answer = self.beat().await;
+        assert!(matches!(answer.standing, Standing::Confirmed { .. }), "{answer:?}");
+    }
+
     /// Applies the log up to `seq` and confirms it.
     pub async fn confirm(&mut self, seq: Seq) {
         self.apply(seq).await;

@@ -2,10 +2,11 @@
 
 use super::{accounts, from_json, orders, sql, to_json, unsql};
 use crate::{DomainRecord, Error, Refusal};
-use freshen_model::domain::Settings;
+use freshen_model::domain::{NoLease, Settings};
 use freshen_model::ids::Seq;
 use freshen_model::order::Body;
 use rusqlite::{Connection, Row, ToSql, params};
+use std::collections::BTreeSet;
 
 const DOMAIN: &str = "SELECT name, account, settings, seq FROM domains";
 
@@ -20,7 +21,7 @@ pub(super) fn add(
         return Err(Refusal::Exists { what: "domain", name: name.to_owned() }.into());
     }
     let settings = effective(connection, account, name, settings)?;
-    let seq = append(connection, name, Some(&settings))?;
+    let seq = append(connection, name, None, Some(&settings))?;
     connection
         .prepare_cached("INSERT INTO domains (name, account, settings, seq) VALUES (?, ?, ?, ?)")?
         .execute(params![name, account, to_json(&settings)?, sql(seq.0)])?;
@@ -45,11 +46,11 @@ pub(super) fn set(connection: &Connection, name: &str, settings: &Settings) -> R
 }
 
 pub(super) fn remove(connection: &Connection, name: &str) -> Result<(), Error> {
-    existing(connection, name)?;
+    let domain = existing(connection, name)?;
     if let Some(sharer) = sharers(connection, name)?.first() {
         return Err(Refusal::Unfit(format!("{} shares the cache of {name}", sharer.name)).into());
     }
-    append(connection, name, None)?;
+    append(connection, name, Some(&domain.settings), None)?;
     connection.prepare_cached("DELETE FROM domains WHERE name = ?")?.execute([name])?;
     Ok(())
 }
@@ -130,7 +131,7 @@ fn change(connection: &Connection, domain: &mut DomainRecord, settings: Settings
     if domain.settings == settings {
         return Ok(());
     }
-    domain.seq = append(connection, &domain.name, Some(&settings))?;
+    domain.seq = append(connection, &domain.name, Some(&domain.settings), Some(&settings))?;
     connection
         .prepare_cached("UPDATE domains SET settings = ?2, seq = ?3 WHERE name = ?1")?
         .execute(params![domain.name, to_json(&settings)?, sql(domain.seq.0)])?;
@@ -138,9 +139,55 @@ fn change(connection: &Connection, domain: &mut DomainRecord, settings: Settings
     Ok(())
 }
 
-fn append(connection: &Connection, name: &str, settings: Option<&Settings>) -> Result<Seq, Error> {
-    let settings = settings.cloned().map(Box::new);
-    orders::append(connection, &Body::Domain { name: name.to_owned(), settings })
+fn append(
+    connection: &Connection,
+    name: &str,
+    before: Option<&Settings>,
+    after: Option<&Settings>,
+) -> Result<Seq, Error> {
+    let settings = after.cloned().map(Box::new);
+    let seq = orders::append(connection, &Body::Domain { name: name.to_owned(), settings })?;
+    let served = served_space(name, before);
+    if let Some(space) = served
+        && served != served_space(name, after)
+    {
+        let mut note =
+            connection.prepare_cached("INSERT OR REPLACE INTO serve_ended (space, seq) VALUES (?, ?)")?;
+        // Under its name too: it may come back, or be found in another space.
+        for ended in [space, name] {
+            note.execute(params![ended, sql(seq.0)])?;
+        }
+    }
+    Ok(seq)
+}
+
+/// The cache space that POPs serve the domain `name` from without a lease, where these settings let them.
+fn served_space<'a>(name: &'a str, settings: Option<&'a Settings>) -> Option<&'a str> {
+    settings.filter(|settings| settings.no_lease == NoLease::Serve).map(|settings| settings.space(name))
+}
+
+/// How far a POP must be so that it uses nothing of these domains' cache spaces without a lease; `None` where some domain
+/// lets POPs do so now.
+pub(super) fn fence_from<'a>(
+    connection: &Connection,
+    names: impl Iterator<Item = &'a String>,
+) -> Result<Option<Seq>, Error> {
+    let mut spaces = BTreeSet::new();
+    for name in names {
+        spaces.insert(existing(connection, name)?.settings.space(name).to_owned());
+    }
+    let mut ended =
+        connection.prepare_cached("SELECT coalesce(max(seq), 0) FROM serve_ended WHERE space = ?")?;
+    let mut from = Seq::ZERO;
+    for space in &spaces {
+        for user in select(connection, &format!("{DOMAIN} WHERE name = ?1 OR share_cache = ?1"), &[space])? {
+            if user.settings.no_lease == NoLease::Serve {
+                return Ok(None);
+            }
+            from = from.max(Seq(unsql(ended.query_row([&user.name], |row| row.get(0))?)));
+        }
+    }
+    Ok(Some(from))
 }
 
 fn select(connection: &Connection, query: &str, values: &[&dyn ToSql]) -> Result<Vec<DomainRecord>, Error> {

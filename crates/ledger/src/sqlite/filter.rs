@@ -54,7 +54,7 @@ pub(super) fn lines(connection: &Connection, filter: &TaskFilter) -> Result<Task
     );
     let mut statement = connection.prepare_cached(&query)?;
     let rows = statement.query_and_then(params_from_iter(fit.paged(filter)), |row| {
-        Ok::<_, Error>(TaskLine { task: tasks::record(row)?, line: row.get(12)?, url: row.get(13)? })
+        Ok::<_, Error>(TaskLine { task: tasks::record(row)?, line: row.get("line")?, url: row.get("url")? })
     })?;
     Ok(TaskPage { rows: rows.collect::<Result<_, _>>()?, total })
 }

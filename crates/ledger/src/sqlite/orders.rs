@@ -1,6 +1,6 @@
 //! The fleet log: orders under dense numbers, pruned from the front.
 
-use super::{domains, pops, random, sql, unsql};
+use super::{domains, pops, random, sql, tasks, unsql};
 use crate::{Error, OrdersRead};
 use freshen_model::ids::{LogId, OrderId, PopId, Seq};
 use freshen_model::order::{Body, Order, Snapshot};
@@ -76,6 +76,7 @@ pub(super) fn snapshot(connection: &Connection, log: LogId, pop: &PopId) -> Resu
         id: id_at(connection, seq)?.unwrap_or_default(),
         domains: domains.into_iter().map(|domain| (domain.name, domain.settings)).collect(),
         member: pops::area_of_member(connection, pop)?,
+        prefetches: tasks::prefetches_open(connection, pop)?,
     })
 }
 

@@ -8,8 +8,8 @@ use freshen_model::order::Body;
 use freshen_model::task::TaskKind;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-const POP: &str =
-    "SELECT id, area, region, token_digest, joined_seq, left_seq, data, boot_number, watermark, heard_ms
+const POP: &str = "SELECT id, area, region, token_digest, joined_seq, left_seq, data, boot_number, watermark,
+         heard_ms, usable_from
      FROM pops WHERE gone = 0";
 
 pub(super) fn add(
@@ -26,8 +26,10 @@ pub(super) fn add(
     let joined = orders::append(connection, &body)?;
     connection
         .prepare_cached(
-            "INSERT INTO pops (id, area, region, token_digest, joined_seq) VALUES (?1, ?2, ?3, ?4, ?5)
+            "INSERT INTO pops (id, area, region, token_digest, joined_seq, usable_from)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5)
              ON CONFLICT (id) DO UPDATE SET
+                 usable_from = CASE gone WHEN 1 THEN ?5 ELSE usable_from END,
                  area = ?2, region = ?3, token_digest = ?4, joined_seq = ?5, left_seq = NULL, gone = 0",
         )?
         .execute(params![id.as_str(), area.as_str(), region, token_digest, sql(joined.0)])?;
@@ -94,7 +96,9 @@ pub(super) fn scope(
 /// Keeps what must be remembered of POPs' data folders; POPs that are not known have nothing to remember.
 pub(super) fn remember(connection: &Connection, seats: &[Remembered]) -> Result<(), Error> {
     let mut statement = connection.prepare_cached(
-        "UPDATE pops SET data = ?2, boot_number = ?3, watermark = ?4, heard_ms = ?5 WHERE id = ?1",
+        "UPDATE pops SET
+             data = ?2, boot_number = ?3, watermark = ?4, heard_ms = ?5, usable_from = min(usable_from, ?4)
+         WHERE id = ?1",
     )?;
     for seat in seats {
         let (boot_number, watermark) = (sql(seat.boot_number), sql(seat.watermark.0));
@@ -132,6 +136,7 @@ fn pop(row: &Row<'_>) -> Result<PopRecord, Error> {
         token_digest: row.get(3)?,
         joined: Seq(unsql(row.get(4)?)),
         left: row.get::<_, Option<i64>>(5)?.map(|left| Seq(unsql(left))),
+        usable_from: Seq(unsql(row.get(10)?)),
         remembered,
     })
 }

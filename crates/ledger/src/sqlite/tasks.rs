@@ -3,14 +3,15 @@
 use super::{accounts, domains, from_json, orders, parsed, pops, quotas, sql, to_json, unsql};
 use crate::{Error, Line, Refusal, Submission, Submitted, TaskRecord, TaskUpdate};
 use freshen_model::ids::{PopId, Seq, TaskId};
-use freshen_model::order::Body;
+use freshen_model::location::{Location, Scheme};
+use freshen_model::order::{Body, PrefetchItem, PrefetchOrder};
 use freshen_model::rule::Mode;
 use freshen_model::task::{Status, Step, StepState, TaskKind};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, ToSql, params};
 
 /// The columns that [`record`] reads.
-pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.status, t.seq, t.lines, t.domains, t.submitted_ms, t.ended_ms, t.steps";
+pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.status, t.seq, t.lines, t.domains, t.submitted_ms, t.ended_ms, t.steps, t.fence_from";
 
 /// Makes a task, its lines, its quota use and its order.
 pub(super) fn submit(connection: &Connection, submission: Submission) -> Result<Submitted, Error> {
@@ -20,12 +21,16 @@ pub(super) fn submit(connection: &Connection, submission: Submission) -> Result<
     let lines = submission.lines.len() as u64;
     quotas::count(connection, &account, submission.day, submission.kind.quota(), lines)?;
 
+    let fence_from = match submission.kind {
+        TaskKind::Url | TaskKind::Directory => domains::fence_from(connection, submission.read.keys())?,
+        TaskKind::Prefetch => None,
+    };
     // The order names its task and the task its order; the one writer knows both numbers beforehand.
     let seq = orders::end(connection)?.next();
-    let task = insert(connection, &submission, seq, &scope)?;
+    let task = insert(connection, &submission, seq, fence_from, &scope)?;
     let appended = orders::append(connection, &body(task, submission))?;
     assert_eq!(appended, seq, "the transaction is the only writer");
-    Ok(Submitted { task, seq, scope })
+    Ok(Submitted { task, seq, scope, fence_from })
 }
 
 fn check_domains(connection: &Connection, submission: &Submission) -> Result<(), Error> {
@@ -46,6 +51,7 @@ fn insert(
     connection: &Connection,
     submission: &Submission,
     seq: Seq,
+    fence_from: Option<Seq>,
     scope: &[PopId],
 ) -> Result<TaskId, Error> {
     let steps: Vec<Step> =
@@ -58,8 +64,9 @@ fn insert(
     }
     connection
         .prepare_cached(
-            "INSERT INTO tasks (account, kind, mode, area, status, seq, lines, domains, submitted_ms, steps)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO tasks
+                 (account, kind, mode, area, status, seq, fence_from, lines, domains, submitted_ms, steps)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             submission.account,
@@ -68,6 +75,7 @@ fn insert(
             submission.area.map(|area| area.as_str()),
             Status::Running.as_str(),
             sql(seq.0),
+            fence_from.map(|from| sql(from.0)),
             sql(submission.lines.len() as u64),
             to_json(&named)?,
             submission.at_ms,
@@ -113,6 +121,27 @@ pub(super) fn update(connection: &Connection, updates: &[TaskUpdate]) -> Result<
 /// Tasks that have not ended, oldest first.
 pub(super) fn running(connection: &Connection) -> Result<Vec<TaskRecord>, Error> {
     select(connection, "WHERE t.ended = 0 ORDER BY t.id", &[])
+}
+
+/// The running prefetches that this POP is not done with, as it was when last kept.
+pub(super) fn prefetches_open(
+    connection: &Connection,
+    pop: &PopId,
+) -> Result<Vec<(Seq, PrefetchOrder)>, Error> {
+    let waits = |task: &TaskRecord| {
+        task.kind == TaskKind::Prefetch
+            && task.steps.iter().any(|step| step.pop == *pop && !step.state.ended())
+    };
+    let mut open = Vec::new();
+    for task in running(connection)?.into_iter().filter(waits) {
+        let item = |line: Line| {
+            let location = Location::parse(&line.url, Scheme::Optional).ok()?;
+            Some(PrefetchItem { domain: line.domain, path_and_query: location.path_and_query })
+        };
+        let items = lines(connection, task.id)?.into_iter().filter_map(item).collect();
+        open.push((task.seq, PrefetchOrder { task: task.id, area: task.area, items }));
+    }
+    Ok(open)
 }
 
 /// Ended tasks in which some POP is still fenced, oldest first.
@@ -164,6 +193,7 @@ pub(super) fn record(row: &Row<'_>) -> Result<TaskRecord, Error> {
         submitted_ms: row.get(9)?,
         ended_ms: row.get(10)?,
         steps: from_json(&word(11)?)?,
+        fence_from: row.get::<_, Option<i64>>(12)?.map(|from| Seq(unsql(from))),
     })
 }
 

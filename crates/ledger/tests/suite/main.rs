@@ -41,8 +41,8 @@ cases! {
     accounts: accounts_have_limits, keys_act_for_accounts;
     domains: every_change_is_an_order, sharers_follow, unfit_shares_are_refused;
     pops: come_and_go, removed_ones_stay_in_scope_until_gone, prefetches_go_to_members_of_their_area,
-        folders_are_remembered;
+        folders_are_remembered, p2_a_return_is_usable_from_its_join_only_where_it_was_gone;
     quotas: are_counted_per_day_and_kind, over_quota_counts_nothing;
     tasks: p4_a_task_comes_with_its_order, p4_concurrent_submissions_are_all_there, p8_submissions_name_own_domains,
-        changed_settings_refuse_the_submission, progress_is_kept, lists_are_filtered, lists_are_paged;
+        changed_settings_refuse_the_submission, p2_the_end_of_serve_is_kept_for_the_fence, progress_is_kept, lists_are_filtered, lists_are_paged;
 }

@@ -97,6 +97,25 @@ pub async fn prefetches_go_to_members_of_their_area(home: &dyn Home) {
     );
 }
 
+pub async fn p2_a_return_is_usable_from_its_join_only_where_it_was_gone(home: &dyn Home) {
+    let ledger = home.open().await;
+    let asia = pop("asia");
+    let add = async || ledger.add_pop(&asia, Area::Domestic, "asia", [1; 32]).await.unwrap();
+    assert_eq!(add().await.reached(), Seq(1));
+    ledger.remove_pop(&asia).await.unwrap();
+    assert_eq!(add().await.reached(), Seq(1), "its process may not know of the removal");
+    ledger.remove_pop(&asia).await.unwrap();
+    ledger.pop_gone(&asia).await.unwrap();
+    assert_eq!(add().await.reached(), Seq(5));
+    // Whoever is heard after all speaks for itself.
+    for watermark in [Seq(6), Seq(2)] {
+        let data = DataId([7; 16]);
+        let seat = Remembered { pop: asia.clone(), data, boot_number: 1, watermark, heard_ms: 0 };
+        ledger.remember(vec![seat]).await.unwrap();
+        assert_eq!(ledger.pops().await.unwrap()[0].reached(), watermark);
+    }
+}
+
 pub async fn folders_are_remembered(home: &dyn Home) {
     let ledger = home.open().await;
     site(&*ledger).await;

@@ -1,9 +1,10 @@
 //! Tasks: submission, progress, lists.
 
 use crate::Home;
-use crate::fixture::{DAY, orders, pop, prefetch, purge, refusal, settings, site};
+use crate::fixture::{DAY, orders, pop, prefetch, purge, refusal, settings, sharing, site};
 use freshen_ledger::{Ledger, Line, Refusal, Submission, TaskFilter, TaskUpdate};
 use freshen_model::area::Area;
+use freshen_model::domain::{NoLease, Settings};
 use freshen_model::ids::{Seq, TaskId};
 use freshen_model::order::Body;
 use freshen_model::rule::Mode;
@@ -93,6 +94,71 @@ pub async fn changed_settings_refuse_the_submission(home: &dyn Home) {
     assert_eq!(ledger.quota("acme", DAY).await.unwrap()[0].used, 0);
     let fresh = purge(&*ledger, &["a.example/x"]).await;
     ledger.submit(fresh).await.unwrap();
+}
+
+/// From which place on a purge of a URL of `a.example`, submitted now, can fence POPs.
+async fn fence_from(ledger: &dyn Ledger) -> Option<Seq> {
+    fence_from_of(ledger, "a.example/x").await
+}
+
+async fn fence_from_of(ledger: &dyn Ledger, line: &str) -> Option<Seq> {
+    let submitted = ledger.submit(purge(ledger, &[line]).await).await.unwrap();
+    let task = ledger.task(submitted.task, None).await.unwrap().unwrap();
+    assert_eq!(task.fence_from, submitted.fence_from);
+    task.fence_from
+}
+
+pub async fn p2_the_end_of_serve_is_kept_for_the_fence(home: &dyn Home) {
+    let ledger = home.open().await;
+    site(&*ledger).await;
+    let serving = |settings| Settings { no_lease: NoLease::Serve, ..settings };
+    assert_eq!(fence_from(&*ledger).await, Some(Seq::ZERO));
+
+    // The domain itself; another change does not move the place.
+    ledger.set_domain("a.example", &serving(settings("one"))).await.unwrap();
+    assert_eq!(fence_from(&*ledger).await, None);
+    ledger.set_domain("a.example", &serving(settings("two"))).await.unwrap();
+    assert_eq!(fence_from(&*ledger).await, None);
+    let ended = ledger.set_domain("a.example", &settings("two")).await.unwrap().seq;
+    assert_eq!(fence_from(&*ledger).await, Some(ended));
+    ledger.set_domain("a.example", &settings("three")).await.unwrap();
+    assert_eq!(fence_from(&*ledger).await, Some(ended));
+
+    // Removed and added again, over a restart too.
+    ledger.set_domain("a.example", &serving(settings("one"))).await.unwrap();
+    ledger.remove_domain("a.example").await.unwrap();
+    let removed = *ledger.end().borrow();
+    ledger.add_domain("acme", "a.example", &settings("one")).await.unwrap();
+    assert_eq!(fence_from(&*ledger).await, Some(removed));
+    drop(ledger);
+    let ledger = home.open().await;
+    assert_eq!(fence_from(&*ledger).await, Some(removed));
+
+    // A domain that served from the cache leaves it, serving on elsewhere.
+    ledger.add_domain("acme", "b.example", &serving(sharing("a.example"))).await.unwrap();
+    assert_eq!(fence_from(&*ledger).await, None);
+    let left = ledger.set_domain("b.example", &serving(settings("one"))).await.unwrap().seq;
+    assert_eq!(fence_from(&*ledger).await, Some(left));
+    // It comes back and serves no more, with and without a removal in between.
+    let joined = ledger.set_domain("b.example", &sharing("a.example")).await.unwrap().seq;
+    assert_eq!(fence_from(&*ledger).await, Some(joined));
+    ledger.set_domain("b.example", &serving(settings("one"))).await.unwrap();
+    ledger.remove_domain("b.example").await.unwrap();
+    let removed = *ledger.end().borrow();
+    assert_eq!(fence_from(&*ledger).await, Some(left), "it was not in this cache");
+    ledger.add_domain("acme", "b.example", &sharing("a.example")).await.unwrap();
+    assert_eq!(fence_from(&*ledger).await, Some(removed));
+
+    // Who served from this cache and is now on its own may still be taken for what it was.
+    ledger.set_domain("b.example", &serving(sharing("a.example"))).await.unwrap();
+    let alone = ledger.set_domain("b.example", &settings("one")).await.unwrap().seq;
+    for line in ["a.example/x", "b.example/x"] {
+        assert_eq!(fence_from_of(&*ledger, line).await, Some(alone));
+    }
+
+    // What others say of their own caches is nothing to this one.
+    ledger.add_domain("acme", "c.example", &serving(settings("one"))).await.unwrap();
+    assert_eq!(fence_from(&*ledger).await, Some(alone));
 }
 
 pub async fn progress_is_kept(home: &dyn Home) {

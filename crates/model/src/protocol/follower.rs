@@ -8,13 +8,13 @@ use super::copy::{Doubt, Provenance, Verdict};
 use super::fill::{FillStart, Source};
 use super::heartbeat::{Answer, Heartbeat, PrefetchReport, Standing};
 use super::index::PurgeIndex;
-use super::lease::Lease;
+use super::lease::{Lease, TERM_MIN};
 use super::now::Now;
 use crate::area::Area;
 use crate::domain::{NoLease, Settings};
-use crate::ids::{BootId, DataId, Epoch, LogId, OrderId, PopId, Seq, TaskId};
+use crate::ids::{BootId, DataId, Epoch, LogId, OrderId, PopId, Seq};
 use crate::key::Key;
-use crate::order::{Body, Order, PrefetchItem, Snapshot};
+use crate::order::{Body, Order, PrefetchOrder, Snapshot};
 use crate::rule::{Matcher, Mode, Rule};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -75,17 +75,6 @@ pub struct Plan {
     pub prefetches: Vec<(Seq, PrefetchOrder)>,
     /// Set where everything known before is void: rules and domains of before are to be forgotten.
     pub starts_over: bool,
-}
-
-/// A prefetch as a POP keeps it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PrefetchOrder {
-    /// The task.
-    pub task: TaskId,
-    /// Which POPs it is for.
-    pub area: Option<Area>,
-    /// What to fetch.
-    pub items: Vec<PrefetchItem>,
 }
 
 /// Why orders cannot be applied here.
@@ -174,7 +163,7 @@ impl Follower {
             index: PurgeIndex::new(index_places_max),
             domains: HashMap::new(),
             lease: Lease::default(),
-            lease_term: Duration::ZERO,
+            lease_term: TERM_MIN,
             heartbeats: 0,
             usable_from: Seq::ZERO,
         };
@@ -305,7 +294,7 @@ impl Follower {
                 .iter()
                 .map(|(name, settings)| (name.clone(), Some(settings.clone())))
                 .collect(),
-            prefetches: Vec::new(),
+            prefetches: snapshot.prefetches.clone(),
             starts_over: true,
         }
     }
@@ -504,7 +493,7 @@ impl Follower {
         &self.identity
     }
 
-    /// How long a lease lasts, as control last said; zero before it said anything.
+    /// How long a lease lasts, as control last said; before it said anything, the shortest there is.
     pub fn lease_term(&self) -> Duration {
         self.lease_term
     }

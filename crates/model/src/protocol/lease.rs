@@ -10,6 +10,9 @@ use crate::ids::Seq;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// The shortest lease time that an installation may choose; what a POP reckons with before it was told.
+pub const TERM_MIN: Duration = Duration::from_secs(1);
+
 /// Proofs kept while the POP catches up; more are dropped, which can only shorten a lease.
 const PROOFS_MAX: usize = 64;
 /// Heartbeats that may wait for their answers.

@@ -132,14 +132,6 @@ impl Body {
         self.at_hand().map_or(0, |bytes| bytes.len() as u64)
     }
 
-    /// Bytes it takes on disk, in whole blocks where it has files.
-    pub fn disk_bytes(&self) -> u64 {
-        match &self.content {
-            Content::Small(bytes) => bytes.len() as u64,
-            Content::Slices { .. } => self.size.next_multiple_of(4_096),
-        }
-    }
-
     /// Reads a slice from disk and compares its checksum. Blocks.
     pub fn read_slice(&self, slice: u32) -> io::Result<Bytes> {
         let folder = match &self.content {

@@ -8,11 +8,15 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use freshen_model::domain::Settings;
 use freshen_model::ids::{DataId, Seq};
 use freshen_model::key::Key;
-use freshen_model::protocol::follower::{Plan, PrefetchOrder, Saved};
+use freshen_model::order::PrefetchOrder;
+use freshen_model::protocol::follower::{Plan, Saved};
 use freshen_model::rule::Rule;
 use freshen_model::task::{Failure, Progress};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::Path;
+
+/// Bytes of write-ahead log before older parts must have reached the tables.
+const JOURNAL_BYTES_MAX: u64 = 128 << 20;
 
 /// The journal of one POP.
 pub struct Journal {
@@ -70,7 +74,11 @@ const BOOT_NUMBER: &str = "boot_number";
 impl Journal {
     /// Opens or makes the journal in `folder`, and counts this start.
     pub fn open(folder: &Path, new_data: DataId) -> Result<(Journal, Restored), JournalError> {
-        let db = Database::builder(folder).worker_threads(2).cache_size(32 << 20).open()?;
+        let db = Database::builder(folder)
+            .worker_threads(2)
+            .cache_size(32 << 20)
+            .max_journaling_size(JOURNAL_BYTES_MAX)
+            .open()?;
         let keyspace = |name| db.keyspace(name, KeyspaceCreateOptions::default);
         let journal = Journal {
             state: keyspace("state")?,

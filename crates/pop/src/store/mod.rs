@@ -24,7 +24,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 const STRIPES: usize = 256;
@@ -47,6 +47,9 @@ pub struct Store {
     storing: RwLock<()>,
     disk_bytes: AtomicU64,
     disk_bytes_max: u64,
+    /// Whether what was there at the start is in `disk_bytes`.
+    counted: AtomicBool,
+    making_room: Mutex<()>,
     queue_end: AtomicU64,
     metrics: Arc<Metrics>,
 }
@@ -105,6 +108,8 @@ impl Store {
             storing: RwLock::default(),
             disk_bytes: AtomicU64::new(0),
             disk_bytes_max,
+            counted: AtomicBool::new(false),
+            making_room: Mutex::default(),
             metrics,
         })
     }
@@ -153,8 +158,21 @@ impl Store {
         Ok(bytes)
     }
 
-    /// A slice of a body as it lies on disk, whatever is in memory.
-    pub async fn slice_from_disk(&self, body: &Arc<Body>, slice: u32) -> io::Result<Bytes> {
+    /// Reads a body of an object from disk, whatever is in memory, and compares its checksums.
+    pub async fn read_back(self: &Arc<Self>, key: &Key, body: &Arc<Body>) -> io::Result<()> {
+        for slice in 0..body.slice_count() {
+            if body.at_hand().is_none() {
+                self.slice_from_disk(body, slice).await?;
+            }
+        }
+        // What the journal gives back has had its small bodies compared; the large ones are only named there.
+        let (store, key, id) = (self.clone(), key.clone(), body.id());
+        let found = blocking(move || store.read(&key)).await.flatten();
+        let there = found.is_some_and(|object| object.variants.iter().any(|variant| variant.body.id() == id));
+        there.then_some(()).ok_or_else(|| io::Error::other("not in the index on disk, or damaged there"))
+    }
+
+    async fn slice_from_disk(&self, body: &Arc<Body>, slice: u32) -> io::Result<Bytes> {
         let read = body.clone();
         let bytes = blocking(move || read.read_slice(slice))
             .await
@@ -409,6 +427,7 @@ impl Store {
     /// Deletes the longest-queued objects until the disk budget fits; one that is in memory goes to the queue's end
     /// instead, once a round. Blocks.
     fn make_room(&self) {
+        let Some(_only) = self.making_room.try_lock() else { return };
         let spared_until = self.queue_end.load(Ordering::Relaxed);
         while self.disk_bytes.load(Ordering::Relaxed) > self.disk_bytes_max / 100 * 95 {
             let Ok(Some((place, key))) = self.journal.oldest() else { return };
@@ -442,31 +461,32 @@ impl Store {
     pub fn take_stock(&self, epoch: Epoch) -> Result<(), JournalError> {
         let mut known = HashSet::new();
         let mut bytes = 0;
-        let mut void = Vec::new();
+        let mut unreadable = Vec::new();
+        let mut old_epochs = false;
         self.journal.each_object(|key, record| match record {
             Some(record) => {
-                let bodies: Vec<BodyRecord> =
-                    record.variants.iter().map(|variant| variant.body.clone()).collect();
-                let slices = bodies.iter().filter(|body| !body.is_small());
-                known.extend(
-                    slices
-                        .filter(|body| u64::from(body.id.boot_number) < self.boot_number)
-                        .map(|body| body.id),
-                );
-                if bodies.iter().all(|body| u64::from(body.id.boot_number) < self.boot_number) {
-                    bytes += record.restore(|body| self.body_of(body)).disk_bytes();
+                let before = |fill: &FillId| u64::from(fill.boot_number) < self.boot_number;
+                known.extend(record.large_bodies().filter(before));
+                // What this start has stored it has counted.
+                if record.fills().all(|fill| before(&fill)) {
+                    bytes += record.disk_bytes();
                 }
+                old_epochs |= record.oldest_epoch() < Some(epoch);
             }
-            None => void.push(key),
+            None => unreadable.push(key),
         })?;
-        self.disk_bytes.fetch_add(bytes, Ordering::Relaxed);
-        for key in void {
+        if !self.counted.swap(true, Ordering::Relaxed) {
+            self.disk_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        for key in unreadable {
             self.metrics.disk_errors.increment(1);
             let _stripe = self.stripe(&key).lock();
             self.delete(&key)?;
         }
         self.remove_orphans(&known);
-        self.sweep("", epoch, |_| Marks::default())?;
+        if old_epochs {
+            self.sweep("", epoch, |_| Marks::default())?;
+        }
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! What a POP keeps of an object: its variants, each with head, body and provenance.
 
-use super::body::{Body, BodyRecord};
+use super::body::{Body, BodyRecord, FillId, SMALL_BYTES_MAX};
 use crate::policy::freshness;
-use freshen_model::ids::Seq;
+use freshen_model::ids::{Epoch, Seq};
 use freshen_model::protocol::copy::Provenance;
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -36,11 +36,7 @@ impl Object {
 
     /// Bytes it takes on disk, roughly; never less than its bodies.
     pub fn disk_bytes(&self) -> u64 {
-        self.variants
-            .iter()
-            .map(|variant| 256 + variant.head.bytes() + variant.body.disk_bytes())
-            .sum::<u64>()
-            + 256
+        self.variants.iter().map(|variant| disk_bytes(&variant.head, variant.body.size())).sum::<u64>() + 256
     }
 }
 
@@ -197,6 +193,34 @@ impl ObjectRecord {
             .collect();
         Object { variants, queued: self.queued }
     }
+}
+
+impl ObjectRecord {
+    /// The fills its bodies came from.
+    pub fn fills(&self) -> impl Iterator<Item = FillId> {
+        self.variants.iter().map(|variant| variant.body.id)
+    }
+
+    /// The fills of bodies that lie in slices.
+    pub fn large_bodies(&self) -> impl Iterator<Item = FillId> {
+        self.variants.iter().filter(|variant| !variant.body.is_small()).map(|variant| variant.body.id)
+    }
+
+    /// The oldest epoch that a variant was filled in.
+    pub fn oldest_epoch(&self) -> Option<Epoch> {
+        self.variants.iter().map(|variant| variant.provenance.epoch).min()
+    }
+
+    /// What [`Object::disk_bytes`] says of it.
+    pub fn disk_bytes(&self) -> u64 {
+        self.variants.iter().map(|variant| disk_bytes(&variant.head, variant.body.size)).sum::<u64>() + 256
+    }
+}
+
+/// Bytes that a variant takes on disk: large bodies in whole blocks of their files.
+fn disk_bytes(head: &Head, size: u64) -> u64 {
+    let body = if size > SMALL_BYTES_MAX { size.next_multiple_of(4_096) } else { size };
+    256 + head.bytes() + body
 }
 
 mod status {

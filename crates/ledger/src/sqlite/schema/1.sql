@@ -39,6 +39,13 @@ CREATE TABLE domains (
 CREATE INDEX domains_by_account ON domains (account);
 CREATE INDEX domains_by_share_cache ON domains (share_cache) WHERE share_cache IS NOT NULL;
 
+-- The newest order that ended a `no_lease = serve`, under the cache space that was served from and under the domain that
+-- said so: a POP that is not that far may still serve from there without a lease. Outlives the domains.
+CREATE TABLE serve_ended (
+    space TEXT PRIMARY KEY,
+    seq INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- A POP that is gone keeps its row: what is remembered of its data folder must outlive a removal and a return.
 CREATE TABLE pops (
     id TEXT PRIMARY KEY,
@@ -48,6 +55,7 @@ CREATE TABLE pops (
     joined_seq INTEGER NOT NULL,
     left_seq INTEGER,
     gone INTEGER NOT NULL DEFAULT 0,
+    usable_from INTEGER NOT NULL,
     data BLOB CHECK (length(data) = 16),
     boot_number INTEGER,
     watermark INTEGER,
@@ -72,6 +80,7 @@ CREATE TABLE tasks (
     area TEXT,
     status TEXT NOT NULL,
     seq INTEGER NOT NULL,
+    fence_from INTEGER,
     lines INTEGER NOT NULL,
     domains TEXT NOT NULL,
     submitted_ms INTEGER NOT NULL,
