@@ -178,6 +178,8 @@ async fn p8_a_key_reaches_only_its_account() {
         &["check", "http://film.example/a.txt"][..],
         &["domain", "remove", "film.example"],
         &["domain", "set", "film.example", "--origin", &origin],
+        &["domain", "add", "more.example", "--origin", &origin],
+        &["domain", "set", "shop.example", "--origin", "http://127.0.0.1:1"],
         &["account", "add", "other"],
         &["account", "limits", "shop", "--url", "9999"],
         &["key", "add", "--account", "film"],
