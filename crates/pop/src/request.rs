@@ -9,7 +9,6 @@ use crate::metrics::XCache;
 use crate::origin::upstream_headers;
 use crate::policy::cache_control::CacheControl;
 use crate::policy::fields;
-use crate::store::body::SLICE_BYTES;
 use freshen_model::domain::NoLease;
 use freshen_model::location;
 use freshen_model::protocol::copy::Doubt;
@@ -20,6 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// How long the answer to a HEAD waits for the fill that it started.
+const HEAD_PATIENCE: Duration = Duration::from_millis(500);
+/// Times that a damaged copy is forgotten and looked up again.
+const DAMAGED_MAX: usize = 3;
 /// Times that a request waits for somebody else's fill before it asks for itself.
 const JOINS_MAX: usize = 3;
 
@@ -44,7 +47,7 @@ impl Pop {
     async fn serve_from_cache(self: &Arc<Pop>, host: &str, parts: &request::Parts) -> Response<Payload> {
         let gzip = fields::accepts_gzip(&parts.headers);
         let asked = Asked { method: &parts.method, headers: &parts.headers };
-        let mut joins = 0;
+        let (mut joins, mut damaged) = (0, 0);
         loop {
             let looked = match self.look_up(host, path_and_query(&parts.uri), gzip, Trace::Promote).await {
                 Ok(looked) => looked,
@@ -57,8 +60,16 @@ impl Pop {
                 let wall = looked.view.now.wall;
                 match self.answer_from_copy(&asked, &copy.head, &copy.body, XCache::Hit, wall).await {
                     Ok(answer) => return answer,
+                    Err(error) if damaged == DAMAGED_MAX => {
+                        return self.answer_plainly(
+                            StatusCode::INTERNAL_SERVER_ERROR,
+                            format!("the disk fails: {error}"),
+                            Some(XCache::Miss),
+                        );
+                    }
                     Err(_) => {
                         self.store.forget(&looked.key).await;
+                        damaged += 1;
                         continue;
                     }
                 }
@@ -118,9 +129,10 @@ impl Pop {
         let wall = crate::clock::now().wall;
         Some(match fetched {
             Fetched::Shared(Outcome::Streaming(head), fill, mut progress) => {
-                if asked.method == Method::HEAD && head.length().is_some_and(|length| length <= SLICE_BYTES) {
-                    // As for a GET: who has the answer finds it cached. Long bodies are not waited for.
-                    let _ = progress.wait_for(|progress| progress.ended.is_some()).await;
+                if asked.method == Method::HEAD {
+                    // As for a GET: who has the answer finds it cached. A long body is not waited for.
+                    let ended = progress.wait_for(|progress| progress.ended.is_some());
+                    let _ = tokio::time::timeout(HEAD_PATIENCE, ended).await;
                 }
                 self.answer_from_fill(asked, &head, &fill, progress, new)
             }
