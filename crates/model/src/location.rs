@@ -1,7 +1,5 @@
 //! A submitted URL: what a line of a purge or prefetch names, or exactly why it names nothing.
 
-use crate::key::PATH_AND_QUERY_BYTES_MAX;
-
 /// The longest URL that is accepted, in bytes.
 pub const URL_BYTES_MAX: usize = 2_048;
 
@@ -62,7 +60,7 @@ pub enum BadUrl {
 impl Location {
     /// Reads one line.
     pub fn parse(text: &str, scheme: Scheme) -> Result<Location, BadUrl> {
-        if text.len() > URL_BYTES_MAX.min(PATH_AND_QUERY_BYTES_MAX) {
+        if text.len() > URL_BYTES_MAX {
             return Err(BadUrl::TooLong);
         }
         refuse_characters(text)?;

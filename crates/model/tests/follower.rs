@@ -1,5 +1,7 @@
 //! A POP's follower in conversation with its log: what it lets be used, joined and stored.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
+
 use freshen_model::area::Area;
 use freshen_model::domain::{NoLease, QueryPolicy, Settings};
 use freshen_model::ids::{BootId, DataId, LogId, OrderId, PopId, Seq, TaskId};

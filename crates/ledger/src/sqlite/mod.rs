@@ -12,6 +12,7 @@ mod pops;
 mod quotas;
 mod readers;
 mod schema;
+mod snapshot;
 mod tasks;
 mod writer;
 
@@ -88,7 +89,7 @@ impl Ledger for SqliteLedger {
 
     async fn snapshot(&self, pop: &PopId) -> Result<Snapshot, Error> {
         let (log, pop) = (self.log, pop.clone());
-        self.readers.call(move |connection| orders::snapshot(connection, log, &pop)).await
+        self.readers.call(move |connection| snapshot::of(connection, log, &pop)).await
     }
 
     async fn prune(&self, seq: Seq) -> Result<(), Error> {

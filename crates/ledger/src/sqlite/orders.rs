@@ -1,9 +1,9 @@
 //! The fleet log: orders under dense numbers, pruned from the front.
 
-use super::{domains, pops, random, sql, tasks, unsql};
+use super::{random, sql, unsql};
 use crate::{Error, OrdersRead};
-use freshen_model::ids::{LogId, OrderId, PopId, Seq};
-use freshen_model::order::{Body, Order, Snapshot};
+use freshen_model::ids::{OrderId, Seq};
+use freshen_model::order::{Body, Order};
 use freshen_model::protocol::roster::Place;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -66,20 +66,6 @@ pub(super) fn place(connection: &Connection, seq: Seq) -> Result<Place, Error> {
     }
 }
 
-/// The state that all orders led to.
-pub(super) fn snapshot(connection: &Connection, log: LogId, pop: &PopId) -> Result<Snapshot, Error> {
-    let seq = end(connection)?;
-    let domains = domains::all(connection, None)?;
-    Ok(Snapshot {
-        log,
-        seq,
-        id: id_at(connection, seq)?.unwrap_or_default(),
-        domains: domains.into_iter().map(|domain| (domain.name, domain.settings)).collect(),
-        member: pops::area_of_member(connection, pop)?,
-        prefetches: tasks::prefetches_open(connection, pop)?,
-    })
-}
-
 /// Forgets orders up to `seq`, but never the newest: the numbers behind it follow from it.
 pub(super) fn prune(connection: &Connection, seq: Seq) -> Result<(), Error> {
     let last = seq.min(end(connection)?.previous());
@@ -87,7 +73,8 @@ pub(super) fn prune(connection: &Connection, seq: Seq) -> Result<(), Error> {
     Ok(())
 }
 
-fn id_at(connection: &Connection, seq: Seq) -> Result<Option<OrderId>, rusqlite::Error> {
+/// The id of the order at a place, where it is kept.
+pub(super) fn id_at(connection: &Connection, seq: Seq) -> Result<Option<OrderId>, rusqlite::Error> {
     connection
         .prepare_cached("SELECT id FROM orders WHERE seq = ?")?
         .query_row([sql(seq.0)], |row| order_id(row, 0))
