@@ -62,7 +62,8 @@ async fn p8_the_page_shows_health_and_counts_and_nothing_of_any_account() {
     let console = Console::open().await;
     let control = &console.control;
     control.add_account("ann-account", false).await.unwrap();
-    let settings = Settings::of_origin(Origin { address: "origin.example:80".into(), host_header: None });
+    let settings =
+        Settings::of_origin(Origin { address: "origin.example:80".into(), tls: false, host_header: None });
     control.add_domain("ann-account", "a.example", &settings).await.unwrap();
     control.add_pop(&"pop-asia".parse().unwrap(), Area::Domestic, "north").await.unwrap();
     let request = SubmitRequest {

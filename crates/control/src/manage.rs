@@ -261,7 +261,7 @@ fn domain_name(name: &str) -> Result<String, ManageError> {
 }
 
 fn check_settings(settings: &Settings) -> Result<(), ManageError> {
-    let origin = format!("http://{}", settings.origin.address).parse::<Origin>();
+    let origin = settings.origin.to_string().parse::<Origin>();
     match origin {
         Err(error) => return unfit("origin", error.to_string()),
         Ok(origin) if origin.address != settings.origin.address => {
@@ -314,12 +314,13 @@ mod tests {
 
     #[test]
     fn settings_that_cannot_be_are_named() {
-        let origin =
-            |address: &str| Settings::of_origin(Origin { address: address.into(), host_header: None });
+        let origin = |address: &str| {
+            Settings::of_origin(Origin { address: address.into(), tls: false, host_header: None })
+        };
         assert!(check_settings(&origin("127.0.0.1:8090")).is_ok());
         let said = |settings: &Settings| check_settings(settings).unwrap_err().to_string();
         assert_eq!(said(&origin("a.example")), "origin: write host:port, as in a.example:80");
-        assert!(said(&origin("a/b:80")).starts_with("origin: an origin is http://host[:port]"));
+        assert!(said(&origin("a/b:80")).starts_with("origin: an origin is http://host[:port] or https://"));
         let mut settings = origin("a.example:80");
         settings.origin.host_header = Some("a\r\nb".into());
         assert!(said(&settings).starts_with("origin host header:"));

@@ -41,6 +41,9 @@ pub struct Config {
     /// URLs and directories in the purge index; a rule over that evicts its cache space.
     #[serde(default = "defaults::rules_max")]
     pub rules_max: usize,
+    /// Certificates (PEM) that origins are trusted by beside those of the machine; for origins with a CA of your own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_ca_file: Option<PathBuf>,
     /// Milliseconds for connecting to an origin.
     #[serde(default = "defaults::origin_connect_ms_max")]
     pub origin_connect_ms_max: u64,
@@ -99,6 +102,7 @@ impl Config {
             head_bytes_max: defaults::head_bytes_max(),
             fills_max: defaults::fills_max(),
             rules_max: defaults::rules_max(),
+            origin_ca_file: None,
             origin_connect_ms_max: defaults::origin_connect_ms_max(),
             origin_head_ms_max: defaults::origin_head_ms_max(),
             origin_silence_ms_max: defaults::origin_silence_ms_max(),

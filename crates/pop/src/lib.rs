@@ -130,7 +130,7 @@ impl Pop {
             journal_writing: tokio::sync::Mutex::default(),
             store: Arc::new(store),
             fills: Fills::new(config.fills_max),
-            origin: OriginClient::new(&config, metrics.clone()),
+            origin: OriginClient::new(&config, metrics.clone()).map_err(StartError::Config)?,
             prefetcher: Prefetcher::new(config.prefetches_at_once),
             metrics,
             confirm: Notify::new(),

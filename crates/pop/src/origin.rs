@@ -8,9 +8,14 @@ use freshen_model::domain::Origin as OriginAddress;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::{Either, Empty};
 use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +24,7 @@ pub type UpstreamBody = Either<Empty<Bytes>, Incoming>;
 
 /// A client for all origins, with its pool of connections.
 pub struct OriginClient {
-    client: Client<HttpConnector, UpstreamBody>,
+    client: Client<HttpsConnector<HttpConnector>, UpstreamBody>,
     head_max: Duration,
     metrics: Arc<Metrics>,
 }
@@ -44,10 +49,19 @@ impl OriginError {
 
 impl OriginClient {
     /// A client with the POP's limits.
-    pub fn new(config: &Config, metrics: Arc<Metrics>) -> OriginClient {
+    ///
+    /// An error says what of the certificates to trust cannot be read.
+    pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<OriginClient, String> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        // With TLS it is asked for https:// addresses, too.
+        connector.enforce_http(false);
         connector.set_connect_timeout(Some(Duration::from_millis(config.origin_connect_ms_max)));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(trust(config.origin_ca_file.as_deref())?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(60))
@@ -55,7 +69,7 @@ impl OriginClient {
             .http1_max_buf_size(config.head_bytes_max)
             .http1_max_headers(200)
             .build(connector);
-        OriginClient { client, head_max: Duration::from_millis(config.origin_head_ms_max), metrics }
+        Ok(OriginClient { client, head_max: Duration::from_millis(config.origin_head_ms_max), metrics })
     }
 
     /// Sends a request to a domain's origin; `path_and_query` and `headers` are as they shall arrive there. Redirects are
@@ -70,7 +84,7 @@ impl OriginClient {
     ) -> Result<Response<Incoming>, OriginError> {
         let unreachable = |reason: String| OriginError::Unreachable(origin.address.clone(), reason);
         let uri = Uri::builder()
-            .scheme("http")
+            .scheme(if origin.tls { "https" } else { "http" })
             .authority(origin.address.as_str())
             .path_and_query(path_and_query)
             .build()
@@ -91,6 +105,29 @@ impl OriginClient {
         }
         answer
     }
+}
+
+/// Who vouches for origins: the machine's certificates, and those of a file.
+fn trust(file: Option<&Path>) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    let machines = rustls_native_certs::load_native_certs();
+    for error in machines.errors {
+        tracing::warn!(%error, "a certificate of the machine is not trusted");
+    }
+    roots.add_parsable_certificates(machines.certs);
+    if let Some(file) = file {
+        let said = |error: String| format!("origin_ca_file {}: {error}", file.display());
+        let certificates = CertificateDer::pem_file_iter(file).map_err(|error| said(error.to_string()))?;
+        for certificate in certificates {
+            let certificate = certificate.map_err(|error| said(error.to_string()))?;
+            roots.add(certificate).map_err(|error| said(error.to_string()))?;
+        }
+    }
+    let ring = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(ring)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// The fields of a request to an origin: the viewer's without those of the hop, `Host` as the settings say.

@@ -256,7 +256,7 @@ impl Stage {
 }
 
 pub fn settings() -> Settings {
-    Settings::of_origin(Origin { address: "127.0.0.1:8090".into(), host_header: None })
+    Settings::of_origin(Origin { address: "127.0.0.1:8090".into(), tls: false, host_header: None })
 }
 
 /// A POP: the protocol's own follower, without a cache.

@@ -111,7 +111,7 @@ pub enum DomainCommand {
 /// A domain's settings, as far as they are given.
 #[derive(clap::Args)]
 pub struct SettingsOptions {
-    /// Where the content comes from, `http://host[:port]`.
+    /// Where the content comes from, `http://host[:port]` or `https://host[:port]`.
     #[arg(long)]
     origin: Option<Origin>,
     /// The Host field sent to the origin [default: the domain].
@@ -264,13 +264,15 @@ impl DomainCommand {
                         settings.over(Settings::of_origin(primary.settings.origin))
                     }
                     (None, None) => {
-                        return Err(ClientError::Usage("give --origin http://host[:port]".into()));
+                        return Err(ClientError::Usage(
+                            "give --origin http://host[:port] or https://host[:port]".into(),
+                        ));
                     }
                 };
                 let request = DomainRow { name, account, settings };
                 let domain: DomainRow = control.call(Method::POST, "/v1/domains", Some(&request)).await?;
                 tell(&connection, &domain, || {
-                    format!("{} is served from {}", domain.name, domain.settings.origin.address)
+                    format!("{} is served from {}", domain.name, domain.settings.origin)
                 })
             }
             DomainCommand::Set { name, settings, connection } => {
@@ -289,7 +291,7 @@ impl DomainCommand {
                     let account = domain.account.as_deref().unwrap_or_default();
                     format!(
                         "{:<32} from {:<24} account {account}{shares}",
-                        domain.name, domain.settings.origin.address
+                        domain.name, domain.settings.origin
                     )
                 };
                 tell(&connection, &list, || list.domains.iter().map(row).collect::<Vec<_>>().join("\n"))

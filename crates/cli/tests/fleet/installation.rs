@@ -34,6 +34,8 @@ pub struct Plan {
     pub sweep_interval_ms: u64,
     pub sweep_patience_ms: u64,
     pub settings: Box<dyn FnOnce(Settings) -> Settings>,
+    /// Certificates that the POPs trust origins by, PEM.
+    pub origin_ca: Option<String>,
     /// Control's answers to heartbeats come this much later; the line is then [`Installation::line`].
     pub answers_late: Option<Duration>,
 }
@@ -46,6 +48,7 @@ impl Default for Plan {
             sweep_interval_ms: 3_600_000,
             sweep_patience_ms: 600_000,
             settings: Box::new(|settings| settings),
+            origin_ca: None,
             answers_late: None,
         }
     }
@@ -119,6 +122,11 @@ impl Installation {
             );
             pop.sweep_interval_ms = plan.sweep_interval_ms;
             pop.sweep_patience_ms = plan.sweep_patience_ms;
+            if let Some(pem) = &plan.origin_ca {
+                let file = installation.folder.path().join("origin-ca.pem");
+                std::fs::write(&file, pem).unwrap();
+                pop.origin_ca_file = Some(file);
+            }
             let file = installation.folder.path().join(format!("{name}.toml"));
             std::fs::write(&file, toml::to_string(&pop).unwrap()).unwrap();
             let mut process = PopProcess { name, config: file, viewers, admin, child: None };

@@ -12,8 +12,10 @@ use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+use tokio_rustls::TlsAcceptor;
 
 /// What the origin has at a path.
 #[derive(Clone)]
@@ -114,24 +116,52 @@ pub struct Origin {
 
 impl Origin {
     pub async fn start() -> Origin {
+        Origin::listen(None).await
+    }
+
+    /// An origin behind TLS, with the certificate of its CA, PEM.
+    pub async fn start_tls(name: &str) -> (Origin, String) {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let ring = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(ring)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        (Origin::listen(Some(TlsAcceptor::from(Arc::new(config)))).await, made.cert.pem())
+    }
+
+    async fn listen(tls: Option<TlsAcceptor>) -> Origin {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = Origin { address: listener.local_addr().unwrap(), state: Arc::default() };
         let serving = origin.clone();
         tokio::spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
-                let origin = serving.clone();
-                let service = service_fn(move |request| {
-                    let origin = origin.clone();
-                    async move { Ok::<_, Infallible>(origin.answer(request).await) }
+                let (origin, tls) = (serving.clone(), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        // A client that does not trust this origin leaves in the middle of the handshake.
+                        Some(tls) => drop(match tls.accept(socket).await {
+                            Ok(socket) => origin.serve(socket).await,
+                            Err(_) => Ok(()),
+                        }),
+                        None => drop(origin.serve(socket).await),
+                    }
                 });
-                tokio::spawn(
-                    hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(socket), service),
-                );
             }
         });
         origin
+    }
+
+    async fn serve<S>(&self, socket: S) -> hyper::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let service = service_fn(|request| async move { Ok::<_, Infallible>(self.answer(request).await) });
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service).await
     }
 
     pub fn set(&self, path: &str, page: Page) {

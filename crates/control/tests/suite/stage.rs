@@ -169,7 +169,7 @@ pub async fn within<T>(future: impl Future<Output = T>) -> T {
 }
 
 pub fn settings() -> Settings {
-    Settings::of_origin(Origin { address: "127.0.0.1:8090".into(), host_header: None })
+    Settings::of_origin(Origin { address: "127.0.0.1:8090".into(), tls: false, host_header: None })
 }
 
 pub fn serving() -> Settings {
