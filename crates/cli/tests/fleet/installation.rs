@@ -220,21 +220,26 @@ impl Installation {
 
     /// The task once it is as wanted; woken by each change.
     pub async fn task_when(&self, id: TaskId, wanted: impl Fn(&Task) -> bool) -> Task {
-        let waiting = async {
-            loop {
-                let changes = self.control.watch(id);
-                let task = self.task(id).await;
-                if wanted(&task) {
-                    return task;
-                }
-                match changes {
-                    Some(mut changes) => drop(changes.changed().await),
-                    None => panic!("the task ended otherwise: {task:?}"),
-                }
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("the task does not come that far")
+        task_when(&self.control, id, wanted).await
     }
+}
+
+/// The task once it is as wanted; woken by each change.
+pub async fn task_when(control: &Control, id: TaskId, wanted: impl Fn(&Task) -> bool) -> Task {
+    let waiting = async {
+        loop {
+            let changes = control.watch(id);
+            let task = control.task(Some(ACCOUNT), id).await.unwrap().unwrap();
+            if wanted(&task) {
+                return task;
+            }
+            match changes {
+                Some(mut changes) => drop(changes.changed().await),
+                None => panic!("the task ended otherwise: {task:?}"),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("the task does not come that far")
 }
 
 async fn open_control(config: &Config) -> Arc<Control> {

@@ -6,6 +6,7 @@
 mod installation;
 mod origin;
 mod slow_line;
+mod soak;
 mod tls_origin;
 mod viewer;
 
