@@ -5,6 +5,7 @@
 
 mod ci;
 mod mutate;
+mod soak;
 mod test;
 mod tidy;
 mod tools;
@@ -26,6 +27,12 @@ enum Task {
     Ci,
     /// Check the repository's own rules.
     Tidy,
+    /// Mixed traffic while POPs are killed and paused and control is cut off; nothing purged may be seen again.
+    Soak {
+        /// How long.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        seconds: u64,
+    },
     /// Break each promise on purpose, in a copy of the tree, and see its tests fail.
     Mutate {
         /// Only mutations whose name contains one of these.
@@ -50,6 +57,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test { filters } => test::run(&root, &filters),
         Task::Ci => ci::run(&root),
         Task::Tidy => tidy::run(&root),
+        Task::Soak { seconds } => soak::run(&root, seconds),
         Task::Mutate { filters } => mutate::run(&root, &filters),
     }
 }
