@@ -26,6 +26,9 @@ pub struct Config {
     /// Disk for bodies and entries, bytes.
     #[serde(default = "defaults::disk_bytes_max")]
     pub disk_bytes_max: u64,
+    /// Bytes that stay free on the disk, for the index and for others: with less, nothing is stored and room is made.
+    #[serde(default = "defaults::disk_reserve_bytes")]
+    pub disk_reserve_bytes: u64,
     /// The largest object that is stored, bytes; larger ones pass through.
     #[serde(default = "defaults::object_bytes_max")]
     pub object_bytes_max: u64,
@@ -97,6 +100,7 @@ impl Config {
             token: Token(token),
             memory_bytes_max: defaults::memory_bytes_max(),
             disk_bytes_max: defaults::disk_bytes_max(),
+            disk_reserve_bytes: defaults::disk_reserve_bytes(),
             object_bytes_max: defaults::object_bytes_max(),
             connections_max: defaults::connections_max(),
             head_bytes_max: defaults::head_bytes_max(),
@@ -140,6 +144,9 @@ mod defaults {
     }
     pub fn disk_bytes_max() -> u64 {
         10 << 30
+    }
+    pub fn disk_reserve_bytes() -> u64 {
+        128 << 20
     }
     pub fn object_bytes_max() -> u64 {
         4 << 30

@@ -304,6 +304,7 @@ impl Pop {
             (Some(coding), _) if coding != b"chunked" => Err(NotStored::TransferCoding),
             (None, None) => Err(NotStored::EndUnknown),
             (_, Some(length)) if length > self.config.object_bytes_max => Err(NotStored::TooLarge),
+            (_, length) if !self.store.has_room(length.unwrap_or(0)) => Err(NotStored::NoRoom),
             _ => Ok(vary),
         }
     }

@@ -119,6 +119,7 @@ impl Pop {
             restored.boot_number,
             config.memory_bytes_max,
             config.disk_bytes_max,
+            config.disk_reserve_bytes,
             metrics.clone(),
         )?;
         let follower =

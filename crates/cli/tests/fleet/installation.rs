@@ -34,6 +34,10 @@ pub struct Plan {
     pub sweep_interval_ms: u64,
     pub sweep_patience_ms: u64,
     pub settings: Box<dyn FnOnce(Settings) -> Settings>,
+    /// What the POPs may take of the disk.
+    pub disk_bytes_max: Option<u64>,
+    /// What the POPs leave free on the disk.
+    pub disk_reserve_bytes: Option<u64>,
     /// Certificates that the POPs trust origins by, PEM.
     pub origin_ca: Option<String>,
     /// Control's answers to heartbeats come this much later; the line is then [`Installation::line`].
@@ -48,6 +52,8 @@ impl Default for Plan {
             sweep_interval_ms: 3_600_000,
             sweep_patience_ms: 600_000,
             settings: Box::new(|settings| settings),
+            disk_bytes_max: None,
+            disk_reserve_bytes: None,
             origin_ca: None,
             answers_late: None,
         }
@@ -122,6 +128,12 @@ impl Installation {
             );
             pop.sweep_interval_ms = plan.sweep_interval_ms;
             pop.sweep_patience_ms = plan.sweep_patience_ms;
+            if let Some(bytes) = plan.disk_bytes_max {
+                (pop.disk_bytes_max, pop.object_bytes_max) = (bytes, bytes / 2);
+            }
+            if let Some(bytes) = plan.disk_reserve_bytes {
+                pop.disk_reserve_bytes = bytes;
+            }
             if let Some(pem) = &plan.origin_ca {
                 let file = installation.folder.path().join("origin-ca.pem");
                 std::fs::write(&file, pem).unwrap();

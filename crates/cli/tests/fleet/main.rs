@@ -3,6 +3,7 @@
 //! Each file holds one promise; its tests fail when that promise is broken (`cargo xtask mutate` breaks them on purpose).
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
+mod full_disk;
 mod installation;
 mod origin;
 mod slow_line;

@@ -29,6 +29,8 @@ pub enum NotStored {
     EndUnknown,
     /// Longer than this POP stores.
     TooLarge,
+    /// The disk has no room for it now.
+    NoRoom,
 }
 
 impl NotStored {
@@ -46,6 +48,7 @@ impl NotStored {
             NotStored::TransferCoding => "transfer_coding",
             NotStored::EndUnknown => "end_unknown",
             NotStored::TooLarge => "too_large",
+            NotStored::NoRoom => "no_room",
         }
     }
 
@@ -68,6 +71,7 @@ impl NotStored {
                 "neither Content-Length nor chunked: the end of the body is not told".into()
             }
             NotStored::TooLarge => "larger than the POP's object_bytes_max".into(),
+            NotStored::NoRoom => "the POP's disk has no room".into(),
         }
     }
 }

@@ -46,6 +46,7 @@ pub struct Store {
     storing: RwLock<()>,
     disk_bytes: AtomicU64,
     disk_bytes_max: u64,
+    disk_reserve_bytes: u64,
     /// Whether what was there at the start is in `disk_bytes`.
     counted: AtomicBool,
     making_room: Mutex<()>,
@@ -90,6 +91,7 @@ impl Store {
         boot_number: u64,
         memory_bytes: u64,
         disk_bytes_max: u64,
+        disk_reserve_bytes: u64,
         metrics: Arc<Metrics>,
     ) -> Result<Store, JournalError> {
         body::make_folders(&folder).map_err(|error| JournalError::Engine(fjall::Error::Io(error)))?;
@@ -107,6 +109,7 @@ impl Store {
             storing: RwLock::default(),
             disk_bytes: AtomicU64::new(0),
             disk_bytes_max,
+            disk_reserve_bytes,
             counted: AtomicBool::new(false),
             making_room: Mutex::default(),
             metrics,
@@ -184,6 +187,28 @@ impl Store {
     }
 
     // ---- storing ----
+
+    /// Whether a body of that length may come; where not, room is made for the next one.
+    pub fn has_room(self: &Arc<Self>, length: u64) -> bool {
+        let fits = self.free_bytes() >= self.disk_reserve_bytes.saturating_add(length);
+        if !fits {
+            let store = self.clone();
+            tokio::task::spawn_blocking(move || store.make_room());
+        }
+        fits
+    }
+
+    /// What the cache may take: what the configuration says, or less where the disk is smaller or others fill it.
+    fn budget(&self) -> u64 {
+        let held = self.disk_bytes.load(Ordering::Relaxed);
+        self.disk_bytes_max.min((held + self.free_bytes()).saturating_sub(self.disk_reserve_bytes))
+    }
+
+    fn free_bytes(&self) -> u64 {
+        // A disk that does not tell is found out when it is written to.
+        rustix::fs::statvfs(&self.folder)
+            .map_or(u64::MAX / 2, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
 
     /// A name for a body about to be filled.
     pub fn fresh_fill(&self) -> io::Result<FillId> {
@@ -319,7 +344,7 @@ impl Store {
             }
         });
         let outcome = changed.await.unwrap_or_else(|| Stored::Failed("stopping".into()));
-        if self.disk_bytes.load(Ordering::Relaxed) > self.disk_bytes_max {
+        if self.disk_bytes.load(Ordering::Relaxed) > self.budget() {
             let store = self.clone();
             tokio::task::spawn_blocking(move || store.make_room());
         }

@@ -123,7 +123,7 @@ impl Store {
     pub(super) fn make_room(&self) {
         let Some(_only) = self.making_room.try_lock() else { return };
         let spared_until = self.queue_end.load(Ordering::Relaxed);
-        while self.disk_bytes.load(Ordering::Relaxed) > self.disk_bytes_max / 100 * 95 {
+        while self.disk_bytes.load(Ordering::Relaxed) > self.budget() / 100 * 95 {
             let Ok(Some((place, key))) = self.journal.oldest() else { return };
             let Some(key) = key else {
                 let _ = self.journal.unqueue(place);

@@ -1,0 +1,39 @@
+//! A disk that is (nearly) full: viewers are served, nothing is stored, and it is told.
+
+use crate::installation::{Installation, Plan, only_step};
+use crate::origin::Page;
+use freshen_model::task::{Status, StepState};
+
+const A: &str = "a.example/a";
+
+#[tokio::test]
+async fn a_full_disk_is_a_miss_and_a_metric() {
+    // More than any disk has: as if others had filled it.
+    let plan = Plan { disk_reserve_bytes: Some(1 << 60), ..Plan::default() };
+    let fleet = Installation::start(plan).await;
+    let viewer = fleet.viewer(0);
+    fleet.origin.set("/a", Page::new(vec![b'x'; 2_000_000]));
+    for _ in 0..2 {
+        let got = viewer.get(A).await;
+        assert_eq!((got.x_cache(), got.size()), (Some("MISS"), 2_000_000));
+    }
+    fleet.pops[0].metric_when("freshen_pop_not_stored_total", |count| count == 2.0).await;
+    // Orders go on being applied.
+    assert_eq!(fleet.purge(&[A]).await.status, Status::Complete);
+    let task = fleet.prefetch(&[A]).await;
+    let StepState::Failed { failures, .. } = only_step(&task) else { panic!("{task:?}") };
+    assert_eq!(failures[0].reason, "not cacheable: the POP's disk has no room");
+}
+
+#[tokio::test]
+async fn room_is_made_where_the_budget_is_used_up() {
+    let fleet = Installation::start(Plan { disk_bytes_max: Some(64 << 20), ..Plan::default() }).await;
+    let viewer = fleet.viewer(0);
+    for page in 0..40 {
+        let path = format!("/p/{page}");
+        fleet.origin.set(&path, Page::new(vec![b'x'; 4_000_000]));
+        assert_eq!(viewer.get(&format!("a.example{path}")).await.size(), 4_000_000);
+    }
+    fleet.pops[0].metric_when("freshen_pop_disk_bytes", |bytes| bytes <= (64 << 20) as f64).await;
+    assert_eq!(viewer.get("a.example/p/39").await.x_cache(), Some("HIT"), "the newest stayed");
+}
