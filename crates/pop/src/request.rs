@@ -9,6 +9,7 @@ use crate::metrics::XCache;
 use crate::origin::upstream_headers;
 use crate::policy::cache_control::CacheControl;
 use crate::policy::fields;
+use crate::store::record::Variant;
 use freshen_model::domain::NoLease;
 use freshen_model::location;
 use freshen_model::protocol::copy::Doubt;
@@ -74,6 +75,16 @@ impl Pop {
                     }
                 }
             }
+            if let Some(copy) = looked.serves_while_revalidating() {
+                // The fill runs on its own; whoever comes meanwhile is answered from the same copy.
+                self.begin_fetch(&looked, parts, gzip, !parts.headers.contains_key(header::AUTHORIZATION));
+                let wall = looked.view.now.wall;
+                if let Ok(answer) =
+                    self.answer_from_copy(&asked, &copy.head, &copy.body, XCache::Stale, wall).await
+                {
+                    return answer;
+                }
+            }
             // RFC 9111 §3.5: what another's credentials brought is for nobody else, until it proves to be public.
             let shared = joins < JOINS_MAX && !parts.headers.contains_key(header::AUTHORIZATION);
             let fetched = self.fetch(&looked, parts, gzip, shared).await;
@@ -92,10 +103,7 @@ impl Pop {
         gzip: bool,
         shared: bool,
     ) -> Fetched {
-        let settings = &looked.domain.settings;
-        let question = || self.question(looked, &parts.headers, gzip);
-        let part = self.take_part(&looked.view, settings.no_lease, shared, question, &looked.key, gzip);
-        let (fill, mut own) = match part {
+        let (fill, mut own) = match self.begin_fetch(looked, parts, gzip, shared) {
             Part::Leads(fill, own) => (fill, Some(own)),
             Part::Joins(fill) => (fill, None),
             Part::Refused => return Fetched::Refused,
@@ -113,6 +121,17 @@ impl Pop {
             Some(outcome) => Fetched::Shared(outcome, fill, progress),
             None => Fetched::Refused,
         }
+    }
+
+    fn begin_fetch(
+        self: &Arc<Pop>,
+        looked: &Looked,
+        parts: &request::Parts,
+        gzip: bool,
+        shared: bool,
+    ) -> Part {
+        let question = || self.question(looked, &parts.headers, gzip);
+        self.take_part(&looked.view, looked.domain.settings.no_lease, shared, question, &looked.key, gzip)
     }
 
     /// Answers with what was fetched; `None` where the request has to begin again.
@@ -252,6 +271,14 @@ impl Looked {
     /// Whether only a whole fetch counts: without a lease, where the domain says `no_lease = refetch`.
     fn counts_no_304(&self) -> bool {
         !self.view.leased && self.domain.settings.no_lease == NoLease::Refetch
+    }
+
+    /// The copy that may be served while it is revalidated, RFC 5861 §3: only too old, never doubted by the protocol.
+    fn serves_while_revalidating(&self) -> Option<&Arc<Variant>> {
+        let Found::Stale { copy, doubt: None } = &self.found else { return None };
+        let past = copy.head.age(self.view.now.wall).saturating_sub(copy.head.lifetime);
+        let may = self.view.leased && CacheControl::of(&copy.head.headers).serves_while_revalidating(past);
+        may.then_some(copy)
     }
 
     /// Whether what was found may be served if the origin fails: RFC 9111 §4.2.4, RFC 5861 §4, and never what a purge

@@ -66,6 +66,15 @@ pub const MUTATIONS: &[Mutation] = &[
         tests: "p1_no_304_revives_what_an_evict_forbade",
     },
     Mutation {
+        name: "a purged copy served while it is revalidated",
+        promise: "P1",
+        file: "crates/pop/src/request.rs",
+        find: "let Found::Stale { copy, doubt: None } = &self.found else { return None };",
+        replace: "let Found::Stale { copy, .. } = &self.found else { return None };",
+        package: "freshen-cli",
+        tests: "p1_a_stale_copy_serves_while_it_is_revalidated",
+    },
+    Mutation {
         name: "numbers without names: any log confirms",
         promise: "P1",
         file: "crates/model/src/protocol/roster.rs",

@@ -228,3 +228,24 @@ async fn p1_a_ledger_restored_from_a_backup_does_not_hide_its_purges() {
     fleet.ended(task).await;
     assert_eq!(viewer.get(A).await.text(), "new");
 }
+
+const WINDOW: &str = "max-age=0, stale-while-revalidate=600";
+
+#[tokio::test]
+async fn p1_a_stale_copy_serves_while_it_is_revalidated_but_never_a_purged_one() {
+    let fleet = Installation::start(Plan::default()).await;
+    let viewer = fleet.viewer(0);
+    fleet.origin.set("/d/a", Page::new("old").with("cache-control", WINDOW));
+    assert_eq!(viewer.get("a.example/d/a").await.both(), ("MISS", "old"));
+    let held = fleet.origin.hold("/d/a");
+    assert_eq!(viewer.get("a.example/d/a").await.both(), ("STALE", "old"), "nobody waits for the origin");
+    let held = held.await.unwrap();
+    assert_eq!(viewer.get("a.example/d/a").await.both(), ("STALE", "old"));
+    assert_eq!(fleet.origin.requests("/d/a").len(), 2, "one revalidation for all");
+    fleet.origin.set("/d/a", Page::new("new").with("cache-control", WINDOW));
+    fleet.purge_directory("a.example/d/", false).await;
+    assert_eq!(viewer.get("a.example/d/a").await.both(), ("EXPIRED", "new"));
+    // The revalidation that began before the purge ends after it.
+    held.answer();
+    assert_eq!(viewer.get("a.example/d/a").await.text(), "new");
+}

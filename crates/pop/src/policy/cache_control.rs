@@ -1,6 +1,7 @@
 //! The `Cache-Control` response field, RFC 9111 §5.2.2.
 
 use http::{HeaderMap, header};
+use std::time::Duration;
 
 /// The longest lifetime taken at its word, in seconds; RFC 9111 §1.2.2 asks for at least 2³¹.
 const SECONDS_MAX: u64 = 1 << 31;
@@ -24,6 +25,8 @@ pub struct CacheControl {
     pub max_age: Option<u64>,
     /// Lifetime in seconds for shared caches.
     pub s_maxage: Option<u64>,
+    /// Seconds past its lifetime in which it may be used while it is revalidated, RFC 5861 §3.
+    pub stale_while_revalidate: Option<u64>,
     /// Seconds past its lifetime in which it may be used when the origin fails, RFC 5861 §4.
     pub stale_if_error: Option<u64>,
 }
@@ -50,6 +53,7 @@ impl CacheControl {
             "proxy-revalidate" => self.proxy_revalidate = true,
             "max-age" => shorten(&mut self.max_age, value),
             "s-maxage" => shorten(&mut self.s_maxage, value),
+            "stale-while-revalidate" => shorten(&mut self.stale_while_revalidate, value),
             "stale-if-error" => shorten(&mut self.stale_if_error, value),
             _ => {}
         }
@@ -62,7 +66,20 @@ impl CacheControl {
 
     /// Whether a stale copy may never be used, RFC 9111 §4.2.4.
     pub fn forbids_stale(&self) -> bool {
-        self.must_revalidate || self.proxy_revalidate || self.no_cache || self.s_maxage.is_some()
+        self.insists_on_validation() || self.s_maxage.is_some()
+    }
+
+    /// Whether a copy may be used `past` its lifetime while it is revalidated.
+    ///
+    /// `s-maxage` alone does not forbid it, as it does other stale use (RFC 9111 §5.2.2.10): an origin that names the
+    /// window beside it means shared caches.
+    pub fn serves_while_revalidating(&self, past: Duration) -> bool {
+        !self.insists_on_validation()
+            && self.stale_while_revalidate.is_some_and(|seconds| past < Duration::from_secs(seconds))
+    }
+
+    fn insists_on_validation(&self) -> bool {
+        self.must_revalidate || self.proxy_revalidate || self.no_cache
     }
 }
 
@@ -124,6 +141,19 @@ mod tests {
         assert_eq!((read.max_age, read.s_maxage), (Some(60), Some(30)));
         assert!(of(&["private=\"a, no-store\""]).private);
         assert!(!of(&["private=\"a, no-store\""]).no_store);
+    }
+
+    #[test]
+    fn the_window_for_revalidation_is_exact() {
+        let serves = |line, past| of(&[line]).serves_while_revalidating(Duration::from_secs(past));
+        assert!(serves("s-maxage=1, stale-while-revalidate=10", 9));
+        assert!(!serves("max-age=1, stale-while-revalidate=10", 10));
+        assert!(!serves("max-age=1", 0));
+        for insists in ["must-revalidate", "proxy-revalidate", "no-cache"] {
+            let mut control = of(&["max-age=1, stale-while-revalidate=10"]);
+            control.take(insists, None);
+            assert!(!control.serves_while_revalidating(Duration::ZERO), "{insists}");
+        }
     }
 
     #[test]
