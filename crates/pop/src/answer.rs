@@ -5,7 +5,7 @@ use crate::fill::{Fill, Progress};
 use crate::metrics::XCache;
 use crate::policy::range::{self, Part};
 use crate::policy::{conditional, fields};
-use crate::store::body::{Body as Stored, SLICE_BYTES};
+use crate::store::body::{Body as StoredBody, SLICE_BYTES};
 use crate::store::record::Head;
 use bytes::Bytes;
 use futures_util::stream;
@@ -77,7 +77,7 @@ impl Pop {
         self: &Arc<Pop>,
         asked: &Asked<'_>,
         head: &Head,
-        body: &Arc<Stored>,
+        body: &Arc<StoredBody>,
         x_cache: XCache,
         wall: Duration,
     ) -> io::Result<Response<Payload>> {

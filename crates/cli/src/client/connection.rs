@@ -4,6 +4,7 @@ use crate::say::say;
 use bytes::Bytes;
 use freshen_api::signature::acs3::{self, Credentials, Unsigned};
 use freshen_api::v1::wire::{ErrorBody, ErrorView};
+use freshen_fleet::causes;
 use http::{Method, Request, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
@@ -223,16 +224,6 @@ impl Control {
     fn unreachable(&self, reason: String) -> ClientError {
         ClientError::Unreachable { endpoint: self.endpoint.clone(), reason }
     }
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// A text as part of a query.

@@ -143,7 +143,7 @@ impl Store {
             return Some(object);
         }
         let (store, key) = (self.clone(), key.clone());
-        blocking(move || store.read(&key).map(Arc::new)).await.flatten()
+        blocking(move || store.current(&key)).await.flatten()
     }
 
     /// A slice of a body, its checksum compared where it comes from disk.
@@ -325,10 +325,7 @@ impl Store {
         let (store, follower, key) = (self.clone(), follower.clone(), key.clone());
         let changed = blocking(move || {
             let _stripe = store.stripe(&key).lock();
-            let before = match store.objects.peek(&key) {
-                Some(object) => Some(object),
-                None => store.read(&key).map(Arc::new),
-            };
+            let before = store.current(&key);
             let _storing = store.storing.read();
             if !follower.read().may_store(&start) {
                 return Stored::TooEarly;
@@ -383,6 +380,11 @@ impl Store {
 
     fn next_place(&self) -> u64 {
         self.queue_end.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The object as it is now: in memory, else on disk.
+    fn current(&self, key: &Key) -> Option<Arc<Object>> {
+        self.objects.peek(key).or_else(|| self.read(key).map(Arc::new))
     }
 
     fn read(&self, key: &Key) -> Option<Object> {

@@ -83,11 +83,7 @@ impl Store {
         marks: Marks,
         swept: &mut Swept,
     ) -> Result<(), JournalError> {
-        let before = match self.objects.peek(key) {
-            Some(object) => Some(object),
-            None => self.read(key).map(Arc::new),
-        };
-        let Some(object) = before else { return Ok(()) };
+        let Some(object) = self.current(key) else { return Ok(()) };
         let mut variants = Vec::with_capacity(object.variants.len());
         let mut changed = false;
         for variant in &object.variants {
