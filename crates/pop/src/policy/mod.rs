@@ -8,3 +8,4 @@ pub mod fields;
 pub mod freshness;
 pub mod range;
 pub mod storing;
+pub mod vary;
