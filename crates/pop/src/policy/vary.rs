@@ -44,6 +44,11 @@ impl VaryBy {
         self.0.is_empty()
     }
 
+    /// Whether it is Accept-Encoding alone.
+    pub fn is_accept_encoding(&self) -> bool {
+        matches!(&*self.0, [name] if name == header::ACCEPT_ENCODING.as_str())
+    }
+
     /// The normalised values that a request has for these fields; equal texts mean that one response serves both requests.
     ///
     /// A line for each field, `=` before its value, or `-` where the request does not have it. Values hold no line
