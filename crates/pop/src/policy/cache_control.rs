@@ -145,8 +145,10 @@ impl Directives {
         }
     }
 
+    /// What a 304 makes `private` or `no-store` afterwards is not served without asking either.
     fn insists_on_validation(&self) -> bool {
-        self.must_revalidate || self.proxy_revalidate || self.no_cache
+        let unstorable = self.private || (self.no_store && !self.must_understand);
+        self.must_revalidate || self.proxy_revalidate || self.no_cache || unstorable
     }
 }
 
@@ -341,7 +343,7 @@ mod tests {
         assert!(serves("s-maxage=1, stale-while-revalidate=10", 9));
         assert!(!serves("max-age=1, stale-while-revalidate=10", 10));
         assert!(!serves("max-age=1", 0));
-        for insists in ["must-revalidate", "proxy-revalidate", "no-cache"] {
+        for insists in ["must-revalidate", "proxy-revalidate", "no-cache", "private", "no-store"] {
             let mut control = of(&["max-age=1, stale-while-revalidate=10, stale-if-error=10"]);
             control.take(insists, 0, None);
             assert!(!control.serves_while_revalidating(Duration::ZERO), "{insists}");

@@ -33,6 +33,10 @@ impl Lifetimes {
         governing: &Directives,
         received: Duration,
     ) -> Duration {
+        // A 304 may say so of what is stored already.
+        if governing.private || governing.forbids_storing(status) {
+            return Duration::ZERO;
+        }
         let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
         if let Some(fixed) = self.fixed(status, headers, governing) {
             return seconds(fixed);
@@ -189,6 +193,9 @@ mod tests {
         assert_eq!(of(fixed, 302, &said), 9);
         assert_eq!(of(fixed, 404, &said), 100);
         assert_eq!(of(fixed, 200, &[("cache-control", "no-cache")]), 9);
+        for never in ["no-store, max-age=9", "private, max-age=9"] {
+            assert_eq!(of(fixed, 200, &[("cache-control", never)]), 0, "{never}");
+        }
     }
 
     #[test]

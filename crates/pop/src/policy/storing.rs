@@ -105,13 +105,13 @@ pub fn judge(
     if request.contains_key(header::AUTHORIZATION) && !governing.shares_authorised() {
         return Err(NotStored::Authorised);
     }
-    let withheld = governing.withheld().any(|name| name == header::SET_COOKIE);
-    if response.contains_key(header::SET_COOKIE) && !governing.public && !withheld {
-        return Err(NotStored::SetsCookie);
-    }
     let asked_to = freshness::says_lifetime(response, &governing) || governing.public;
     if !asked_to && !freshness::heuristically_cacheable(status) {
         return Err(NotStored::Status);
+    }
+    let withheld = governing.withheld().any(|name| name == header::SET_COOKIE);
+    if response.contains_key(header::SET_COOKIE) && !governing.public && !withheld {
+        return Err(NotStored::SetsCookie);
     }
     let vary = VaryBy::of(response).ok_or(NotStored::Varies)?;
     let validator = response.contains_key(header::ETAG) || response.contains_key(header::LAST_MODIFIED);
@@ -131,7 +131,7 @@ pub enum Vary {
     AcceptEncoding,
 }
 
-/// As [`judge`], where no more than Accept-Encoding is kept apart.
+/// As [`judge`], where no more than Accept-Encoding is kept apart and every field is stored.
 pub fn may_store(
     request: &HeaderMap,
     status: StatusCode,
@@ -140,6 +140,9 @@ pub fn may_store(
 ) -> Result<Vary, NotStored> {
     let lifetimes = Lifetimes { default_ttl_s, ..Lifetimes::default() };
     let by = judge(request, status, response, &lifetimes)?;
+    if Directives::governing(response).withheld().next().is_some() {
+        return Err(NotStored::Private);
+    }
     if by.is_nothing() {
         return Ok(Vary::Nothing);
     }
@@ -226,5 +229,7 @@ mod tests {
         assert_eq!(with(""), Ok(Vary::Nothing));
         assert_eq!(with("Accept-Encoding"), Ok(Vary::AcceptEncoding));
         assert_eq!(with("accept-encoding, cookie"), Err(NotStored::Varies));
+        let partly = map(&[("cache-control", "max-age=60, private=\"x\"")]);
+        assert_eq!(may_store(&HeaderMap::new(), StatusCode::OK, &partly, None), Err(NotStored::Private));
     }
 }
