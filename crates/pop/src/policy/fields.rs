@@ -19,8 +19,8 @@ const HOP_BY_HOP: [&str; 10] = [
 ];
 
 /// What a message is not the same without: how it is framed, chosen, cached or let in. RFC 9110 §7.6.1 forbids to list
-/// such fields in `Connection`; who does so nevertheless takes no protection from those behind this cache.
-const ESSENTIAL: [HeaderName; 20] = [
+/// such fields in `Connection`; who does so nevertheless takes nothing from those behind this cache.
+const ESSENTIAL: [HeaderName; 19] = [
     header::AGE,
     header::AUTHORIZATION,
     header::CACHE_CONTROL,
@@ -39,7 +39,6 @@ const ESSENTIAL: [HeaderName; 20] = [
     header::RANGE,
     header::VARY,
     header::VIA,
-    header::X_CONTENT_TYPE_OPTIONS,
     HeaderName::from_static("x-forwarded-for"),
 ];
 
