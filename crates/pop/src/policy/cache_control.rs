@@ -312,7 +312,7 @@ mod tests {
         let read = of(&["Public, MAX-AGE=60,, immutable", "s-maxage=\"30\""]);
         assert!(read.public && read.immutable && !read.no_store);
         assert_eq!((read.max_age, read.s_maxage), (Some(60), Some(30)));
-        for hidden in ["x=\"a, no-store\"", "x=\"a\\\", no-store\"", "private=\"a, no-store\""] {
+        for hidden in ["x=\"a, no-store\"", "x=\"a\\\", no-store, b\"", "private=\"a, no-store\""] {
             assert!(!of(&[hidden]).no_store, "{hidden}");
         }
         // Quotes that do not end hide nothing.

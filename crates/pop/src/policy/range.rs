@@ -419,6 +419,8 @@ mod tests {
         assert!(!part(&[MODIFIED, soon], "Sun, 09 Sep 2001 01:46:40 GMT"));
         assert!(!part(&[MODIFIED], "Sun, 09 Sep 2001 01:46:40 GMT"));
         assert!(!part(&[], "nonsense"));
+        let twice = headers(&[("range", "bytes=0-0"), ("if-range", "\"a\""), ("if-range", "\"a\"")]);
+        assert_eq!(ranges(&twice, &headers(&stored), 10), Wanted::Whole);
     }
 
     #[test]

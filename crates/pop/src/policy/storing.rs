@@ -168,6 +168,7 @@ mod tests {
     }
 
     const FRESH: (&str, &str) = ("cache-control", "max-age=60");
+    const EXPIRES: (&str, &str) = ("expires", "Sun, 09 Sep 2001 01:46:40 GMT");
 
     #[test]
     fn what_a_shared_cache_may_store() {
@@ -205,6 +206,7 @@ mod tests {
             (304, &[FRESH], NotStored::Partial),
             (103, &[FRESH], NotStored::Partial),
             (302, &[("etag", "\"a\"")], NotStored::Status),
+            (302, &[("cdn-cache-control", "foo"), EXPIRES, ("etag", "\"a\"")], NotStored::Status),
             (200, &[FRESH, ("vary", "accept-encoding, *")], NotStored::Varies),
             (200, &[], NotStored::NeverFresh),
             (200, &[("cache-control", "max-age=0")], NotStored::NeverFresh),
