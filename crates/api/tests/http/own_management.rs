@@ -111,6 +111,38 @@ async fn a_domain_is_added_by_an_admin_and_changed_and_removed_by_its_owner() {
 }
 
 #[tokio::test]
+async fn settings_are_told_as_they_were_given_and_refused_with_their_name() {
+    let stage = Stage::set().await;
+    let (_, mut domain) = stage.own(ANN, "GET", "/v1/domains/a.example", Value::Null).await;
+    for (name, value) in [
+        ("negative_ttl_s", json!(3)),
+        ("ranges", json!("whole")),
+        (
+            "ttl",
+            json!([
+                { "when": { "path": "/live/" }, "ttl_s": 2, "mode": "default" },
+                { "when": { "suffix": ".m3u8" }, "ttl_s": 2, "mode": "override" },
+            ]),
+        ),
+    ] {
+        domain["settings"][name] = value;
+    }
+    let put = async |body: &Value| stage.own(ANN, "PUT", "/v1/domains/a.example", body.clone()).await;
+    assert_eq!(put(&domain).await, (200, domain.clone()));
+    assert_eq!(stage.own(ANN, "GET", "/v1/domains/a.example", Value::Null).await, (200, domain.clone()));
+    for (name, value, said) in [
+        ("ttl", json!([{ "when": { "path": "live" }, "ttl_s": 2 }]), "TTL rules: "),
+        ("negative_ttl_s", json!(31_536_001), "negative TTL: "),
+    ] {
+        let mut bad = domain.clone();
+        bad["settings"][name] = value;
+        let (status, answer) = put(&bad).await;
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(status == 409 && message.contains(said), "{status} {message}");
+    }
+}
+
+#[tokio::test]
 async fn p8_a_foreign_domain_is_neither_seen_nor_changed() {
     let stage = Stage::set().await;
     let settings = json!({ "name": "a.example", "settings": origin() });

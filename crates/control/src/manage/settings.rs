@@ -1,0 +1,95 @@
+//! What a domain's settings may be.
+
+use super::{ManageError, domain_name, unfit};
+use freshen_model::domain::{Origin, QueryPolicy, Settings, TTL_RULES_MAX, TTL_S_MAX};
+use freshen_model::location::is_host_name;
+
+/// Parameters that a query policy may name.
+const QUERY_NAMES_MAX: usize = 100;
+const QUERY_NAME_BYTES_MAX: usize = 200;
+
+/// Says what of a domain's settings cannot be.
+pub(super) fn check_settings(settings: &Settings) -> Result<(), ManageError> {
+    let origin = settings.origin.to_string().parse::<Origin>();
+    match origin {
+        Err(error) => return unfit("origin", error.to_string()),
+        Ok(origin) if origin.address != settings.origin.address => {
+            return unfit("origin", format!("write host:port, as in {}", origin.address));
+        }
+        Ok(_) => {}
+    }
+    if let Some(host) = &settings.origin.host_header {
+        let (name, port) = host.split_once(':').unwrap_or((host, "80"));
+        if !is_host_name(&name.to_ascii_lowercase()) || port.parse::<u16>().is_err() {
+            return unfit("origin host header", format!("{host:?} is no host name with or without port"));
+        }
+    }
+    if let Some(other) = &settings.share_cache
+        && domain_name(other)? != *other
+    {
+        return unfit("share cache", format!("{other:?} is no domain in lower case"));
+    }
+    match &settings.query {
+        QueryPolicy::Only(names) | QueryPolicy::Drop(names) => {
+            let fits = |name: &String| (1..=QUERY_NAME_BYTES_MAX).contains(&name.len());
+            if names.is_empty() || names.len() > QUERY_NAMES_MAX || !names.iter().all(fits) {
+                let reason =
+                    format!("name 1 to {QUERY_NAMES_MAX} parameters of 1 to {QUERY_NAME_BYTES_MAX} bytes");
+                return unfit("query policy", reason);
+            }
+        }
+        QueryPolicy::Keep | QueryPolicy::Ignore => {}
+    }
+    check_lifetimes(settings)
+}
+
+fn check_lifetimes(settings: &Settings) -> Result<(), ManageError> {
+    for (field, seconds) in
+        [("default TTL", settings.default_ttl_s), ("negative TTL", settings.negative_ttl_s)]
+    {
+        if seconds.is_some_and(|seconds| seconds > TTL_S_MAX) {
+            return unfit(field, format!("write 0 to {TTL_S_MAX} seconds"));
+        }
+    }
+    if settings.ttl.len() > TTL_RULES_MAX {
+        return unfit("TTL rules", format!("{} are more than {TTL_RULES_MAX}", settings.ttl.len()));
+    }
+    match settings.ttl.iter().find_map(|rule| rule.check().err()) {
+        Some(error) => unfit("TTL rules", error.to_string()),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use freshen_model::domain::When;
+
+    #[test]
+    fn settings_that_cannot_be_are_named() {
+        let origin = |address: &str| {
+            let mut settings = Settings::of_origin("http://a.example".parse().unwrap());
+            settings.origin.address = address.into();
+            settings
+        };
+        assert!(check_settings(&origin("127.0.0.1:8090")).is_ok());
+        let said = |settings: &Settings| check_settings(settings).unwrap_err().to_string();
+        assert_eq!(said(&origin("a.example")), "origin: write host:port, as in a.example:80");
+        assert!(said(&origin("a/b:80")).starts_with("origin: an origin is http://host[:port] or https://"));
+        let mut settings = origin("a.example:80");
+        settings.origin.host_header = Some("a\r\nb".into());
+        assert!(said(&settings).starts_with("origin host header:"));
+        settings.origin.host_header = Some("www.a.example:8080".into());
+        settings.query = QueryPolicy::Only(vec![String::new()]);
+        assert!(said(&settings).starts_with("query policy:"));
+        settings.query = QueryPolicy::Keep;
+        settings.negative_ttl_s = Some(TTL_S_MAX + 1);
+        assert_eq!(said(&settings), "negative TTL: write 0 to 31536000 seconds");
+        settings.negative_ttl_s = Some(0);
+        settings.ttl = vec!["/a/=1".parse().unwrap(); TTL_RULES_MAX + 1];
+        assert_eq!(said(&settings), "TTL rules: 101 are more than 100");
+        settings.ttl.truncate(1);
+        settings.ttl[0].when = When::Path("a".into());
+        assert_eq!(said(&settings), "TTL rules: \"a=1\" is not a TTL rule: a path begins with /");
+    }
+}

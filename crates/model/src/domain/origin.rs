@@ -1,0 +1,83 @@
+//! Where a domain's content is fetched.
+
+use serde::{Deserialize, Serialize};
+
+/// Where a domain's content is fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// `host:port`; reached by HTTP/1.1.
+    pub address: String,
+    /// Whether the connection is TLS, the origin's certificate verified for the host in the address.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls: bool,
+    /// The `Host` field sent to it; absent: the domain that the viewer asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_header: Option<String>,
+}
+
+/// A text that names no origin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an origin is http://host[:port] or https://host[:port], not {0:?}")]
+pub struct BadOrigin(pub String);
+
+impl std::fmt::Display for Origin {
+    /// As [`Origin`] is read from text.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}://{}", if self.tls { "https" } else { "http" }, self.address)
+    }
+}
+
+impl std::str::FromStr for Origin {
+    type Err = BadOrigin;
+
+    /// Reads `http://host[:port]` or `https://host[:port]`; the port is 80 or 443 where none is written.
+    fn from_str(text: &str) -> Result<Origin, BadOrigin> {
+        let malformed = || BadOrigin(text.chars().take(200).collect());
+        let (tls, authority) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
+            (Some(authority), _) => (false, authority),
+            (None, Some(authority)) => (true, authority),
+            (None, None) => return Err(malformed()),
+        };
+        let authority = authority.strip_suffix('/').unwrap_or(authority);
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !host.ends_with(':') && (!host.contains(':') || host.ends_with(']')) => {
+                (host, port.parse().ok().filter(|port| *port > 0).ok_or_else(malformed)?)
+            }
+            _ => (authority, if tls { 443u16 } else { 80 }),
+        };
+        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let known = match bracketed {
+            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+            None => crate::location::is_host_name(&host.to_ascii_lowercase()),
+        };
+        if !known {
+            return Err(malformed());
+        }
+        Ok(Origin { address: format!("{}:{port}", host.to_ascii_lowercase()), tls, host_header: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_read_or_refused() {
+        for (text, address) in [
+            ("http://origin.example", "origin.example:80"),
+            ("http://Origin:8090/", "origin:8090"),
+            ("http://127.0.0.1:8090", "127.0.0.1:8090"),
+            ("http://[::1]:8090", "[::1]:8090"),
+            ("http://[::1]", "[::1]:80"),
+        ] {
+            assert_eq!(text.parse::<Origin>().unwrap().address, address);
+        }
+        let secure = "https://x".parse::<Origin>().unwrap();
+        assert_eq!((secure.address.as_str(), secure.tls), ("x:443", true));
+        assert_eq!(secure.to_string().parse::<Origin>(), Ok(secure));
+        for text in ["x", "http://", "http://a:0", "http://a:99999", "http://a/b", "http://u@a", "http://::1"]
+        {
+            assert!(text.parse::<Origin>().is_err(), "{text}");
+        }
+    }
+}
