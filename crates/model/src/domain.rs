@@ -10,11 +10,31 @@ pub use ttl::{BadTtlRule, Lifetimes, TTL_MATCH_BYTES_MAX, TTL_RULES_MAX, TTL_S_M
 
 use serde::{Deserialize, Serialize};
 
+/// Origins of a domain, backups included.
+pub const ORIGINS_MAX: usize = 16;
+/// The most that `retries` may say.
+pub const RETRIES_MAX: u8 = 5;
+/// Milliseconds that a timeout may be set to.
+pub const TIMEOUT_MS: std::ops::RangeInclusive<u32> = 100..=600_000;
+
 /// The settings of one accelerated host name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// The server the content comes from.
     pub origin: Origin,
+    /// Servers with the same content, asked in this order while the ones before fail; at most [`ORIGINS_MAX`] with the
+    /// first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backups: Vec<Origin>,
+    /// How often a GET or HEAD that brought no answer is sent again, 0 to [`RETRIES_MAX`].
+    #[serde(default = "retries")]
+    pub retries: u8,
+    /// Milliseconds until an origin's answer begins, tries and backups included; absent: as the POP is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_head_ms_max: Option<u32>,
+    /// Milliseconds of silence within an origin's answer; absent: as the POP is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_silence_ms_max: Option<u32>,
     /// Another domain whose cache this one shares; absent: its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share_cache: Option<String>,
@@ -46,6 +66,10 @@ impl Settings {
     pub fn of_origin(origin: Origin) -> Settings {
         Settings {
             origin,
+            backups: Vec::new(),
+            retries: retries(),
+            origin_head_ms_max: None,
+            origin_silence_ms_max: None,
             share_cache: None,
             query: QueryPolicy::default(),
             no_lease: NoLease::default(),
@@ -57,6 +81,16 @@ impl Settings {
         }
     }
 
+    /// All its origins, in the order in which they are asked.
+    pub fn origins(&self) -> impl Iterator<Item = &Origin> {
+        std::iter::once(&self.origin).chain(&self.backups)
+    }
+
+    /// The same, to be changed.
+    pub fn origins_mut(&mut self) -> impl Iterator<Item = &mut Origin> {
+        std::iter::once(&mut self.origin).chain(&mut self.backups)
+    }
+
     /// The cache space of the domain `name` with these settings.
     pub fn space<'a>(&'a self, name: &'a str) -> &'a str {
         self.share_cache.as_deref().unwrap_or(name)
@@ -64,8 +98,11 @@ impl Settings {
 
     /// Whether what was cached under `before` may be something else than what these settings would fetch.
     pub fn fetches_otherwise_than(&self, before: &Settings) -> bool {
+        // A backup has the same content, so that one more changes nothing; one less may be where a copy came from.
+        let knows = |origin: &Origin| self.origins().any(|other| other.serves_as(origin));
+        let other_origins = !self.origin.serves_as(&before.origin) || !before.origins().all(knows);
         let trusts_ranges_less = self.ranges == Ranges::Whole && before.ranges == Ranges::Slices;
-        self.origin != before.origin
+        other_origins
             || self.query != before.query
             || self.share_cache != before.share_cache
             || trusts_ranges_less
@@ -86,6 +123,10 @@ impl Settings {
         }
         lifetimes
     }
+}
+
+fn retries() -> u8 {
+    1
 }
 
 /// What a POP without a lease does with a copy the origin has not lately confirmed to it.
@@ -231,6 +272,13 @@ mod tests {
             "what was put together from ranges may be a lie"
         );
         assert!(!changed(&|after| after.default_ttl_s = Some(1)));
+        assert!(!changed(&|after| after.retries = 5));
+        assert!(!changed(&|after| after.backups = vec!["http://b".parse().unwrap()]));
+        let backed = Settings { backups: vec!["http://b".parse().unwrap()], ..settings() };
+        assert!(settings().fetches_otherwise_than(&backed), "a copy may be the backup's");
+        let mut swapped = backed.clone();
+        std::mem::swap(&mut swapped.origin, &mut swapped.backups[0]);
+        assert!(swapped.fetches_otherwise_than(&backed));
         assert!(!changed(&|after| after.ttl = vec!["/=1!".parse().unwrap()]));
         let whole = Settings { ranges: Ranges::Whole, ..settings() };
         assert!(!settings().fetches_otherwise_than(&whole));

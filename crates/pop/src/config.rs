@@ -1,8 +1,10 @@
 //! What a POP process is told at its start; what its domains are, it learns from the log.
 
+use freshen_model::domain::Settings;
 use freshen_model::ids::PopId;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The configuration of one POP process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,6 +117,11 @@ impl Config {
             sweep_patience_ms: defaults::sweep_patience_ms(),
             prefetches_at_once: defaults::prefetches_at_once(),
         }
+    }
+
+    /// How long an origin of this domain may be silent within an answer.
+    pub fn origin_silence_max(&self, settings: &Settings) -> Duration {
+        Duration::from_millis(settings.origin_silence_ms_max.map_or(self.origin_silence_ms_max, u64::from))
     }
 
     /// Says which field cannot be, and why.

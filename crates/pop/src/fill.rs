@@ -184,7 +184,8 @@ impl Pop {
             Err(settled) => return fill.settle(settled, Some(true)),
         };
         fill.settle(Outcome::Streaming(Arc::new(head.clone())), None);
-        let whole = self.pump(fill, body).await;
+        let silence_max = self.config.origin_silence_max(&question.domain.settings);
+        let whole = self.pump(fill, body, silence_max).await;
         let size = match whole {
             Ok(body) => {
                 let size = body.size();
@@ -229,7 +230,7 @@ impl Pop {
             let asked = clock::now();
             let body = Either::Left(Empty::new());
             let path = question.key.path_and_query();
-            let answer = self.origin.send(&settings.origin, Method::GET, path, headers, body).await;
+            let answer = self.origin.send(&question.domain, Method::GET, path, headers, body, None).await;
             let received = clock::now();
             let response = match answer {
                 Ok(response) => response,
@@ -312,8 +313,12 @@ impl Pop {
     /// Reads the body, slice by slice, into the store; gives it once it is whole.
     ///
     /// The last bytes are not shown to readers before the body is stored: who has the whole answer finds it cached.
-    async fn pump(self: &Arc<Pop>, fill: &Arc<Fill>, mut body: Incoming) -> Result<Arc<Body>, BrokenOff> {
-        let silence_max = Duration::from_millis(self.config.origin_silence_ms_max);
+    async fn pump(
+        self: &Arc<Pop>,
+        fill: &Arc<Fill>,
+        mut body: Incoming,
+        silence_max: Duration,
+    ) -> Result<Arc<Body>, BrokenOff> {
         let length = body.size_hint().exact();
         let mut sums = Vec::new();
         let mut size = 0u64;

@@ -13,6 +13,7 @@ use crate::store::record::Variant;
 use freshen_model::domain::NoLease;
 use freshen_model::location;
 use freshen_model::protocol::copy::Doubt;
+use freshen_model::protocol::follower::Domain;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request};
 use http_body_util::Either;
 use hyper::body::{Body, Incoming};
@@ -185,7 +186,7 @@ impl Pop {
     pub fn question(&self, looked: &Looked, viewer: &HeaderMap, gzip: bool) -> Question {
         let domain = looked.domain.clone();
         let pop = self.config.id.as_str();
-        let mut headers = upstream_headers(viewer, &domain.settings.origin, &domain.name, pop);
+        let mut headers = upstream_headers(viewer, pop);
         fields::strip_conditions(&mut headers);
         headers.remove(header::ACCEPT_ENCODING);
         if gzip {
@@ -201,11 +202,10 @@ impl Pop {
 
     /// GET and HEAD of a POP that may not touch its cache yet.
     async fn pass_through(self: &Arc<Pop>, looked: &Looked, parts: &request::Parts) -> Response<Payload> {
-        let origin = &looked.domain.settings.origin;
-        let headers = upstream_headers(&parts.headers, origin, &looked.domain.name, self.config.id.as_str());
+        let headers = upstream_headers(&parts.headers, self.config.id.as_str());
         let path = looked.key.path_and_query();
         let body = Either::Left(http_body_util::Empty::new());
-        self.bypass(origin, parts.method.clone(), path, headers, body).await
+        self.bypass(&looked.domain, parts.method.clone(), path, headers, body).await
     }
 
     /// Other methods: to the origin and back; what succeeds makes the copies of its URL unusable, RFC 9111 §4.4.
@@ -214,11 +214,10 @@ impl Pop {
             Ok(looked) => looked,
             Err(no) => return self.refuse(no),
         };
-        let origin = &looked.domain.settings.origin;
-        let headers = upstream_headers(&parts.headers, origin, &looked.domain.name, self.config.id.as_str());
+        let headers = upstream_headers(&parts.headers, self.config.id.as_str());
         let safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let path = looked.key.path_and_query();
-        let answer = self.bypass(origin, parts.method, path, headers, Either::Right(body)).await;
+        let answer = self.bypass(&looked.domain, parts.method, path, headers, Either::Right(body)).await;
         if !safe && (answer.status().is_success() || answer.status().is_redirection()) {
             self.fills.overtake(&looked.key);
             self.store.forget(&looked.key).await;
@@ -228,13 +227,13 @@ impl Pop {
 
     async fn bypass(
         self: &Arc<Pop>,
-        origin: &freshen_model::domain::Origin,
+        domain: &Domain,
         method: Method,
         path: &str,
         headers: HeaderMap,
         body: crate::origin::UpstreamBody,
     ) -> Response<Payload> {
-        match self.origin.send(origin, method, path, headers, body).await {
+        match self.origin.send(domain, method, path, headers, body, None).await {
             Ok(answer) => self.answer_from_origin(answer, XCache::Bypass),
             Err(error) => {
                 let status =

@@ -52,7 +52,7 @@ pub(super) async fn set(
     if body.account.is_some_and(|account| account != domain.account) {
         return unfit(format!("{} is {}'s; a domain keeps its account", domain.name, domain.account));
     }
-    if body.settings.origin != domain.settings.origin {
+    if !body.settings.origins().eq(domain.settings.origins()) {
         request.admin()?;
     }
     Ok(Json(row(api.control.set_domain(confines, &name, &body.settings).await?)))

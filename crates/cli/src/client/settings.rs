@@ -7,9 +7,10 @@ use std::str::FromStr;
 /// A domain's settings, as far as they are given.
 #[derive(clap::Args)]
 pub struct SettingsOptions {
-    /// Where the content comes from, `http://host[:port]` or `https://host[:port]`.
+    /// Where the content comes from, `http://host[:port]` or `https://host[:port]`. Several in their order: the later
+    /// ones have the same content and are asked while those before fail.
     #[arg(long)]
-    origin: Option<Origin>,
+    origin: Vec<Origin>,
     /// The Host field sent to the origin [default: the domain].
     #[arg(long)]
     host_header: Option<OrNone<String>>,
@@ -35,6 +36,15 @@ pub struct SettingsOptions {
     /// whatever they say. Several in their order, of which the first that matches counts; they replace those of before.
     #[arg(long, value_name = "RULE")]
     ttl: Vec<OrNone<TtlRule>>,
+    /// How often a GET or HEAD that brought no answer is sent again, 0 to 5.
+    #[arg(long)]
+    retries: Option<u8>,
+    /// Milliseconds until the origin's answer begins, retries included [default: as the POP is configured].
+    #[arg(long, value_name = "MS")]
+    origin_head_ms_max: Option<OrNone<u32>>,
+    /// Milliseconds of silence within the origin's answer [default: as the POP is configured].
+    #[arg(long, value_name = "MS")]
+    origin_silence_ms_max: Option<OrNone<u32>>,
     /// How parts of large objects are asked for: slices, or whole for origins whose ranges lie.
     #[arg(long)]
     ranges: Option<Ranges>,
@@ -72,9 +82,9 @@ fn list<T>(option: &str, given: Vec<OrNone<T>>) -> Result<Option<Vec<T>>, Client
 }
 
 impl SettingsOptions {
-    /// The origin, if one is given.
+    /// The first origin, if one is given.
     pub fn origin(&self) -> Option<Origin> {
-        self.origin.clone()
+        self.origin.first().cloned()
     }
 
     /// The domain whose cache is to be shared, if one is given.
@@ -84,10 +94,16 @@ impl SettingsOptions {
 
     /// `settings` with what is given in place of what is there.
     pub fn over(self, mut settings: Settings) -> Result<Settings, ClientError> {
-        if let Some(origin) = self.origin {
-            settings.origin = Origin { host_header: settings.origin.host_header, ..origin };
+        let host_header = settings.origin.host_header.clone();
+        let mut origins = self.origin.into_iter();
+        if let Some(origin) = origins.next() {
+            settings.origin = origin;
+            settings.backups = origins.collect();
+            settings.origins_mut().for_each(|origin| origin.host_header = host_header.clone());
         }
-        change(&mut settings.origin.host_header, self.host_header);
+        for origin in settings.origins_mut() {
+            change(&mut origin.host_header, self.host_header.clone());
+        }
         change(&mut settings.share_cache, self.share_cache);
         settings.query = self.query.unwrap_or(settings.query);
         settings.no_lease = self.no_lease.unwrap_or(settings.no_lease);
@@ -95,6 +111,9 @@ impl SettingsOptions {
         change(&mut settings.default_ttl_s, self.default_ttl_s);
         change(&mut settings.negative_ttl_s, self.negative_ttl_s);
         settings.ttl = list("--ttl", self.ttl)?.unwrap_or(settings.ttl);
+        settings.retries = self.retries.unwrap_or(settings.retries);
+        change(&mut settings.origin_head_ms_max, self.origin_head_ms_max);
+        change(&mut settings.origin_silence_ms_max, self.origin_silence_ms_max);
         settings.ranges = self.ranges.unwrap_or(settings.ranges);
         Ok(settings)
     }
@@ -102,20 +121,23 @@ impl SettingsOptions {
 
 /// Settings for people: the options' names, and what they are.
 pub fn settings_rows(settings: &Settings) -> Vec<(&'static str, String)> {
-    let seconds =
+    let number =
         |setting: Option<u32>, none: &str| setting.map_or(none.to_owned(), |value| value.to_string());
     let text = |setting: &Option<String>, none: &str| setting.clone().unwrap_or(none.to_owned());
-    let mut rows = vec![
-        ("origin", settings.origin.to_string()),
+    let mut rows: Vec<_> = settings.origins().map(|origin| ("origin", origin.to_string())).collect();
+    rows.extend([
+        ("retries", settings.retries.to_string()),
+        ("origin-head-ms-max", number(settings.origin_head_ms_max, "as the POP")),
+        ("origin-silence-ms-max", number(settings.origin_silence_ms_max, "as the POP")),
         ("host-header", text(&settings.origin.host_header, "the domain")),
         ("share-cache", text(&settings.share_cache, "its own")),
         ("query", settings.query.to_string()),
         ("no-lease", settings.no_lease.to_string()),
         ("purged-stale-if-error", settings.purged_stale_if_error.to_string()),
-        ("default-ttl-s", seconds(settings.default_ttl_s, "guessed")),
-        ("negative-ttl-s", seconds(settings.negative_ttl_s, "as other answers")),
+        ("default-ttl-s", number(settings.default_ttl_s, "guessed")),
+        ("negative-ttl-s", number(settings.negative_ttl_s, "as other answers")),
         ("ranges", settings.ranges.to_string()),
-    ];
+    ]);
     rows.extend(settings.ttl.iter().map(|rule| ("ttl", rule.to_string())));
     rows
 }
@@ -150,6 +172,11 @@ mod tests {
         let rules: Vec<String> = set.ttl.iter().map(|rule| rule.to_string()).collect();
         assert_eq!(rules, ["/live/=2", ".m3u8=2!"]);
         assert_eq!((set.default_ttl_s, set.ranges), (None, Ranges::Whole));
+        let origins = |line: &str| given(line).unwrap().origins().map(Origin::to_string).collect::<Vec<_>>();
+        assert_eq!(origins("--retries 3"), ["http://a:80"]);
+        assert_eq!(origins("--origin http://b --origin https://c"), ["http://b:80", "https://c:443"]);
+        let hosted = given("--origin http://b --origin http://c --host-header h").unwrap();
+        assert!(hosted.origins().all(|origin| origin.host_header.as_deref() == Some("h")));
         assert_eq!(given("--ttl none").unwrap().ttl, []);
         assert!(given("--ttl none --ttl /a=1").unwrap_err().contains("--ttl none stands alone"));
         assert!(given("--ttl live=1").unwrap_err().contains("begins with /, or a suffix"));

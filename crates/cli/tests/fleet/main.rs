@@ -6,6 +6,8 @@
 mod full_disk;
 mod installation;
 mod origin;
+mod origins;
+mod raw_origin;
 mod slow_line;
 mod soak;
 mod tls_origin;

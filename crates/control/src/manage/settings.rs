@@ -1,7 +1,9 @@
 //! What a domain's settings may be.
 
 use super::{ManageError, domain_name, unfit};
-use freshen_model::domain::{Origin, QueryPolicy, Settings, TTL_RULES_MAX, TTL_S_MAX};
+use freshen_model::domain::{
+    ORIGINS_MAX, Origin, QueryPolicy, RETRIES_MAX, Settings, TIMEOUT_MS, TTL_RULES_MAX, TTL_S_MAX,
+};
 use freshen_model::location::is_host_name;
 
 /// Parameters that a query policy may name.
@@ -10,20 +12,7 @@ const QUERY_NAME_BYTES_MAX: usize = 200;
 
 /// Says what of a domain's settings cannot be.
 pub(super) fn check_settings(settings: &Settings) -> Result<(), ManageError> {
-    let origin = settings.origin.to_string().parse::<Origin>();
-    match origin {
-        Err(error) => return unfit("origin", error.to_string()),
-        Ok(origin) if origin.address != settings.origin.address => {
-            return unfit("origin", format!("write host:port, as in {}", origin.address));
-        }
-        Ok(_) => {}
-    }
-    if let Some(host) = &settings.origin.host_header {
-        let (name, port) = host.split_once(':').unwrap_or((host, "80"));
-        if !is_host_name(&name.to_ascii_lowercase()) || port.parse::<u16>().is_err() {
-            return unfit("origin host header", format!("{host:?} is no host name with or without port"));
-        }
-    }
+    check_origins(settings)?;
     if let Some(other) = &settings.share_cache
         && domain_name(other)? != *other
     {
@@ -41,6 +30,49 @@ pub(super) fn check_settings(settings: &Settings) -> Result<(), ManageError> {
         QueryPolicy::Keep | QueryPolicy::Ignore => {}
     }
     check_lifetimes(settings)
+}
+
+fn check_origins(settings: &Settings) -> Result<(), ManageError> {
+    for (place, origin) in settings.origins().enumerate() {
+        check_origin(origin)?;
+        if settings.origins().take(place).any(|other| other.serves_as(origin)) {
+            return unfit("origin", format!("{origin} is named twice"));
+        }
+    }
+    let count = settings.origins().count();
+    if count > ORIGINS_MAX {
+        return unfit("origin", format!("{count} origins are more than {ORIGINS_MAX}"));
+    }
+    if settings.retries > RETRIES_MAX {
+        return unfit("retries", format!("{} is more than {RETRIES_MAX}", settings.retries));
+    }
+    for (field, ms) in [
+        ("origin head timeout", settings.origin_head_ms_max),
+        ("origin silence timeout", settings.origin_silence_ms_max),
+    ] {
+        if ms.is_some_and(|ms| !TIMEOUT_MS.contains(&ms)) {
+            let (least, most) = (TIMEOUT_MS.start(), TIMEOUT_MS.end());
+            return unfit(field, format!("write {least} to {most} milliseconds"));
+        }
+    }
+    Ok(())
+}
+
+fn check_origin(origin: &Origin) -> Result<(), ManageError> {
+    match origin.to_string().parse::<Origin>() {
+        Err(error) => return unfit("origin", error.to_string()),
+        Ok(read) if read.address != origin.address => {
+            return unfit("origin", format!("write host:port, as in {}", read.address));
+        }
+        Ok(_) => {}
+    }
+    if let Some(host) = &origin.host_header {
+        let (name, port) = host.split_once(':').unwrap_or((host, "80"));
+        if !is_host_name(&name.to_ascii_lowercase()) || port.parse::<u16>().is_err() {
+            return unfit("origin host header", format!("{host:?} is no host name with or without port"));
+        }
+    }
+    Ok(())
 }
 
 fn check_lifetimes(settings: &Settings) -> Result<(), ManageError> {
@@ -83,6 +115,18 @@ mod tests {
         settings.query = QueryPolicy::Only(vec![String::new()]);
         assert!(said(&settings).starts_with("query policy:"));
         settings.query = QueryPolicy::Keep;
+        settings.backups = (1..=ORIGINS_MAX).map(|n| format!("http://b{n}").parse().unwrap()).collect();
+        assert_eq!(said(&settings), "origin: 17 origins are more than 16");
+        settings.backups.truncate(1);
+        settings.backups.push(settings.backups[0].clone());
+        assert_eq!(said(&settings), "origin: http://b1:80 is named twice");
+        settings.backups.clear();
+        settings.retries = 6;
+        assert_eq!(said(&settings), "retries: 6 is more than 5");
+        settings.retries = 0;
+        settings.origin_head_ms_max = Some(99);
+        assert_eq!(said(&settings), "origin head timeout: write 100 to 600000 milliseconds");
+        settings.origin_head_ms_max = None;
         settings.negative_ttl_s = Some(TTL_S_MAX + 1);
         assert_eq!(said(&settings), "negative TTL: write 0 to 31536000 seconds");
         settings.negative_ttl_s = Some(0);

@@ -125,6 +125,7 @@ fn effective(
 fn following(settings: &Settings, primary: &Settings) -> Settings {
     Settings {
         origin: primary.origin.clone(),
+        backups: primary.backups.clone(),
         query: primary.query.clone(),
         ranges: primary.ranges,
         ..settings.clone()

@@ -15,6 +15,13 @@ pub struct Origin {
     pub host_header: Option<String>,
 }
 
+impl Origin {
+    /// Whether both have the same content: everything but how they are reached and who asks.
+    pub fn serves_as(&self, other: &Origin) -> bool {
+        self.address == other.address && self.tls == other.tls && self.host_header == other.host_header
+    }
+}
+
 /// A text that names no origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("an origin is http://host[:port] or https://host[:port], not {0:?}")]
