@@ -4,10 +4,11 @@ mod origin;
 mod query;
 mod ttl;
 
-pub use origin::{BadOrigin, Origin};
+pub use origin::{BadOrigin, Bucket, Origin};
 pub use query::{BadQueryPolicy, QueryPolicy};
 pub use ttl::{BadTtlRule, Lifetimes, TTL_MATCH_BYTES_MAX, TTL_RULES_MAX, TTL_S_MAX, TtlMode, TtlRule, When};
 
+use crate::secret::{SealingKey, Secret};
 use serde::{Deserialize, Serialize};
 
 /// Origins of a domain, backups included.
@@ -89,6 +90,39 @@ impl Settings {
     /// The same, to be changed.
     pub fn origins_mut(&mut self) -> impl Iterator<Item = &mut Origin> {
         std::iter::once(&mut self.origin).chain(&mut self.backups)
+    }
+
+    /// Seals the secrets for the disk.
+    pub fn seal(&mut self, key: &SealingKey) {
+        self.buckets_mut().for_each(|bucket| bucket.seal(key));
+    }
+
+    /// Opens the secrets; says whether all are.
+    pub fn open(&mut self, key: &SealingKey) -> bool {
+        let mut all = true;
+        for bucket in self.buckets_mut() {
+            all &= bucket.open(key);
+        }
+        all
+    }
+
+    /// Withholds the secrets, to be shown.
+    pub fn withhold_secrets(&mut self) {
+        self.buckets_mut().for_each(|bucket| bucket.secret_access_key = Secret::withheld());
+    }
+
+    /// Puts the secrets of `before` in place of those that are withheld here, each for the same access key id.
+    pub fn keep_secrets(&mut self, before: &Settings) {
+        for bucket in self.buckets_mut().filter(|bucket| bucket.secret_access_key.is_withheld()) {
+            let mut known = before.origins().filter_map(|origin| origin.s3.as_ref());
+            if let Some(known) = known.find(|known| known.access_key_id == bucket.access_key_id) {
+                bucket.secret_access_key = known.secret_access_key.clone();
+            }
+        }
+    }
+
+    fn buckets_mut(&mut self) -> impl Iterator<Item = &mut Bucket> {
+        self.origins_mut().filter_map(|origin| origin.s3.as_mut())
     }
 
     /// The cache space of the domain `name` with these settings.
@@ -217,6 +251,46 @@ mod tests {
         Settings::of_origin("http://origin.example".parse().unwrap())
     }
 
+    fn bucket(id: &str, secret: &str) -> Bucket {
+        Bucket {
+            region: "eu-1".into(),
+            bucket: Some("films".into()),
+            access_key_id: id.into(),
+            secret_access_key: Secret::Plain(secret.into()),
+        }
+    }
+
+    fn of_bucket(id: &str, secret: &str) -> Settings {
+        let mut settings = settings();
+        settings.origin.s3 = Some(bucket(id, secret));
+        settings
+    }
+
+    #[test]
+    fn secrets_are_sealed_withheld_and_kept() {
+        let key = SealingKey::new([7; 32]);
+        let plain = of_bucket("key", "hush");
+        let mut other = plain.clone();
+        other.seal(&key);
+        let text = serde_json::to_string(&other).unwrap();
+        assert!(!text.contains("hush") && !format!("{plain:?}").contains("hush"), "{text}");
+        assert!(!other.clone().open(&SealingKey::new([8; 32])));
+        assert!(other.open(&key) && other == plain);
+        other.withhold_secrets();
+        assert_ne!(other, plain);
+        other.backups.push(other.origin.clone());
+        other.keep_secrets(&plain);
+        assert!(other.origins().all(|origin| *origin == plain.origin));
+        let mut foreign = of_bucket("another", "hush");
+        foreign.withhold_secrets();
+        foreign.keep_secrets(&plain);
+        assert!(
+            foreign.origin.s3.unwrap().secret_access_key.is_withheld(),
+            "another key's secret is another"
+        );
+        assert!(!of_bucket("new", "new").fetches_otherwise_than(&plain), "a new key reads the same bucket");
+    }
+
     #[test]
     fn settings_of_before_are_read_as_they_were_meant() {
         let before = r#"{"origin":{"address":"origin.example:80"},"query":"keep","no_lease":"revalidate","purged_stale_if_error":false}"#;
@@ -273,6 +347,7 @@ mod tests {
         );
         assert!(!changed(&|after| after.default_ttl_s = Some(1)));
         assert!(!changed(&|after| after.retries = 5));
+        assert!(changed(&|after| after.origin.s3 = Some(bucket("key", "secret"))));
         assert!(!changed(&|after| after.backups = vec!["http://b".parse().unwrap()]));
         let backed = Settings { backups: vec!["http://b".parse().unwrap()], ..settings() };
         assert!(settings().fetches_otherwise_than(&backed), "a copy may be the backup's");

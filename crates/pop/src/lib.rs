@@ -28,6 +28,7 @@ use fills::Fills;
 use freshen_fleet::link::HttpLink;
 use freshen_model::ids::{BootId, DataId};
 use freshen_model::protocol::follower::{Follower, Identity};
+use freshen_model::secret::SealingKey;
 use http::HeaderValue;
 use metrics::Metrics;
 use origin::OriginClient;
@@ -105,7 +106,9 @@ impl Pop {
             TryLockError::Error(error) => data(error.to_string()),
         })?;
         let metrics = Arc::new(Metrics::default());
-        let (journal, restored) = Journal::open(&config.data.join("index"), DataId(random().map_err(data)?))?;
+        let secrets = SealingKey::derived_from(&config.token.0);
+        let new_data = DataId(random().map_err(data)?);
+        let (journal, restored) = Journal::open(&config.data.join("index"), new_data, secrets)?;
         let journal = Arc::new(journal);
         let identity = Identity {
             pop: config.id.clone(),
@@ -136,7 +139,8 @@ impl Pop {
             metrics,
             confirm: Notify::new(),
             start_over: Notify::new(),
-            starting_over: AtomicBool::new(false),
+            // Secrets that cannot be opened come anew with a snapshot.
+            starting_over: AtomicBool::new(!restored.secrets_open),
             leased: watch::Sender::new(false),
             signatures: answer::signatures(&id),
             via: HeaderValue::from_str(&format!("1.1 {id}"))

@@ -1,10 +1,12 @@
 //! The way to origins: the only place where a POP opens connections for content, and only to a domain's own origin.
 
+mod bucket;
 mod health;
 
 use crate::clock::now;
 use crate::config::Config;
 use crate::metrics::Metrics;
+use bucket::{NotForBucket, object_path, sign};
 use bytes::Bytes;
 use freshen_fleet::causes;
 use freshen_model::domain::Origin;
@@ -20,6 +22,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -59,6 +62,9 @@ pub enum OriginError {
     /// No answer began in time.
     #[error("the origin {0} did not answer within {1:?}")]
     TimedOut(String, Duration),
+    /// This may not be asked of a bucket.
+    #[error("nothing is asked of {0}: {1}")]
+    NotAsked(String, NotForBucket),
     /// What came is no answer, or one that cannot be relied on.
     #[error("the answer of the origin {0} is refused: {1}")]
     Refused(String, String),
@@ -168,7 +174,9 @@ impl OriginClient {
             let again = retries > 0 && Instant::now() + backoff < deadline;
             let same_again = match &tried {
                 Ok(answer) if !out_of_order(answer.status()) => return tried,
-                Err(OriginError::Refused(..)) => return failing.map_or(tried, Ok),
+                Err(OriginError::Refused(..) | OriginError::NotAsked(..)) => {
+                    return failing.map_or(tried, Ok);
+                }
                 // An idle connection that the origin has just closed says nothing about the origin.
                 Err(OriginError::BrokeOff(..)) => again,
                 _ => false,
@@ -209,7 +217,7 @@ impl OriginClient {
         };
         match &answer {
             Ok(answer) if !out_of_order(answer.status()) => self.healths.answered(origin),
-            Err(OriginError::Refused(..)) => {}
+            Err(OriginError::Refused(..) | OriginError::NotAsked(..)) => {}
             _ => self.healths.failed(origin, now().boot),
         }
         answer
@@ -222,17 +230,26 @@ impl OriginClient {
         body: UpstreamBody,
     ) -> Result<Response<Incoming>, OriginError> {
         let refused = |reason: String| OriginError::Refused(origin.address.clone(), reason);
+        let not_asked = |why: NotForBucket| OriginError::NotAsked(origin.address.clone(), why);
+        let path = match &origin.s3 {
+            Some(bucket) => Cow::Owned(object_path(bucket, sending.path_and_query).map_err(not_asked)?),
+            None => Cow::Borrowed(sending.path_and_query),
+        };
         let uri = Uri::builder()
             .scheme(if origin.tls { "https" } else { "http" })
             .authority(origin.address.as_str())
-            .path_and_query(sending.path_and_query)
+            .path_and_query(&*path)
             .build()
             .map_err(|error| OriginError::Unreachable(origin.address.clone(), error.to_string()))?;
         let mut request = Request::new(body);
         *request.method_mut() = sending.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = sending.headers.clone();
-        let host = origin.host_header.as_deref().unwrap_or(&sending.domain.name);
+        let host = host_of(origin, &sending.domain.name);
+        if let Some(bucket) = &origin.s3 {
+            let wall = now().wall;
+            sign(bucket, &sending.method, &path, host, request.headers_mut(), wall).map_err(not_asked)?;
+        }
         if let Ok(host) = HeaderValue::from_str(host) {
             request.headers_mut().insert(header::HOST, host);
         }
@@ -254,6 +271,16 @@ impl OriginClient {
             Some(why) => Err(refused(why.into())),
             None => Ok(answer),
         }
+    }
+}
+
+/// The `Host` of requests to an origin: as the settings say, else the domain; of a bucket, which knows no domains, its own.
+fn host_of<'a>(origin: &'a Origin, domain: &'a str) -> &'a str {
+    let own_port = if origin.tls { ":443" } else { ":80" };
+    match (&origin.host_header, &origin.s3) {
+        (Some(host), _) => host,
+        (None, Some(_)) => origin.address.strip_suffix(own_port).unwrap_or(&origin.address),
+        (None, None) => domain,
     }
 }
 

@@ -21,7 +21,7 @@ pub enum DomainCommand {
         #[arg(long)]
         account: Option<String>,
         #[command(flatten)]
-        settings: SettingsOptions,
+        settings: Box<SettingsOptions>,
         #[command(flatten)]
         connection: Connection,
     },
@@ -30,7 +30,7 @@ pub enum DomainCommand {
         /// The domain.
         name: String,
         #[command(flatten)]
-        settings: SettingsOptions,
+        settings: Box<SettingsOptions>,
         #[command(flatten)]
         connection: Connection,
     },

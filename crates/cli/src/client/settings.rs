@@ -1,7 +1,8 @@
 //! A domain's settings on the command line.
 
 use super::connection::ClientError;
-use freshen_model::domain::{NoLease, Origin, QueryPolicy, Ranges, Settings, TtlRule};
+use freshen_model::domain::{Bucket, NoLease, Origin, QueryPolicy, Ranges, Settings, TtlRule};
+use freshen_model::secret::Secret;
 use std::str::FromStr;
 
 /// A domain's settings, as far as they are given.
@@ -45,6 +46,19 @@ pub struct SettingsOptions {
     /// Milliseconds of silence within the origin's answer [default: as the POP is configured].
     #[arg(long, value_name = "MS")]
     origin_silence_ms_max: Option<OrNone<u32>>,
+    /// The origin is a private bucket of an S3-compatible store in this region; `none`: it is none any more.
+    #[arg(long, value_name = "REGION")]
+    s3_region: Option<OrNone<String>>,
+    /// The bucket's name, put before the path [default: the origin's host names it].
+    #[arg(long, value_name = "NAME")]
+    s3_bucket: Option<OrNone<String>>,
+    /// The access key id that reads the bucket.
+    #[arg(long, value_name = "ID")]
+    s3_access_key_id: Option<String>,
+    /// Its secret [default: FRESHEN_S3_SECRET_ACCESS_KEY of the environment, where no list of processes shows it]. It is
+    /// never told again.
+    #[arg(long, value_name = "SECRET", requires = "s3_access_key_id")]
+    s3_secret_access_key: Option<String>,
     /// How parts of large objects are asked for: slices, or whole for origins whose ranges lie.
     #[arg(long)]
     ranges: Option<Ranges>,
@@ -94,12 +108,23 @@ impl SettingsOptions {
 
     /// `settings` with what is given in place of what is there.
     pub fn over(self, mut settings: Settings) -> Result<Settings, ClientError> {
-        let host_header = settings.origin.host_header.clone();
+        let (host_header, bucket) = (settings.origin.host_header.clone(), settings.origin.s3.clone());
         let mut origins = self.origin.into_iter();
         if let Some(origin) = origins.next() {
             settings.origin = origin;
             settings.backups = origins.collect();
-            settings.origins_mut().for_each(|origin| origin.host_header = host_header.clone());
+            for origin in settings.origins_mut() {
+                (origin.host_header, origin.s3) = (host_header.clone(), bucket.clone());
+            }
+        }
+        let s3 = BucketOptions {
+            region: self.s3_region,
+            bucket: self.s3_bucket,
+            access_key_id: self.s3_access_key_id,
+            secret_access_key: self.s3_secret_access_key,
+        };
+        for origin in settings.origins_mut() {
+            origin.s3 = s3.clone().over(origin.s3.take())?;
         }
         for origin in settings.origins_mut() {
             change(&mut origin.host_header, self.host_header.clone());
@@ -116,6 +141,44 @@ impl SettingsOptions {
         change(&mut settings.origin_silence_ms_max, self.origin_silence_ms_max);
         settings.ranges = self.ranges.unwrap_or(settings.ranges);
         Ok(settings)
+    }
+}
+
+/// Where a bucket's secret is looked for when an access key id is given without one.
+const SECRET_VARIABLE: &str = "FRESHEN_S3_SECRET_ACCESS_KEY";
+
+/// What is given of a bucket.
+#[derive(Clone)]
+struct BucketOptions {
+    region: Option<OrNone<String>>,
+    bucket: Option<OrNone<String>>,
+    access_key_id: Option<String>,
+    secret_access_key: Option<String>,
+}
+
+impl BucketOptions {
+    fn over(self, bucket: Option<Bucket>) -> Result<Option<Bucket>, ClientError> {
+        let given = self.bucket.is_some() || self.access_key_id.is_some();
+        let mut bucket = match (self.region, bucket) {
+            (Some(OrNone(None)), _) => return Ok(None),
+            (Some(OrNone(Some(region))), Some(bucket)) => Bucket { region, ..bucket },
+            (Some(OrNone(Some(region))), None) => {
+                let access_key_id = self.access_key_id.clone();
+                let access_key_id = access_key_id
+                    .ok_or_else(|| ClientError::Usage("a bucket is read with --s3-access-key-id".into()))?;
+                Bucket { region, bucket: None, access_key_id, secret_access_key: Secret::withheld() }
+            }
+            (None, Some(bucket)) => bucket,
+            (None, None) if given => return Err(ClientError::Usage("a bucket is in a --s3-region".into())),
+            (None, None) => return Ok(None),
+        };
+        change(&mut bucket.bucket, self.bucket);
+        if let Some(id) = self.access_key_id {
+            let secret = self.secret_access_key.or_else(|| std::env::var(SECRET_VARIABLE).ok());
+            let secret = secret.map_or_else(Secret::withheld, Secret::Plain);
+            (bucket.access_key_id, bucket.secret_access_key) = (id, secret);
+        }
+        Ok(Some(bucket))
     }
 }
 
@@ -138,6 +201,14 @@ pub fn settings_rows(settings: &Settings) -> Vec<(&'static str, String)> {
         ("negative-ttl-s", number(settings.negative_ttl_s, "as other answers")),
         ("ranges", settings.ranges.to_string()),
     ]);
+    if let Some(bucket) = &settings.origin.s3 {
+        rows.extend([
+            ("s3-region", bucket.region.clone()),
+            ("s3-bucket", text(&bucket.bucket, "the origin's host")),
+            ("s3-access-key-id", bucket.access_key_id.clone()),
+            ("s3-secret-access-key", "set".into()),
+        ]);
+    }
     rows.extend(settings.ttl.iter().map(|rule| ("ttl", rule.to_string())));
     rows
 }
@@ -177,6 +248,20 @@ mod tests {
         assert_eq!(origins("--origin http://b --origin https://c"), ["http://b:80", "https://c:443"]);
         let hosted = given("--origin http://b --origin http://c --host-header h").unwrap();
         assert!(hosted.origins().all(|origin| origin.host_header.as_deref() == Some("h")));
+        let of = |line: &str| given(line).unwrap().origin.s3;
+        let bucket =
+            of("--s3-region eu-1 --s3-bucket films --s3-access-key-id id --s3-secret-access-key hush");
+        let bucket = bucket.unwrap();
+        assert_eq!(
+            (bucket.bucket.as_deref(), bucket.secret_access_key.plain()),
+            (Some("films"), Some("hush"))
+        );
+        let shown = format!("{:?}", settings_rows(&given("--s3-region r --s3-access-key-id i").unwrap()));
+        assert!(shown.contains("s3-region") && !shown.contains("hush"));
+        assert_eq!(of("--s3-region none"), None);
+        for missing in ["--s3-bucket b", "--s3-region r", "--s3-region r --s3-secret-access-key s"] {
+            assert!(given(missing).is_err(), "{missing}");
+        }
         assert_eq!(given("--ttl none").unwrap().ttl, []);
         assert!(given("--ttl none --ttl /a=1").unwrap_err().contains("--ttl none stands alone"));
         assert!(given("--ttl live=1").unwrap_err().contains("begins with /, or a suffix"));

@@ -3,11 +3,13 @@
 //! Each file holds one promise; its tests fail when that promise is broken (`cargo xtask mutate` breaks them on purpose).
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
+mod bucket;
 mod full_disk;
 mod installation;
 mod origin;
 mod origins;
 mod raw_origin;
+mod settings;
 mod slow_line;
 mod soak;
 mod tls_origin;

@@ -1,14 +1,17 @@
 //! What a domain's settings may be.
 
-use super::{ManageError, domain_name, unfit};
+use super::{ManageError, NAME_LENGTHS, domain_name, unfit, word};
 use freshen_model::domain::{
-    ORIGINS_MAX, Origin, QueryPolicy, RETRIES_MAX, Settings, TIMEOUT_MS, TTL_RULES_MAX, TTL_S_MAX,
+    Bucket, ORIGINS_MAX, Origin, QueryPolicy, RETRIES_MAX, Settings, TIMEOUT_MS, TTL_RULES_MAX, TTL_S_MAX,
 };
 use freshen_model::location::is_host_name;
+use std::ops::RangeInclusive;
 
 /// Parameters that a query policy may name.
 const QUERY_NAMES_MAX: usize = 100;
 const QUERY_NAME_BYTES_MAX: usize = 200;
+const BUCKET_LENGTHS: RangeInclusive<usize> = 1..=255;
+const BUCKET_KEY_LENGTHS: RangeInclusive<usize> = 1..=256;
 
 /// Says what of a domain's settings cannot be.
 pub(super) fn check_settings(settings: &Settings) -> Result<(), ManageError> {
@@ -35,6 +38,10 @@ pub(super) fn check_settings(settings: &Settings) -> Result<(), ManageError> {
 fn check_origins(settings: &Settings) -> Result<(), ManageError> {
     for (place, origin) in settings.origins().enumerate() {
         check_origin(origin)?;
+        if let Some(bucket) = &origin.s3 {
+            // Who shares a cache fetches as its domain does, with that one's secrets.
+            check_bucket(bucket, settings.share_cache.is_some())?;
+        }
         if settings.origins().take(place).any(|other| other.serves_as(origin)) {
             return unfit("origin", format!("{origin} is named twice"));
         }
@@ -75,6 +82,24 @@ fn check_origin(origin: &Origin) -> Result<(), ManageError> {
     Ok(())
 }
 
+fn check_bucket(bucket: &Bucket, shares: bool) -> Result<(), ManageError> {
+    word("bucket region", &bucket.region, NAME_LENGTHS, "-_")?;
+    if let Some(name) = &bucket.bucket {
+        word("bucket", name, BUCKET_LENGTHS, ".-_")?;
+    }
+    word("bucket access key id", &bucket.access_key_id, BUCKET_KEY_LENGTHS, "._-")?;
+    match bucket.secret_access_key.plain() {
+        Some(secret)
+            if BUCKET_KEY_LENGTHS.contains(&secret.len()) && secret.bytes().all(|b| b.is_ascii_graphic()) =>
+        {
+            Ok(())
+        }
+        None if shares => Ok(()),
+        Some(_) => unfit("bucket secret access key", "write 1 to 256 printable ASCII characters".into()),
+        None => unfit("bucket secret access key", format!("give the one of {}", bucket.access_key_id)),
+    }
+}
+
 fn check_lifetimes(settings: &Settings) -> Result<(), ManageError> {
     for (field, seconds) in
         [("default TTL", settings.default_ttl_s), ("negative TTL", settings.negative_ttl_s)]
@@ -96,6 +121,7 @@ fn check_lifetimes(settings: &Settings) -> Result<(), ManageError> {
 mod tests {
     use super::*;
     use freshen_model::domain::When;
+    use freshen_model::secret::Secret;
 
     #[test]
     fn settings_that_cannot_be_are_named() {
@@ -121,6 +147,18 @@ mod tests {
         settings.backups.push(settings.backups[0].clone());
         assert_eq!(said(&settings), "origin: http://b1:80 is named twice");
         settings.backups.clear();
+        settings.origin.s3 = Some(Bucket {
+            region: "eu-1".into(),
+            bucket: Some("a/b".into()),
+            access_key_id: "reader".into(),
+            secret_access_key: Secret::withheld(),
+        });
+        assert!(said(&settings).starts_with("bucket: write 1 to 255 letters"));
+        settings.origin.s3.as_mut().unwrap().bucket = None;
+        assert_eq!(said(&settings), "bucket secret access key: give the one of reader");
+        settings.origin.s3.as_mut().unwrap().secret_access_key = Secret::Plain("a\nb".into());
+        assert!(said(&settings).starts_with("bucket secret access key: write 1 to 256"));
+        settings.origin.s3 = None;
         settings.retries = 6;
         assert_eq!(said(&settings), "retries: 6 is more than 5");
         settings.retries = 0;

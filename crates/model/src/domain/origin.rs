@@ -1,5 +1,6 @@
 //! Where a domain's content is fetched.
 
+use crate::secret::{SealingKey, Secret};
 use serde::{Deserialize, Serialize};
 
 /// Where a domain's content is fetched.
@@ -13,12 +14,46 @@ pub struct Origin {
     /// The `Host` field sent to it; absent: the domain that the viewer asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_header: Option<String>,
+    /// What it takes to read there, where it is a private bucket of an S3-compatible store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3: Option<Bucket>,
+}
+
+/// A private bucket of an S3-compatible store, read by signed requests (AWS Signature Version 4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Its region, as the store knows it.
+    pub region: String,
+    /// Its name, which is put before the path; absent: the origin's host names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
+    /// Who reads.
+    pub access_key_id: String,
+    /// What that one signs with.
+    pub secret_access_key: Secret,
+}
+
+impl Bucket {
+    /// Its secret sealed for the disk.
+    pub fn seal(&mut self, key: &SealingKey) {
+        self.secret_access_key = self.secret_access_key.sealed(key, &self.access_key_id);
+    }
+
+    /// Its secret opened; says whether it is.
+    pub fn open(&mut self, key: &SealingKey) -> bool {
+        self.secret_access_key = self.secret_access_key.opened(key, &self.access_key_id);
+        self.secret_access_key.plain().is_some()
+    }
 }
 
 impl Origin {
     /// Whether both have the same content: everything but how they are reached and who asks.
     pub fn serves_as(&self, other: &Origin) -> bool {
-        self.address == other.address && self.tls == other.tls && self.host_header == other.host_header
+        let bucket = |origin: &Origin| origin.s3.as_ref().map(|bucket| bucket.bucket.clone());
+        self.address == other.address
+            && self.tls == other.tls
+            && self.host_header == other.host_header
+            && bucket(self) == bucket(other)
     }
 }
 
@@ -60,7 +95,12 @@ impl std::str::FromStr for Origin {
         if !known {
             return Err(malformed());
         }
-        Ok(Origin { address: format!("{}:{port}", host.to_ascii_lowercase()), tls, host_header: None })
+        Ok(Origin {
+            address: format!("{}:{port}", host.to_ascii_lowercase()),
+            tls,
+            host_header: None,
+            s3: None,
+        })
     }
 }
 

@@ -11,7 +11,6 @@ pub const TTL_S_MAX: u32 = 31_536_000;
 
 /// How long answers of certain paths stay fresh.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct TtlRule {
     /// Which paths.
     pub when: When,

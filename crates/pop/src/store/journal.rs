@@ -11,6 +11,7 @@ use freshen_model::key::Key;
 use freshen_model::order::PrefetchOrder;
 use freshen_model::protocol::follower::{Plan, Saved};
 use freshen_model::rule::Rule;
+use freshen_model::secret::SealingKey;
 use freshen_model::task::{Failure, Progress};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::Path;
@@ -28,6 +29,8 @@ pub struct Journal {
     objects: Keyspace,
     bodies: Keyspace,
     queue: Keyspace,
+    /// Seals what of the settings is secret.
+    secrets: SealingKey,
 }
 
 /// Why the journal failed. After a failed write nothing is known of what reached the disk, so the database refuses all
@@ -54,6 +57,8 @@ pub struct Restored {
     pub rules: Vec<(Seq, Vec<Rule>)>,
     /// Domains.
     pub domains: Vec<(String, Settings)>,
+    /// Whether their secrets could be opened; not where they were sealed under another token.
+    pub secrets_open: bool,
     /// Prefetches that control has not noted yet.
     pub prefetches: Vec<(Seq, PrefetchJob)>,
 }
@@ -72,8 +77,12 @@ const DATA: &str = "data";
 const BOOT_NUMBER: &str = "boot_number";
 
 impl Journal {
-    /// Opens or makes the journal in `folder`, and counts this start.
-    pub fn open(folder: &Path, new_data: DataId) -> Result<(Journal, Restored), JournalError> {
+    /// Opens or makes the journal in `folder`, and counts this start. Secrets are sealed with `secrets`.
+    pub fn open(
+        folder: &Path,
+        new_data: DataId,
+        secrets: SealingKey,
+    ) -> Result<(Journal, Restored), JournalError> {
         let db = Database::builder(folder)
             .worker_threads(2)
             .cache_size(32 << 20)
@@ -88,6 +97,7 @@ impl Journal {
             objects: keyspace("objects")?,
             bodies: keyspace("bodies")?,
             queue: keyspace("queue")?,
+            secrets,
             db,
         };
         let restored = journal.restore(new_data)?;
@@ -107,6 +117,7 @@ impl Journal {
             boot_number,
             rules: Vec::new(),
             domains: Vec::new(),
+            secrets_open: true,
             prefetches: Vec::new(),
         };
         for entry in self.rules.iter() {
@@ -115,7 +126,8 @@ impl Journal {
         }
         for entry in self.domains.iter() {
             let (name, settings) = entry.into_inner()?;
-            if let Some(settings) = read(Some(settings), "domains")? {
+            if let Some(mut settings) = read::<Settings>(Some(settings), "domains")? {
+                restored.secrets_open &= settings.open(&self.secrets);
                 restored.domains.push((String::from_utf8_lossy(&name).into_owned(), settings));
             }
         }
@@ -145,7 +157,11 @@ impl Journal {
         }
         for (name, settings) in &plan.domains {
             match settings {
-                Some(settings) => batch.insert(&self.domains, name.as_str(), json(settings)),
+                Some(settings) => {
+                    let mut sealed = settings.clone();
+                    sealed.seal(&self.secrets);
+                    batch.insert(&self.domains, name.as_str(), json(&sealed));
+                }
                 None => batch.remove(&self.domains, name.as_str()),
             }
         }
