@@ -142,12 +142,13 @@ impl OriginClient {
         let settings = &domain.settings;
         let head_max = settings.origin_head_ms_max.map(|ms| Duration::from_millis(ms.into()));
         let deadline = Instant::now() + head_max.unwrap_or(self.head_max);
-        let order = self.healths.order(settings, now().boot);
         let answer = match body {
             Either::Left(_) if matches!(sending.method, Method::GET | Method::HEAD) => {
+                let order = self.healths.order(settings, now().boot);
                 self.send_repeatedly(&sending, &order, deadline).await
             }
-            body => self.send_once(&sending, order[0], body, deadline - Instant::now()).await,
+            // What may change something is for the first origin: a backup only has the content.
+            body => self.send_once(&sending, &settings.origin, body, deadline - Instant::now()).await,
         };
         if let Err(error) = &answer {
             self.metrics.origin_errors.increment(1);
@@ -343,4 +344,44 @@ pub fn upstream_headers(viewer: &HeaderMap, pop: &str) -> HeaderMap {
         headers.append(header::VIA, via);
     }
     headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use freshen_model::domain::Settings;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn interim_answers_are_told_as_they_come_and_100_is_not() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (told, mut tell) = tokio::sync::mpsc::unbounded_channel();
+        let serving = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            assert_ne!(socket.read(&mut [0; 4_096]).await.unwrap(), 0);
+            let early = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n";
+            socket.write_all(early.as_bytes()).await.unwrap();
+            let told: (StatusCode, HeaderMap) = tell.recv().await.unwrap();
+            socket.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            told
+        });
+        let config = Config::new(
+            "pop-1".parse().unwrap(),
+            "data".into(),
+            String::new(),
+            String::new(),
+            String::new(),
+            String::new(),
+        );
+        let client = OriginClient::new(&config, Arc::default()).unwrap();
+        let settings = Settings::of_origin(format!("http://{address}").parse().unwrap());
+        let domain = Domain { name: "a.example".into(), settings };
+        let interim: Interim = Arc::new(move |status, headers| drop(told.send((status, headers))));
+        let headers = HeaderMap::new();
+        let answer = client.send(&domain, Method::GET, "/", headers, empty(), Some(interim)).await.unwrap();
+        assert_eq!(answer.status(), 204);
+        let (status, headers) = serving.await.unwrap();
+        assert_eq!((status.as_u16(), &headers["link"]), (103, &HeaderValue::from_static("</a.css>")));
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::installation::{DOMAIN, Installation, Plan};
 use crate::origin::{Arrived, Origin, Page};
+use freshen_model::area::Area;
 use freshen_model::domain::{Bucket, Settings};
 use freshen_model::secret::Secret;
 use http::Method;
@@ -120,6 +121,25 @@ async fn the_secret_is_in_no_file_and_outlives_a_restart_without_control() {
     check_signature("GET", &store.requests("/films/film.mp4")[0]);
     let read = files_with(fleet.folder.path(), SECRET.as_bytes());
     assert!(read.0.is_empty() && read.1 > 5, "{read:?}");
+}
+
+#[tokio::test]
+async fn a_pop_with_a_new_token_gets_the_secret_anew() {
+    let (mut fleet, store) = of_bucket(Some("films")).await;
+    fleet.pops[0].kill();
+    let pop = "pop-1".parse().unwrap();
+    fleet.control.destroy_pop(&pop).await.unwrap();
+    let made = fleet.control.add_pop(&pop, Area::Domestic, "test").await.unwrap();
+    let file = fleet.folder.path().join("pop-1.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    let mut config: freshen_pop::Config = toml::from_str(&config).unwrap();
+    config.token = freshen_pop::config::Token(made.token);
+    std::fs::write(&file, toml::to_string(&config).unwrap()).unwrap();
+    fleet.pops[0].start();
+    fleet.pops[0].ready().await;
+    store.set("/films/film.mp4", Page::new("a film"));
+    assert_eq!(fleet.viewer(0).get(FILM).await.both(), ("MISS", "a film"));
+    check_signature("GET", &store.requests("/films/film.mp4")[0]);
 }
 
 /// The files below a folder that have these bytes, and how many were read.

@@ -60,6 +60,8 @@ async fn a_backup_is_asked_while_the_first_origin_is_down_and_the_first_again_on
     assert_eq!(viewer.get(&format!("{DOMAIN}/0")).await.both(), ("MISS", "backup"));
     assert_eq!(viewer.get(&format!("{DOMAIN}/0")).await.both(), ("HIT", "backup"));
     fleet.pops[0].metric_when("freshen_pop_origin_failures_total", |count| count == 1.0).await;
+    let posted = viewer.send(Method::POST, &format!("{DOMAIN}/0"), &[], "new").await;
+    assert_eq!((posted.status.as_u16(), backup.all().len()), (502, 1), "a backup is not written to");
     fleet.pops[0].metric_when("freshen_pop_origins_failing", |count| count == 1.0).await;
 
     let back = Origin::start_at(first).await;
