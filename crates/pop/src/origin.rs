@@ -209,6 +209,8 @@ impl OriginClient {
         body: UpstreamBody,
         time: Duration,
     ) -> Result<Response<Incoming>, OriginError> {
+        // A body comes as slowly as its viewer sends it, and may break off with him.
+        let paced_by_viewer = matches!(body, Either::Right(_));
         let answer = match tokio::time::timeout(time, self.exchange(sending, origin, body)).await {
             Ok(answer) => answer,
             Err(_) => {
@@ -219,6 +221,7 @@ impl OriginClient {
         match &answer {
             Ok(answer) if !out_of_order(answer.status()) => self.healths.answered(origin),
             Err(OriginError::Refused(..) | OriginError::NotAsked(..)) => {}
+            Err(OriginError::TimedOut(..) | OriginError::BrokeOff(..)) if paced_by_viewer => {}
             _ => self.healths.failed(origin, now().boot),
         }
         answer
@@ -241,7 +244,7 @@ impl OriginClient {
             .authority(origin.address.as_str())
             .path_and_query(&*path)
             .build()
-            .map_err(|error| OriginError::Unreachable(origin.address.clone(), error.to_string()))?;
+            .map_err(|error| refused(error.to_string()))?;
         let mut request = Request::new(body);
         *request.method_mut() = sending.method.clone();
         *request.uri_mut() = uri;
@@ -265,8 +268,9 @@ impl OriginClient {
         });
         self.metrics.origin_requests.increment(1);
         let answer = tokio::select! {
-            answer = self.client.request(request) => answer.map_err(|error| OriginError::of(origin, &error))?,
+            biased;
             () = too_many.notified() => return Err(refused(format!("more than {INTERIM_MAX} interim answers"))),
+            answer = self.client.request(request) => answer.map_err(|error| OriginError::of(origin, &error))?,
         };
         match unreliable(&answer) {
             Some(why) => Err(refused(why.into())),
