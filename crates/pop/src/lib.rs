@@ -23,6 +23,7 @@ mod sweep;
 mod viewers;
 
 pub use config::Config;
+pub use viewers::Interim;
 
 use fills::Fills;
 use freshen_fleet::link::HttpLink;
@@ -40,6 +41,7 @@ use store::Store;
 use store::journal::{Journal, JournalError};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
+use viewers::Certificates;
 
 /// One POP process.
 pub struct Pop {
@@ -52,6 +54,8 @@ pub struct Pop {
     fills: Fills,
     origin: OriginClient,
     prefetcher: Prefetcher,
+    /// What the TLS listener shows, where there is one.
+    certificates: Option<Arc<Certificates>>,
     metrics: Arc<Metrics>,
     /// Something was applied or done that control waits for.
     confirm: Notify,
@@ -89,6 +93,8 @@ pub enum StartError {
 pub struct Listeners {
     /// For viewers.
     pub viewers: TcpListener,
+    /// For viewers by TLS, where [`Config::tls_listen`] says so.
+    pub viewers_tls: Option<TcpListener>,
     /// For health and metrics.
     pub admin: TcpListener,
 }
@@ -104,6 +110,10 @@ impl Pop {
             TryLockError::WouldBlock => data("another process uses it; stop that one first".into()),
             TryLockError::Error(error) => data(error.to_string()),
         })?;
+        let certificates = match &config.tls_listen {
+            Some(_) => Some(Arc::new(Certificates::open(&config).map_err(StartError::Config)?)),
+            None => None,
+        };
         let metrics = Arc::new(Metrics::default());
         let (journal, restored) = Journal::open(&config.data.join("index"), DataId(random().map_err(data)?))?;
         let journal = Arc::new(journal);
@@ -133,6 +143,7 @@ impl Pop {
             fills: Fills::new(config.fills_max),
             origin: OriginClient::new(&config, metrics.clone()).map_err(StartError::Config)?,
             prefetcher: Prefetcher::new(config.prefetches_at_once),
+            certificates,
             metrics,
             confirm: Notify::new(),
             start_over: Notify::new(),
@@ -164,7 +175,8 @@ impl Pop {
         beside.spawn(self.clone().beat(link.clone()));
         beside.spawn(self.clone().sweep_at_intervals());
         beside.spawn(self.clone().serve_admin(listeners.admin, render));
-        let viewers = self.clone().serve_viewers(listeners.viewers, stop);
+        let tls = listeners.viewers_tls.map(|listener| self.begin_tls(listener, &mut beside)).transpose()?;
+        let viewers = self.clone().serve_viewers(listeners.viewers, tls, stop);
         // A POP that cannot apply orders must not go on: its lease would end, but it would never come back either.
         tokio::select! {
             () = viewers => Ok(()),

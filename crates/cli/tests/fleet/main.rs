@@ -6,9 +6,11 @@
 mod full_disk;
 mod installation;
 mod origin;
+mod raw;
 mod slow_line;
 mod soak;
 mod tls_origin;
+mod tls_viewers;
 mod viewer;
 
 mod p1_resurrection;
