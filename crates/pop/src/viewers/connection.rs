@@ -84,23 +84,26 @@ impl Protocols {
     }
 
     /// Serves HTTP/1.1 until the viewer leaves or `stop` turns true and what is under way is answered.
-    pub async fn serve_http1<S>(&self, pop: Arc<Pop>, io: S, mut stop: watch::Receiver<bool>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    pub async fn serve_http1<S, A>(
+        &self,
+        io: S,
+        answer: impl Fn(Request<Incoming>) -> A,
+        mut stop: watch::Receiver<bool>,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin,
+        A: Future<Output = Response<Payload>>,
     {
         let exchange = Arc::new(Exchange::default());
         let socket = ViewerSocket::new(io, exchange.clone(), self.patience);
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            let (pop, exchange) = (pop.clone(), exchange.clone());
+        let service = service_fn(|mut request: Request<Incoming>| {
+            let exchange = exchange.clone();
             let interim = exchange.begin(!request.body().is_end_stream());
             if request.version() == Version::HTTP_11 {
                 request.extensions_mut().insert(interim);
             }
+            let answer = answer(request);
             async move {
-                let response = match refusal(&request) {
-                    None => pop.serve(request).await,
-                    Some((status, why)) => refuse(&pop, status, why),
-                };
+                let response = answer.await;
                 exchange.head_is_there();
                 Ok::<_, Infallible>(response.map(|payload| Answer { payload, exchange }))
             }
@@ -119,31 +122,31 @@ impl Protocols {
 
     /// Serves HTTP/2 until the viewer leaves, does nothing for too long, or `stop` turns true and what is under way is
     /// answered.
-    pub async fn serve_http2<S>(&self, pop: Arc<Pop>, io: S, mut stop: watch::Receiver<bool>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    pub async fn serve_http2<S, A>(
+        &self,
+        io: S,
+        answer: impl Fn(Request<Incoming>) -> A,
+        mut stop: watch::Receiver<bool>,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin,
+        A: Future<Output = Response<Payload>> + Send + 'static,
     {
         let exchange = Arc::new(Exchange::default());
         let socket = ViewerSocket::multiplexed(io, exchange.clone(), self.patience);
-        let watched = exchange.clone();
-        let service = service_fn(move |request: Request<Incoming>| {
-            let (pop, exchange) = (pop.clone(), exchange.clone());
+        let service = service_fn(|request: Request<Incoming>| {
             exchange.begin(false);
-            // Made here: a stream that is reset while it is answered has ended, too.
-            let mut answer = Answer { payload: Payload::Whole(Default::default()), exchange };
+            // Made before the answer: a stream that is reset meanwhile has ended, too.
+            let mut body = Answer { payload: Payload::Whole(Default::default()), exchange: exchange.clone() };
+            let answer = answer(request);
             async move {
-                let response = match contradiction(&request).or_else(|| refusal(&request)) {
-                    None => pop.serve(request).await,
-                    Some((status, why)) => refuse(&pop, status, why),
-                };
-                let (head, payload) = response.into_parts();
-                answer.payload = payload;
-                Ok::<_, Infallible>(Response::from_parts(head, answer))
+                let (head, payload) = answer.await.into_parts();
+                body.payload = payload;
+                Ok::<_, Infallible>(Response::from_parts(head, body))
             }
         });
         let mut connection = pin!(self.http2.serve_connection(socket, service));
         let mut look = tokio::time::interval(self.patience.head.min(self.patience.silence) / LOOKS);
-        let mut quiet = Quiet::new(&watched);
+        let mut quiet = Quiet::new(&exchange);
         let mut stopping = false;
         let ended = loop {
             tokio::select! {
@@ -153,7 +156,7 @@ impl Protocols {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                _ = look.tick() => match quiet.look(&watched) {
+                _ = look.tick() => match quiet.look(&exchange) {
                     Some((Quietness::Idle, lasts)) if lasts >= self.patience.head * 2 => break Ok(()),
                     Some((Quietness::Idle, lasts)) if lasts >= self.patience.head => {
                         connection.as_mut().graceful_shutdown();
@@ -244,11 +247,17 @@ impl Drop for Answer {
     }
 }
 
-/// An answer that refuses a request and ends its connection: what follows may not be what it seems.
-fn refuse(pop: &Pop, status: StatusCode, why: &'static str) -> Response<Payload> {
-    let mut response = pop.answer_plainly(status, why, None);
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
+impl Pop {
+    /// Answers a request, unless it may go no further whatever it is for.
+    pub(super) async fn answer(self: Arc<Pop>, request: Request<Incoming>) -> Response<Payload> {
+        let Some((status, why)) = refusal(&request) else { return self.serve(request).await };
+        let mut response = self.answer_plainly(status, why, None);
+        if request.version() != Version::HTTP_2 {
+            // What follows on this connection may not be what it seems.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
 }
 
 /// Why a request goes no further, whatever it is for.
@@ -257,6 +266,9 @@ fn refusal(request: &Request<Incoming>) -> Option<(StatusCode, &'static str)> {
         request.uri().path_and_query().is_some_and(|both| both.as_str().len() > PATH_AND_QUERY_BYTES_MAX);
     if long {
         return Some((StatusCode::URI_TOO_LONG, "path and query are too long"));
+    }
+    if request.version() == Version::HTTP_2 {
+        return contradiction(request);
     }
     (!request.body().is_end_stream()).then(|| coding_refusal(request.headers())).flatten()
 }
@@ -276,4 +288,161 @@ fn contradiction(request: &Request<Incoming>) -> Option<(StatusCode, &'static st
     let authority = request.uri().authority()?;
     let same = host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes());
     (!same).then_some((StatusCode::BAD_REQUEST, "Host and :authority differ"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Interim;
+    use http_body_util::Full;
+    use std::cell::Cell;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
+    use tokio::sync::Notify;
+
+    fn protocols() -> Protocols {
+        let text = String::new;
+        Protocols::new(&crate::Config::new(
+            "pop-1".parse().unwrap(),
+            "data".into(),
+            text(),
+            text(),
+            text(),
+            text(),
+        ))
+    }
+
+    /// A connection over loopback whose two ends keep little for each other.
+    async fn connection() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        let viewer = socket.connect(listener.local_addr().unwrap()).await.unwrap();
+        (viewer, listener.accept().await.unwrap().0)
+    }
+
+    fn whole(size: usize) -> Response<Payload> {
+        Response::new(Payload::Whole(Full::new(Bytes::from(vec![b'x'; size]))))
+    }
+
+    fn hint(request: &Request<Incoming>) {
+        if let Some(interim) = request.extensions().get::<Interim>() {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::LINK, HeaderValue::from_static("</a.css>; rel=preload"));
+            interim.send(StatusCode::EARLY_HINTS, &headers);
+        }
+    }
+
+    const HINT: &str = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n";
+
+    async fn read_until(viewer: &mut TcpStream, end: &str) -> String {
+        let mut read = String::new();
+        let mut piece = [0; 1_024];
+        while !read.ends_with(end) {
+            let count = viewer.read(&mut piece).await.unwrap();
+            assert!(count > 0, "ended: {read:?}");
+            read.push_str(std::str::from_utf8(&piece[..count]).unwrap());
+        }
+        read
+    }
+
+    #[tokio::test]
+    async fn an_interim_answer_does_not_wait_for_the_answer() {
+        let (mut viewer, pop) = connection().await;
+        let (_stopping, stop) = watch::channel(false);
+        let read = Notify::new();
+        let protocols = protocols();
+        let serving = protocols.serve_http1(
+            pop,
+            async |request| {
+                hint(&request);
+                read.notified().await;
+                whole(3)
+            },
+            stop,
+        );
+        let viewing = async {
+            viewer.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+            assert_eq!(read_until(&mut viewer, "\r\n\r\n").await, HINT);
+            read.notify_one();
+            let answer = read_until(&mut viewer, "xxx").await;
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+            // Of HTTP/1.0 there are none.
+            read.notify_one();
+            viewer.write_all(b"GET / HTTP/1.0\r\nhost: a\r\n\r\n").await.unwrap();
+            let answer = read_until(&mut viewer, "xxx").await;
+            assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
+            drop(viewer);
+        };
+        tokio::join!(serving, viewing);
+    }
+
+    #[tokio::test]
+    async fn it_goes_beside_a_100_continue() {
+        let (mut viewer, pop) = connection().await;
+        let (_stopping, stop) = watch::channel(false);
+        let protocols = protocols();
+        let answer = async |request: Request<Incoming>| {
+            hint(&request);
+            let body = http_body_util::BodyExt::collect(request.into_body()).await.unwrap().to_bytes();
+            assert_eq!(body, "yes");
+            whole(3)
+        };
+        let serving = protocols.serve_http1(pop, answer, stop);
+        let viewing = async {
+            let head = b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n";
+            viewer.write_all(head).await.unwrap();
+            let interim = read_until(&mut viewer, "HTTP/1.1 100 Continue\r\n\r\n").await;
+            assert!(interim.starts_with(HINT), "{interim}");
+            viewer.write_all(b"yes").await.unwrap();
+            assert!(read_until(&mut viewer, "xxx").await.starts_with("HTTP/1.1 200 OK\r\n"));
+            drop(viewer);
+        };
+        tokio::join!(serving, viewing);
+    }
+
+    /// A viewer who asks for everything at once and takes it slowly: an interim answer must never come to lie within the
+    /// answer before.
+    #[tokio::test]
+    async fn it_is_never_written_into_another_answer() {
+        const SIZE: usize = 600_000;
+        const REQUESTS: usize = 20;
+        let (mut viewer, pop) = connection().await;
+        let (_stopping, stop) = watch::channel(false);
+        let protocols = protocols();
+        let number = Cell::new(0);
+        let answer = async |request: Request<Incoming>| {
+            number.set(number.get() + 1);
+            // At different moments of the answer before: at once, and some turns of the connection later.
+            for _ in 0..number.get() % 5 {
+                hint(&request);
+                tokio::task::yield_now().await;
+            }
+            whole(SIZE)
+        };
+        let serving = protocols.serve_http1(pop, answer, stop);
+        let viewing = async {
+            let requests = "GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(REQUESTS - 1)
+                + "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+            viewer.write_all(requests.as_bytes()).await.unwrap();
+            let mut read = Vec::new();
+            viewer.read_to_end(&mut read).await.unwrap();
+            let mut rest = &read[..];
+            let mut answers = 0;
+            while !rest.is_empty() {
+                if let Some(after) = rest.strip_prefix(HINT.as_bytes()) {
+                    rest = after;
+                    continue;
+                }
+                let end = rest.windows(4).position(|part| part == b"\r\n\r\n").unwrap() + 4;
+                assert!(rest.starts_with(b"HTTP/1.1 200 OK\r\n"), "{:?}", &rest[..end.min(200)]);
+                assert!(rest[end..end + SIZE].iter().all(|byte| *byte == b'x'), "within a body");
+                rest = &rest[end + SIZE..];
+                answers += 1;
+            }
+            assert_eq!(answers, REQUESTS);
+            drop(viewer);
+        };
+        tokio::join!(serving, viewing);
+    }
 }

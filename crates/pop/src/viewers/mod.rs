@@ -75,7 +75,9 @@ impl Pop {
         stop: watch::Receiver<bool>,
         _place: OwnedSemaphorePermit,
     ) {
-        let Some(tls) = tls else { return protocols.serve_http1(self, socket, stop).await };
+        let pop = self.clone();
+        let answer = move |request| pop.clone().answer(request);
+        let Some(tls) = tls else { return protocols.serve_http1(socket, answer, stop).await };
         let socket = match tokio::time::timeout(protocols.patience().head, tls.accept(socket)).await {
             Ok(Ok(socket)) => socket,
             Ok(Err(error)) => {
@@ -90,8 +92,8 @@ impl Pop {
             }
         };
         match socket.get_ref().1.alpn_protocol() {
-            Some(b"h2") => protocols.serve_http2(self, socket, stop).await,
-            _ => protocols.serve_http1(self, socket, stop).await,
+            Some(b"h2") => protocols.serve_http2(socket, answer, stop).await,
+            _ => protocols.serve_http1(socket, answer, stop).await,
         }
     }
 
