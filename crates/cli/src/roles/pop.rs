@@ -1,11 +1,14 @@
 //! The POP process.
 
-use super::{listen, stop_signal, stopped};
+use super::{listen, raise_descriptors, stop_signal, stopped};
 use crate::config_file;
 use crate::telemetry::{self, RenderMetrics};
 use freshen_pop::{Config, Listeners, Pop};
 use std::path::{Path, PathBuf};
 use tokio::sync::watch;
+
+/// Descriptors for the index, logs, listeners, control and slices that are read.
+const DESCRIPTORS_BESIDE: u64 = 1_024;
 
 /// Runs a POP until it is asked to stop.
 pub async fn run(path: PathBuf) -> anyhow::Result<()> {
@@ -26,6 +29,8 @@ pub fn read_config(path: &Path) -> anyhow::Result<Config> {
 
 /// Serves viewers until `stop`.
 pub async fn serve(config: Config, render: RenderMetrics, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+    // A viewer's connection may have an origin's beside it, and a file.
+    raise_descriptors(config.connections_max as u64 + 2 * config.fills_max as u64 + DESCRIPTORS_BESIDE);
     let listeners = Listeners {
         viewers: listen(&config.listen, "the viewers' listener (listen)").await?,
         viewers_tls: match &config.tls_listen {

@@ -4,10 +4,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
 mod full_disk;
+mod hostile_viewers;
 mod installation;
 mod origin;
 mod raw;
 mod slow_line;
+mod slow_viewers;
 mod soak;
 mod tls_origin;
 mod tls_viewers;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// No answer of a POP on loopback takes so long unless it is lost.
 const LOST: Duration = Duration::from_secs(15);
@@ -36,6 +36,13 @@ impl Raw {
     pub async fn connect(address: &str) -> Raw {
         Raw::over(TcpStream::connect(address).await.unwrap())
     }
+
+    /// For which little is kept ready by the machine, so that what it does not read is soon felt.
+    pub async fn connect_narrow(address: &str) -> Raw {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        Raw::over(socket.connect(address.parse().unwrap()).await.unwrap())
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
@@ -46,11 +53,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     /// Sends what it can; the other side may have closed already.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.socket.write_all(bytes.as_ref()).await.is_ok() && self.socket.flush().await.is_ok()
-    }
-
-    /// No more is sent.
-    pub async fn finish(&mut self) {
-        let _ = self.socket.shutdown().await;
     }
 
     /// The next answer to anything but HEAD; `None` where the connection ends without one.
@@ -106,9 +108,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
         count > 0
     }
 
-    /// How many bytes were read and not looked at.
-    pub fn unread(&self) -> usize {
-        self.read.len()
+    /// Forgets what was read and not looked at; tells how much it was.
+    pub fn forget(&mut self) -> usize {
+        std::mem::take(&mut self.read).len()
     }
 
     async fn chunks(&mut self) -> Vec<u8> {

@@ -301,3 +301,24 @@ async fn a_connection_that_asks_nothing_is_let_go() {
     let said = idle.rest().await;
     assert!(said.windows(10).any(|text| text == b"behind TLS"), "answered before it was let go");
 }
+
+#[tokio::test]
+async fn a_viewer_who_opens_no_window_is_let_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = write(folder.path(), "a", &[A]);
+    let fleet = behind_tls(&folder, |config| {
+        config.viewer_silence_ms_max = 500;
+        config.origin_head_ms_max = 500;
+        config.origin_silence_ms_max = 500;
+    })
+    .await;
+    fleet.origin.set("/a", Page::new(vec![b'x'; 1 << 20]));
+    let config = trusting(&[certificate], &["h2"]);
+    let mut viewer = Raw::over(connect(&fleet, &config, A).await.unwrap());
+    let mut request = PREFACE.to_vec();
+    request.extend(frame(4, 0, 0, &[]));
+    request.extend(frame(1, 0x5, 1, HEADERS));
+    viewer.send(request).await;
+    let said = viewer.rest().await.len();
+    assert!((65_535..80_000).contains(&said), "{said} bytes came through a window of 65,535");
+}

@@ -6,7 +6,7 @@ use crate::Pop;
 use crate::answer::{BodyError, Payload};
 use bytes::Bytes;
 use freshen_model::key::PATH_AND_QUERY_BYTES_MAX;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -266,6 +266,10 @@ fn refusal(request: &Request<Incoming>) -> Option<(StatusCode, &'static str)> {
         request.uri().path_and_query().is_some_and(|both| both.as_str().len() > PATH_AND_QUERY_BYTES_MAX);
     if long {
         return Some((StatusCode::URI_TOO_LONG, "path and query are too long"));
+    }
+    if *request.method() == Method::CONNECT {
+        // Behind it there may come what is no request.
+        return Some((StatusCode::NOT_IMPLEMENTED, "tunnels are not offered"));
     }
     if request.version() == Version::HTTP_2 {
         return contradiction(request);
