@@ -51,6 +51,7 @@ async fn converse(fleet: &Installation, what: &str, request: &[u8], comes: Comes
 
 /// The origin has seen nothing that a viewer hid in another request, and the cache serves what it should.
 async fn unharmed(fleet: &Installation) {
+    assert!(!fleet.pops[0].log().contains("panicked"), "{}", fleet.pops[0].log());
     assert!(fleet.origin.requests("/smuggled").is_empty());
     assert_eq!(fleet.viewer(0).get("a.example/a").await.text(), "a");
     assert_eq!(fleet.viewer(0).get("a.example/a").await.both(), ("HIT", "a"));
@@ -299,5 +300,71 @@ async fn a_body_without_end_comes_to_one() {
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(65_536));
     let endless = async { while viewer.send(&chunk).await {} };
     tokio::time::timeout(Duration::from_secs(15), endless).await.expect("it is taken without end");
+    unharmed(&fleet).await;
+}
+
+/// Numbers that look random and are the same each time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+
+    /// Does some damage to a request.
+    fn spoil(&mut self, request: &mut Vec<u8>) {
+        const ODD: &[&[u8]] = &[
+            b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b",", b"\"", b"-", b"%", b"\xff", b"0", b"9",
+            b";",
+        ];
+        for _ in 0..=self.below(4) {
+            let at = self.below(request.len());
+            match self.below(4) {
+                0 => request[at] = self.below(256) as u8,
+                1 => drop(request.splice(at..at, ODD[self.below(ODD.len())].iter().copied())),
+                2 => drop(request.remove(at)),
+                _ => {
+                    let end = (at + self.below(60)).min(request.len());
+                    let again = request[at..end].to_vec();
+                    let to = self.below(request.len());
+                    request.splice(to..to, again);
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_said_nobody_else_is_harmed() {
+    const TALKS: usize = 600;
+    let fleet = start(|config| {
+        config.viewer_head_ms_max = 300;
+        config.viewer_silence_ms_max = 300;
+    })
+    .await;
+    let sound = [
+        get("Range: bytes=0-0\r\nIf-None-Match: \"a\", W/\"b\"\r\nAccept-Encoding: gzip;q=0.5, br\r\n"),
+        get("If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\nIf-Range: \"a\"\r\nRange: bytes=-1,0-\r\n"),
+        get("Cache-Control: max-age=0, no-cache=\"x\"\r\nConnection: keep-alive, x-a\r\nX-A: b\r\n"),
+        post("Content-Length: 5\r\n", "hello"),
+        post("Transfer-Encoding: chunked\r\nTrailer: x-a\r\n", "5;a=b\r\nhello\r\n0\r\nX-A: b\r\n\r\n"),
+        post("Expect: 100-continue\r\nContent-Length: 5\r\n", "hello"),
+        format!("HEAD /a?x=%41&y HTTP/1.0\r\nHost: a.example:80\r\n\r\n{}", get("")),
+    ];
+    let mut dice = Dice(1);
+    let mut talks = tokio::task::JoinSet::new();
+    for number in 0..TALKS {
+        let mut request = sound[number % sound.len()].clone().into_bytes();
+        dice.spoil(&mut request);
+        let address = fleet.pops[0].address();
+        talks.spawn(async move {
+            let mut viewer = Raw::connect(&address).await;
+            viewer.send(request).await;
+            // Ends in any case: by a refusal, or by the POP's patience.
+            viewer.rest().await;
+        });
+    }
+    talks.join_all().await;
     unharmed(&fleet).await;
 }

@@ -346,6 +346,18 @@ impl PopProcess {
         child.wait().unwrap();
     }
 
+    /// Asks the process to stop, and waits until it has; tells whether it did so in order.
+    pub async fn stop(&mut self) -> bool {
+        self.signal(Signal::TERM);
+        let mut child = self.child.take().unwrap();
+        let ended = tokio::task::spawn_blocking(move || child.wait().unwrap());
+        tokio::time::timeout(Duration::from_secs(30), ended)
+            .await
+            .expect("it does not stop")
+            .unwrap()
+            .success()
+    }
+
     pub fn folder(&self) -> PathBuf {
         self.config.with_extension("")
     }

@@ -103,3 +103,27 @@ async fn it_is_told_where_the_machine_allows_too_few_open_files() {
     let fleet = start(|config| config.connections_max = 1 << 40).await;
     assert!(fleet.pops[0].log().contains("fewer open files are allowed"), "{}", fleet.pops[0].log());
 }
+
+#[tokio::test]
+async fn a_stop_waits_for_answers_and_for_nobody_who_is_idle() {
+    let mut fleet = start(|config| config.viewer_head_ms_max = 60_000).await;
+    let address = fleet.pops[0].address();
+    let (mut silent, mut idle) = (Raw::connect(&address).await, Raw::connect(&address).await);
+    idle.send(get("/b")).await;
+    assert_eq!(idle.answer().await.unwrap().text(), "b");
+    let held = fleet.origin.hold("/a");
+    let mut waits = Raw::connect(&address).await;
+    waits.send(get("/a")).await;
+    let held = held.await.unwrap();
+    let mut pop = fleet.pops.remove(0);
+    let begun = Instant::now();
+    let stopping = tokio::spawn(async move { pop.stop().await });
+    assert_eq!(idle.answer().await, None);
+    assert_eq!(silent.answer().await, None);
+    held.answer();
+    assert_eq!(waits.answer().await.unwrap().text(), "a");
+    assert_eq!(waits.answer().await, None);
+    drop((idle, silent, waits));
+    assert!(stopping.await.unwrap(), "it ended in disorder");
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}

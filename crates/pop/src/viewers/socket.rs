@@ -152,6 +152,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ViewerSocket<S> {
         Poll::Ready(Ok(written))
     }
 
+    /// The library may have read last before it wrote, when it was not the viewer's turn yet, and reads again only when
+    /// something comes: from here on it is waited for.
+    fn turn_ends(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        if self.multiplexed {
+            return Ok(());
+        }
+        match self.exchange.awaited() {
+            Some(Waits::Head) => self.wait(Waits::Head, context),
+            // Only to be woken: told by the read, it becomes an answer.
+            Some(what) => self.wait(what, context).or(Ok(())),
+            None => Ok(()),
+        }
+    }
+
     /// Reads and forgets until the viewer closes, for a while: a socket closed on unread bytes would take back what the
     /// viewer has not read yet of the last answer.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -217,10 +231,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for ViewerSocket<S> {
             let done = Pin::new(&mut socket.io).poll_flush(context);
             if done.is_pending() {
                 socket.wait(Waits::Take, context)?;
-            } else {
-                socket.moved(Waits::Take);
+                return done;
             }
-            return done;
+            socket.moved(Waits::Take);
+            return Poll::Ready(socket.turn_ends(context));
         }
         socket.poll_written(context, |io, context| io.poll_flush(context))
     }
