@@ -3,6 +3,9 @@
 use freshen_model::ids::PopId;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use tokio::sync::Semaphore;
+
+const DAY_MS: u64 = 86_400_000;
 
 /// The configuration of one POP process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,9 +164,22 @@ impl Config {
         at_least("head_bytes_max", self.head_bytes_max as u64, 8 << 10)?;
         at_least("fills_max", self.fills_max as u64, 1)?;
         at_least("rules_max", self.rules_max as u64, 1)?;
-        at_least("viewer_head_ms_max", self.viewer_head_ms_max, 100)?;
-        at_least("viewer_silence_ms_max", self.viewer_silence_ms_max, 100)?;
-        at_least("certificates_check_ms", self.certificates_check_ms, 100)?;
+        for (field, value) in [
+            ("viewer_head_ms_max", self.viewer_head_ms_max),
+            ("viewer_silence_ms_max", self.viewer_silence_ms_max),
+            ("certificates_check_ms", self.certificates_check_ms),
+        ] {
+            at_least(field, value, 100)?;
+            if value > DAY_MS {
+                return Err(format!("{field}: {value} is more than a day, {DAY_MS}"));
+            }
+        }
+        if self.connections_max > Semaphore::MAX_PERMITS {
+            return Err(format!("connections_max: more than {}", Semaphore::MAX_PERMITS));
+        }
+        if self.tls_listen.is_none() && (!self.certificates.is_empty() || self.certificate_dir.is_some()) {
+            return Err("certificates: there is no tls_listen where they would be shown".into());
+        }
         at_least("sweep_interval_ms", self.sweep_interval_ms, 10)?;
         at_least("prefetches_at_once", self.prefetches_at_once as u64, 1)?;
         if self.object_bytes_max > self.disk_bytes_max / 2 {
@@ -224,5 +240,31 @@ mod defaults {
     }
     pub fn prefetches_at_once() -> usize {
         8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(change: impl FnOnce(&mut Config)) -> Result<(), String> {
+        let text = String::new;
+        let mut config = Config::new("pop-1".parse().unwrap(), "data".into(), text(), text(), text(), text());
+        change(&mut config);
+        config.validate()
+    }
+
+    #[test]
+    fn what_cannot_be_is_named() {
+        assert_eq!(config(|_| {}), Ok(()));
+        for (field, refused) in [
+            ("viewer_head_ms_max", config(|config| config.viewer_head_ms_max = 0)),
+            ("viewer_silence_ms_max", config(|config| config.viewer_silence_ms_max = u64::MAX)),
+            ("certificates_check_ms", config(|config| config.certificates_check_ms = 99)),
+            ("connections_max", config(|config| config.connections_max = usize::MAX)),
+            ("certificates", config(|config| config.certificate_dir = Some("certificates".into()))),
+        ] {
+            assert!(refused.as_ref().is_err_and(|why| why.starts_with(field)), "{field}: {refused:?}");
+        }
     }
 }

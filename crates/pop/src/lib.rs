@@ -22,7 +22,7 @@ mod store;
 mod sweep;
 mod viewers;
 
-pub use config::Config;
+pub use config::{CertificateFiles, Config};
 pub use viewers::Interim;
 
 use fills::Fills;

@@ -128,10 +128,16 @@ async fn one_object_is_served_by_every_protocol() {
 #[tokio::test]
 async fn a_viewer_is_shown_the_certificate_of_the_name_he_asks_for() {
     let folder = tempfile::tempdir().unwrap();
-    let first = write(folder.path(), "1", &["first.example"]);
+    let first = write(folder.path(), "9", &["first.example"]);
     let wild = write(folder.path(), "2", &["*.a.example"]);
     let own = write(folder.path(), "3", &["www.a.example", A]);
-    let fleet = behind_tls(&folder, |_| {}).await;
+    // What is listed goes before the folder.
+    let fleet = behind_tls(&folder, |config| {
+        let file = |name| config.certificate_dir.clone().unwrap().join(name);
+        config.certificates =
+            vec![freshen_pop::CertificateFiles { cert_file: file("9.crt"), key_file: file("9.key") }];
+    })
+    .await;
     let all = [first.clone(), wild.clone(), own.clone()];
     for (name, certificate) in
         [(A, &own), ("www.a.example", &own), ("img.a.example", &wild), ("first.example", &first)]
@@ -139,6 +145,9 @@ async fn a_viewer_is_shown_the_certificate_of_the_name_he_asks_for() {
         assert_eq!(shown(&fleet, &all, name).await.as_ref(), Some(certificate), "{name}");
     }
     assert_eq!(shown(&fleet, &all, "nobody.example").await, None, "not a name of the default");
+    let mut unknown = connect(&fleet, &trusting(&all, &[]), "nobody.example").await.unwrap_err().to_string();
+    unknown.make_ascii_lowercase();
+    assert!(unknown.contains("first.example"), "the first one is shown: {unknown}");
 }
 
 #[tokio::test]
