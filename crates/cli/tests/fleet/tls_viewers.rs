@@ -217,7 +217,7 @@ async fn who_does_not_shake_hands_is_let_go() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "a", &[A]);
     let fleet = behind_tls(&folder, |config| {
-        config.viewer_head_ms_max = 500;
+        config.viewer_head_ms_max = 1_500;
         config.connections_max = 1;
     })
     .await;
@@ -298,7 +298,7 @@ async fn a_flood_of_resets_ends_the_connection_and_nothing_else() {
 async fn a_connection_that_asks_nothing_is_let_go() {
     let folder = tempfile::tempdir().unwrap();
     let certificate = write(folder.path(), "a", &[A]);
-    let fleet = behind_tls(&folder, |config| config.viewer_head_ms_max = 400).await;
+    let fleet = behind_tls(&folder, |config| config.viewer_head_ms_max = 1_500).await;
     let config = trusting(&[certificate], &["h2"]);
     let mut silent = Raw::over(connect(&fleet, &config, A).await.unwrap());
     silent.rest().await;
@@ -316,9 +316,9 @@ async fn a_viewer_who_opens_no_window_is_let_go() {
     let folder = tempfile::tempdir().unwrap();
     let certificate = write(folder.path(), "a", &[A]);
     let fleet = behind_tls(&folder, |config| {
-        config.viewer_silence_ms_max = 500;
-        config.origin_head_ms_max = 500;
-        config.origin_silence_ms_max = 500;
+        config.viewer_silence_ms_max = 1_500;
+        config.origin_head_ms_max = 1_500;
+        config.origin_silence_ms_max = 1_500;
     })
     .await;
     fleet.origin.set("/a", Page::new(vec![b'x'; 1 << 20]));
