@@ -4,7 +4,7 @@ use bytes::Bytes;
 use freshen_control::{Config, Control, SubmitRequest};
 use freshen_ledger::SqliteLedger;
 use freshen_model::area::Area;
-use freshen_model::domain::{Origin, Settings};
+use freshen_model::domain::Settings;
 use freshen_model::location::Scheme;
 use freshen_model::task::TaskKind;
 use http_body_util::{BodyExt, Empty};
@@ -62,8 +62,7 @@ async fn p8_the_page_shows_health_and_counts_and_nothing_of_any_account() {
     let console = Console::open().await;
     let control = &console.control;
     control.add_account("ann-account", false).await.unwrap();
-    let settings =
-        Settings::of_origin(Origin { address: "origin.example:80".into(), tls: false, host_header: None });
+    let settings = Settings::of_origin("http://origin.example".parse().expect("an origin"));
     control.add_domain("ann-account", "a.example", &settings).await.unwrap();
     control.add_pop(&"pop-asia".parse().unwrap(), Area::Domestic, "north").await.unwrap();
     let request = SubmitRequest {

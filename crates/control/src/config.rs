@@ -10,6 +10,10 @@ use std::time::Duration;
 pub struct Config {
     /// The folder of the ledger.
     pub data: PathBuf,
+    /// A file with the key that seals secrets in the ledger, 64 hexadecimal digits; absent: `secrets.key` in `data`, made
+    /// at the first start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets_key_file: Option<PathBuf>,
     /// Where users are served: `host:port`.
     pub listen: String,
     /// Where POPs are served: `host:port`.
@@ -28,6 +32,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             data: PathBuf::from("/var/lib/freshen/control"),
+            secrets_key_file: None,
             listen: "127.0.0.1:8080".into(),
             fleet_listen: "127.0.0.1:8084".into(),
             lease_ms: 10_000,

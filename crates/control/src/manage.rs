@@ -1,13 +1,16 @@
 //! Managing what an installation consists of: accounts, keys, domains, POPs, limits.
 
+mod settings;
+
 use crate::control::Control;
 use crate::secret::{self, NoRandom};
 use freshen_ledger::{AccessKey, Account, DomainRecord, Error, PopRecord, Refusal};
 use freshen_model::area::Area;
-use freshen_model::domain::{Origin, QueryPolicy, Settings};
+use freshen_model::domain::Settings;
 use freshen_model::ids::PopId;
-use freshen_model::location::{host_of, is_host_name};
+use freshen_model::location::host_of;
 use freshen_model::quota::{Limits, Quota, day};
+use settings::check_settings;
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -67,9 +70,6 @@ const SECRET_LENGTH: usize = 32;
 const KEY_ID_LENGTHS: RangeInclusive<usize> = 1..=64;
 const SECRET_LENGTHS: RangeInclusive<usize> = 8..=128;
 const NAME_LENGTHS: RangeInclusive<usize> = 1..=64;
-/// Parameters that a query policy may name.
-const QUERY_NAMES_MAX: usize = 100;
-const QUERY_NAME_BYTES_MAX: usize = 200;
 
 // ---- accounts and keys ----
 
@@ -260,40 +260,6 @@ fn domain_name(name: &str) -> Result<String, ManageError> {
     host_of(name).map_err(|error| bad(error.to_string()))
 }
 
-fn check_settings(settings: &Settings) -> Result<(), ManageError> {
-    let origin = settings.origin.to_string().parse::<Origin>();
-    match origin {
-        Err(error) => return unfit("origin", error.to_string()),
-        Ok(origin) if origin.address != settings.origin.address => {
-            return unfit("origin", format!("write host:port, as in {}", origin.address));
-        }
-        Ok(_) => {}
-    }
-    if let Some(host) = &settings.origin.host_header {
-        let (name, port) = host.split_once(':').unwrap_or((host, "80"));
-        if !is_host_name(&name.to_ascii_lowercase()) || port.parse::<u16>().is_err() {
-            return unfit("origin host header", format!("{host:?} is no host name with or without port"));
-        }
-    }
-    if let Some(other) = &settings.share_cache
-        && domain_name(other)? != *other
-    {
-        return unfit("share cache", format!("{other:?} is no domain in lower case"));
-    }
-    match &settings.query {
-        QueryPolicy::Only(names) | QueryPolicy::Drop(names) => {
-            let fits = |name: &String| (1..=QUERY_NAME_BYTES_MAX).contains(&name.len());
-            if names.is_empty() || names.len() > QUERY_NAMES_MAX || !names.iter().all(fits) {
-                let reason =
-                    format!("name 1 to {QUERY_NAMES_MAX} parameters of 1 to {QUERY_NAME_BYTES_MAX} bytes");
-                return unfit("query policy", reason);
-            }
-            Ok(())
-        }
-        QueryPolicy::Keep | QueryPolicy::Ignore => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,22 +276,5 @@ mod tests {
         ] {
             assert_eq!(domain_name(name).unwrap_err().to_string(), said);
         }
-    }
-
-    #[test]
-    fn settings_that_cannot_be_are_named() {
-        let origin = |address: &str| {
-            Settings::of_origin(Origin { address: address.into(), tls: false, host_header: None })
-        };
-        assert!(check_settings(&origin("127.0.0.1:8090")).is_ok());
-        let said = |settings: &Settings| check_settings(settings).unwrap_err().to_string();
-        assert_eq!(said(&origin("a.example")), "origin: write host:port, as in a.example:80");
-        assert!(said(&origin("a/b:80")).starts_with("origin: an origin is http://host[:port] or https://"));
-        let mut settings = origin("a.example:80");
-        settings.origin.host_header = Some("a\r\nb".into());
-        assert!(said(&settings).starts_with("origin host header:"));
-        settings.origin.host_header = Some("www.a.example:8080".into());
-        settings.query = QueryPolicy::Only(vec![String::new()]);
-        assert!(said(&settings).starts_with("query policy:"));
     }
 }

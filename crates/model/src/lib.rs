@@ -13,4 +13,5 @@ pub mod order;
 pub mod protocol;
 pub mod quota;
 pub mod rule;
+pub mod secret;
 pub mod task;

@@ -114,7 +114,7 @@ impl Pop {
             self.metrics.starts_over.increment(1);
             tracing::warn!(seq = %snapshot.seq, "everything cached before is void");
         }
-        self.take_stock();
+        self.tidy_up();
         Ok(())
     }
 

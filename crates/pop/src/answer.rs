@@ -1,31 +1,33 @@
-//! The answer to a viewer: from a copy or from a fill, whole or in part, with what it says about itself.
+//! The answer to a viewer: whole or in part, with what it says about itself.
 
-use crate::Pop;
-use crate::fill::{Fill, Progress};
 use crate::metrics::XCache;
-use crate::policy::range::{self, Part};
+use crate::policy::cache_status::{CacheName, CacheStatus, Forward};
+use crate::policy::range::{self, Multipart, Wanted};
 use crate::policy::{conditional, fields};
-use crate::store::body::{Body as StoredBody, SLICE_BYTES};
+use crate::pump::Supply;
+use crate::reading::{Piece, ReadError, Reader};
+use crate::store::body::Body as StoredBody;
 use crate::store::record::Head;
+use crate::{Interim, Pop, origin};
 use bytes::Bytes;
-use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use std::io;
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// What a viewer gets as a body.
 pub enum Payload {
     /// Bytes at hand.
     Whole(Full<Bytes>),
     /// Bytes that are still read or still arrive.
-    Stream(UnsyncBoxBody<Bytes, BodyError>),
+    Reader(Box<Reader>),
+    /// What the origin sends, as it comes.
+    Passed(Incoming),
 }
 
 /// Why a body breaks off; the connection breaks with it, so that nobody takes it for whole.
@@ -39,27 +41,62 @@ impl Body for Payload {
     type Error = BodyError;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self.get_mut() {
+        match &mut *self {
             Payload::Whole(bytes) => Pin::new(bytes).poll_frame(context).map_err(|never| match never {}),
-            Payload::Stream(stream) => Pin::new(stream).poll_frame(context),
+            Payload::Reader(reader) => Pin::new(reader.as_mut()).poll_frame(context).map_err(BodyError::from),
+            Payload::Passed(incoming) => Pin::new(incoming).poll_frame(context).map_err(BodyError::from),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Payload::Whole(bytes) => bytes.is_end_stream(),
-            Payload::Stream(stream) => stream.is_end_stream(),
+            Payload::Reader(reader) => reader.is_end_stream(),
+            Payload::Passed(incoming) => incoming.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Payload::Whole(bytes) => bytes.size_hint(),
-            Payload::Stream(stream) => stream.size_hint(),
+            Payload::Reader(_) => SizeHint::default(),
+            Payload::Passed(incoming) => incoming.size_hint(),
         }
+    }
+}
+
+/// How an answer came about.
+#[derive(Debug, Clone, Copy)]
+pub struct How {
+    /// In this product's words.
+    pub x_cache: XCache,
+    /// In the standard's.
+    pub status: CacheStatus<'static>,
+}
+
+impl How {
+    /// From the cache.
+    pub const HIT: How = How { x_cache: XCache::Hit, status: CacheStatus::HIT };
+    /// The origin confirmed it.
+    pub const REVALIDATED: How = How {
+        x_cache: XCache::Revalidated,
+        status: CacheStatus { forward: Some(Forward::Stale), forward_status: Some(304), ..CacheStatus::HIT },
+    };
+    /// Some of it was there.
+    const PARTIAL: How = How { x_cache: XCache::Miss, status: CacheStatus::forwarded(Forward::Partial) };
+
+    /// Not from the cache.
+    pub fn forwarded(x_cache: XCache, forward: Forward) -> How {
+        How { x_cache, status: CacheStatus::forwarded(forward) }
+    }
+
+    /// Past its lifetime by so much.
+    pub fn stale(past: Duration) -> How {
+        let ttl_s = Some(-(past.as_secs() as i64));
+        How { x_cache: XCache::Stale, status: CacheStatus { ttl_s, ..CacheStatus::HIT } }
     }
 }
 
@@ -69,94 +106,64 @@ pub struct Asked<'a> {
     pub method: &'a Method,
     /// The request's fields.
     pub headers: &'a HeaderMap,
+    /// Where interim answers go.
+    pub interim: Option<Interim>,
+}
+
+impl Asked<'_> {
+    /// What is to be done with interim answers of an origin.
+    pub fn interim(&self) -> Option<origin::Interim> {
+        let interim = self.interim.clone()?;
+        Some(Arc::new(move |status, mut headers| {
+            fields::strip_hop_by_hop(&mut headers);
+            interim.send(status, &headers);
+        }))
+    }
 }
 
 impl Pop {
-    /// Answers from a copy. An error says that its first bytes could not be read.
-    pub async fn answer_from_copy(
+    /// Answers from a copy, or from what a fill brings. An error says that its first bytes cannot be had.
+    ///
+    /// Where a copy counts as a hit but lacks what is asked for, the answer says that it is a miss.
+    pub async fn answer_from(
         self: &Arc<Pop>,
         asked: &Asked<'_>,
         head: &Head,
         body: &Arc<StoredBody>,
-        x_cache: XCache,
-        wall: Duration,
-    ) -> io::Result<Response<Payload>> {
-        let mut response = self.frame(head, x_cache, Some(head.age(wall)));
-        let Some((first, last)) = shape(asked, head, Some(body.size()), &mut response) else {
+        supply: impl FnOnce() -> Supply,
+        (how, age): (How, Option<Duration>),
+    ) -> Result<Response<Payload>, ReadError> {
+        let mut response = self.frame(head, age);
+        let length = body.size().or_else(|| head.length());
+        let shape = shape(asked, head, length, &mut response);
+        let wants = asked.method != Method::HEAD && length != Some(0);
+        let how = if how.x_cache == XCache::Hit && wants && !shape.is_in(body) { How::PARTIAL } else { how };
+        self.sign(response.headers_mut(), how);
+        if !wants {
             return Ok(response);
+        }
+        let pieces = match shape {
+            Shape::Nothing => return Ok(response),
+            Shape::One(part) => match body.at_hand() {
+                Some(bytes) => {
+                    *response.body_mut() = whole(bytes.slice(*part.start() as usize..=*part.end() as usize));
+                    return Ok(response);
+                }
+                None => VecDeque::from([Piece::Range { at: *part.start(), last: *part.end() }]),
+            },
+            Shape::Several(frame, parts) => pieces(&frame, &parts),
         };
-        if asked.method == Method::HEAD || body.size() == 0 {
-            return Ok(response);
-        }
-        if let Some(bytes) = body.at_hand() {
-            *response.body_mut() = whole(bytes.slice(first as usize..=last as usize));
-            return Ok(response);
-        }
-        // The first slice is read before the head goes out: a damaged one becomes a miss, not a broken answer.
-        let slice = (first / SLICE_BYTES) as u32;
-        let bytes = self.store.slice(body, slice).await?;
-        let state = (self.clone(), body.clone(), first, Some(bytes));
-        let pieces = stream::try_unfold(state, move |(pop, body, at, ready)| async move {
-            if at > last {
-                return Ok(None);
-            }
-            let slice = at / SLICE_BYTES;
-            let bytes = match ready {
-                Some(bytes) => bytes,
-                None => pop.store.slice(&body, slice as u32).await?,
-            };
-            let start = slice * SLICE_BYTES;
-            let end = (last + 1 - start).min(bytes.len() as u64);
-            let piece = bytes.slice((at - start) as usize..end as usize);
-            let next = start + end;
-            Ok::<_, BodyError>(Some((Frame::data(piece), (pop, body, next, None))))
-        });
-        *response.body_mut() = Payload::Stream(BodyExt::boxed_unsync(StreamBody::new(pieces)));
+        let reader = Reader::begin(self, Arc::new(supply()), body, pieces).await?;
+        *response.body_mut() = Payload::Reader(Box::new(reader));
         Ok(response)
     }
 
-    /// Answers from a fill under way, as its bytes arrive.
-    pub fn answer_from_fill(
-        self: &Arc<Pop>,
-        asked: &Asked<'_>,
-        head: &Head,
-        fill: &Arc<Fill>,
-        progress: watch::Receiver<Progress>,
-        x_cache: XCache,
-    ) -> Response<Payload> {
-        let age = (head.initial_age >= Duration::from_secs(1)).then_some(head.initial_age);
-        let mut response = self.frame(head, x_cache, age);
-        let length =
-            head.headers.get(header::CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
-        let Some((first, last)) = shape(asked, head, length, &mut response) else { return response };
-        if asked.method == Method::HEAD || length == Some(0) {
-            return response;
-        }
-        let state = (self.clone(), fill.clone(), progress, first);
-        let pieces = stream::try_unfold(state, move |(pop, fill, mut progress, at)| async move {
-            if at > last {
-                return Ok(None);
-            }
-            let Some(mut bytes) = fill.read(&pop, &mut progress, at).await? else { return Ok(None) };
-            bytes.truncate((last - at).saturating_add(1).min(bytes.len() as u64) as usize);
-            let next = at + bytes.len() as u64;
-            Ok::<_, BodyError>(Some((Frame::data(bytes), (pop, fill, progress, next))))
-        });
-        *response.body_mut() = Payload::Stream(BodyExt::boxed_unsync(StreamBody::new(pieces)));
-        response
-    }
-
     /// Passes an origin's answer on, as it comes.
-    pub fn answer_from_origin(
-        self: &Arc<Pop>,
-        answer: Response<Incoming>,
-        x_cache: XCache,
-    ) -> Response<Payload> {
+    pub fn answer_from_origin(self: &Arc<Pop>, answer: Response<Incoming>, how: How) -> Response<Payload> {
         let (mut parts, body) = answer.into_parts();
         fields::strip_hop_by_hop(&mut parts.headers);
-        let body = body.map_err(|error| Box::new(error) as BodyError);
-        let mut response = Response::from_parts(parts, Payload::Stream(body.boxed_unsync()));
-        self.sign(response.headers_mut(), x_cache);
+        let mut response = Response::from_parts(parts, Payload::Passed(body));
+        self.sign(response.headers_mut(), how);
         response
     }
 
@@ -165,21 +172,21 @@ impl Pop {
         &self,
         status: StatusCode,
         text: impl Into<String>,
-        x_cache: Option<XCache>,
+        how: Option<How>,
     ) -> Response<Payload> {
         let mut response = Response::new(whole(Bytes::from(text.into() + "\n")));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(x_cache) = x_cache {
-            self.sign(headers, x_cache);
+        if let Some(how) = how {
+            self.sign(headers, how);
         }
         response
     }
 
     /// Status and fields of a stored response, without its length.
-    fn frame(&self, head: &Head, x_cache: XCache, age: Option<Duration>) -> Response<Payload> {
+    fn frame(&self, head: &Head, age: Option<Duration>) -> Response<Payload> {
         let mut response = Response::new(whole(Bytes::new()));
         *response.status_mut() = head.status;
         let headers = response.headers_mut();
@@ -189,76 +196,128 @@ impl Pop {
         if let Some(age) = age {
             headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
         }
-        self.sign(headers, x_cache);
         response
     }
 
     /// Counts the answer and says how it came about.
-    fn sign(&self, headers: &mut HeaderMap, x_cache: XCache) {
-        self.metrics.answered(x_cache);
-        headers.insert(X_CACHE.clone(), self.signatures[x_cache as usize].0.clone());
-        headers.append(CACHE_STATUS.clone(), self.signatures[x_cache as usize].1.clone());
-        headers.append(header::VIA, self.via.clone());
+    fn sign(&self, headers: &mut HeaderMap, how: How) {
+        self.metrics.answered(how.x_cache);
+        let signatures = &self.signatures;
+        headers.insert(X_CACHE.clone(), signatures.x_cache[how.x_cache as usize].clone());
+        let status = match how.status == CacheStatus::HIT {
+            true => signatures.hit.clone(),
+            false => how.status.value(&signatures.name),
+        };
+        headers.append(CACHE_STATUS.clone(), status);
+        headers.append(header::VIA, signatures.via.clone());
     }
 }
 
-/// The fields with which a POP signs its answers: `X-Cache` and `Cache-Status` (RFC 9211) for each way of answering.
-pub fn signatures(pop: &str) -> [(HeaderValue, HeaderValue); 6] {
-    XCache::ALL.map(|x_cache| {
-        let status = match x_cache {
-            XCache::Hit => "hit",
-            XCache::Stale => "hit; fwd=stale",
-            XCache::Miss => "fwd=uri-miss",
-            XCache::Expired => "fwd=stale",
-            XCache::Revalidated => "fwd=stale; fwd-status=304",
-            XCache::Bypass => "fwd=bypass",
-        };
+/// The fields with which a POP signs its answers: `X-Cache`, `Cache-Status` (RFC 9211) and `Via`.
+pub struct Signatures {
+    x_cache: [HeaderValue; 6],
+    name: CacheName,
+    hit: HeaderValue,
+    via: HeaderValue,
+}
+
+impl Signatures {
+    /// Those of the POP with this name.
+    pub fn of(pop: &str) -> Signatures {
         let field =
             |text: String| HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("freshen"));
-        (field(format!("{} from {pop}", x_cache.as_str())), field(format!("{pop}; {status}")))
-    })
+        let name = CacheName::new(pop);
+        Signatures {
+            x_cache: XCache::ALL.map(|x_cache| field(format!("{} from {pop}", x_cache.as_str()))),
+            hit: CacheStatus::HIT.value(&name),
+            name,
+            via: field(format!("1.1 {pop}")),
+        }
+    }
 }
 
-/// Makes the response conditional or partial as asked; gives the first and last byte to send, `None` for none.
-fn shape(
-    asked: &Asked<'_>,
-    head: &Head,
-    length: Option<u64>,
-    response: &mut Response<Payload>,
-) -> Option<(u64, u64)> {
+/// What of a body an answer has.
+enum Shape {
+    /// Nothing of it.
+    Nothing,
+    /// These bytes; all of them, or one part.
+    One(RangeInclusive<u64>),
+    /// Several parts, framed.
+    Several(Multipart, Vec<RangeInclusive<u64>>),
+}
+
+impl Shape {
+    /// Whether all that is wanted is there.
+    fn is_in(&self, body: &StoredBody) -> bool {
+        let has =
+            |part: &RangeInclusive<u64>| body.at_hand().is_some() || body.has(*part.start(), *part.end());
+        match self {
+            Shape::Nothing => true,
+            Shape::One(part) => has(part),
+            Shape::Several(_, parts) => parts.iter().all(has),
+        }
+    }
+}
+
+/// Makes the response conditional or partial as asked.
+fn shape(asked: &Asked<'_>, head: &Head, length: Option<u64>, response: &mut Response<Payload>) -> Shape {
     if conditional::not_modified(asked.headers, head.status, &head.headers) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response.headers_mut().remove(header::CONTENT_TYPE);
-        return None;
+        fields::shorten_to_not_modified(response.headers_mut());
+        return Shape::Nothing;
     }
-    let Some(length) = length else { return Some((0, u64::MAX)) };
+    let Some(length) = length else { return Shape::One(0..=u64::MAX) };
     let wants_part = asked.method == Method::GET && head.status == StatusCode::OK;
-    let part = if wants_part { range::wanted(asked.headers, &head.headers, length) } else { Part::Whole };
+    let wanted = if wants_part { range::ranges(asked.headers, &head.headers, length) } else { Wanted::Whole };
     let headers = response.headers_mut();
-    match part {
-        Part::Whole => {
+    match wanted {
+        Wanted::Whole => {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
             if head.status == StatusCode::OK {
                 headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
             }
-            Some((0, length.saturating_sub(1)))
+            Shape::One(0..=length.saturating_sub(1))
         }
-        Part::Bytes { first, last } => {
+        Wanted::One(part) => {
+            let (first, last) = (*part.start(), *part.end());
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(last - first + 1));
             if let Ok(range) = HeaderValue::from_str(&format!("bytes {first}-{last}/{length}")) {
                 headers.insert(header::CONTENT_RANGE, range);
             }
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            Some((first, last))
+            Shape::One(part)
         }
-        Part::Unsatisfiable => {
+        Wanted::Several(parts) => {
+            let mut chance = [0; 16];
+            if getrandom::fill(&mut chance).is_err() {
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+                return Shape::One(0..=length.saturating_sub(1));
+            }
+            let frame = Multipart::new(chance, headers.get(header::CONTENT_TYPE).cloned(), length);
+            headers.insert(header::CONTENT_TYPE, frame.content_type());
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(frame.content_length(&parts)));
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            Shape::Several(frame, parts)
+        }
+        Wanted::Unsatisfiable => {
             if let Ok(range) = HeaderValue::from_str(&format!("bytes */{length}")) {
                 headers.insert(header::CONTENT_RANGE, range);
             }
             *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
-            None
+            Shape::Nothing
         }
     }
+}
+
+/// Several parts with what stands between them.
+fn pieces(frame: &Multipart, parts: &[RangeInclusive<u64>]) -> VecDeque<Piece> {
+    let mut pieces = VecDeque::with_capacity(2 * parts.len() + 1);
+    for part in parts {
+        pieces.push_back(Piece::Text(frame.part_head(part)));
+        pieces.push_back(Piece::Range { at: *part.start(), last: *part.end() });
+    }
+    pieces.push_back(Piece::Text(frame.end()));
+    pieces
 }
 
 fn whole(bytes: Bytes) -> Payload {

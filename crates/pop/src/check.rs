@@ -22,27 +22,29 @@ impl Pop {
             watermark: view.seq,
             leased: view.leased,
         };
-        let looked = match self
-            .look_up(&question.domain, &question.path_and_query, question.gzip, Trace::None)
-            .await
-        {
-            Ok(looked) => looked,
-            Err(NoLookUp::UnknownHost) => {
-                answer.why = Some("this POP does not know the domain (yet)".into());
-                return answer;
-            }
-            Err(NoLookUp::BadPath(why)) => {
-                answer.why = Some(why.to_string());
-                return answer;
-            }
-        };
+        let viewer = crate::policy::fields::asking(question.gzip);
+        let looked =
+            match self.look_up(&question.domain, &question.path_and_query, &viewer, Trace::None).await {
+                Ok(looked) => looked,
+                Err(NoLookUp::UnknownHost) => {
+                    answer.why = Some("this POP does not know the domain (yet)".into());
+                    return answer;
+                }
+                Err(NoLookUp::BadPath(why)) => {
+                    answer.why = Some(why.to_string());
+                    return answer;
+                }
+            };
         answer.watermark = looked.view.seq;
         answer.leased = looked.view.leased;
         let (x_cache, why, copy): (_, _, Option<&Variant>) = match &looked.found {
             _ if !looked.view.member => {
                 (XCache::Bypass, Some("not a member of the fleet (yet)".to_owned()), None)
             }
-            Found::Fresh(copy) => (XCache::Hit, None, Some(copy)),
+            Found::Fresh(copy) if copy.body.is_whole() => (XCache::Hit, None, Some(copy)),
+            Found::Fresh(copy) => {
+                (XCache::Miss, Some("only some of it is here: the rest is fetched".to_owned()), Some(copy))
+            }
             Found::Stale { copy, doubt } => {
                 let why = match doubt {
                     Some(Doubt::Purged) => "purged: the origin is asked before its next use",
@@ -62,7 +64,7 @@ impl Pop {
             answer.status = Some(copy.head.status.as_u16());
             answer.age = Some(copy.head.age(looked.view.now.wall).as_secs());
             answer.etag = copy.head.etag().map(str::to_owned);
-            answer.size = Some(copy.body.size());
+            answer.size = copy.body.size();
             answer.fill_seq = Some(copy.provenance.filled);
         }
         answer

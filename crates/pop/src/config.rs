@@ -1,8 +1,13 @@
 //! What a POP process is told at its start; what its domains are, it learns from the log.
 
+use freshen_model::domain::Settings;
 use freshen_model::ids::PopId;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+const DAY_MS: u64 = 86_400_000;
 
 /// The configuration of one POP process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,6 +19,15 @@ pub struct Config {
     pub data: PathBuf,
     /// Where viewers connect, `address:port`.
     pub listen: String,
+    /// Where viewers connect by TLS, `address:port`; nowhere if not set. It needs a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_listen: Option<String>,
+    /// A folder of further certificates: each `NAME.crt` (PEM, with its chain) with the key of `NAME.key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_dir: Option<PathBuf>,
+    /// Milliseconds between looks at the certificates' files; SIGHUP looks at once.
+    #[serde(default = "defaults::certificates_check_ms")]
+    pub certificates_check_ms: u64,
     /// Where health and metrics are, `address:port`.
     pub admin_listen: String,
     /// Control's fleet listener, `host:port`.
@@ -57,8 +71,13 @@ pub struct Config {
     #[serde(default = "defaults::origin_silence_ms_max")]
     pub origin_silence_ms_max: u64,
     /// Milliseconds a viewer may take to send a request's head.
+    ///
+    /// The same time is allowed for a TLS handshake, and for a connection on which nothing is asked.
     #[serde(default = "defaults::viewer_head_ms_max")]
     pub viewer_head_ms_max: u64,
+    /// Milliseconds in which a viewer must take some bytes of his answer, or send some of his body.
+    #[serde(default = "defaults::viewer_silence_ms_max")]
+    pub viewer_silence_ms_max: u64,
     /// Milliseconds between sweeps.
     #[serde(default = "defaults::sweep_interval_ms")]
     pub sweep_interval_ms: u64,
@@ -68,6 +87,19 @@ pub struct Config {
     /// Prefetches fetched at one time.
     #[serde(default = "defaults::prefetches_at_once")]
     pub prefetches_at_once: usize,
+    /// Certificates for `tls_listen`; the first one is shown to viewers who ask for a name that none is for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateFiles>,
+}
+
+/// A certificate and its key, as files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateFiles {
+    /// The certificate and its chain, PEM.
+    pub cert_file: PathBuf,
+    /// Its private key, PEM.
+    pub key_file: PathBuf,
 }
 
 /// A secret that stays out of `Debug`.
@@ -95,6 +127,9 @@ impl Config {
             id,
             data,
             listen,
+            tls_listen: None,
+            certificate_dir: None,
+            certificates_check_ms: defaults::certificates_check_ms(),
             admin_listen,
             control,
             token: Token(token),
@@ -111,10 +146,17 @@ impl Config {
             origin_head_ms_max: defaults::origin_head_ms_max(),
             origin_silence_ms_max: defaults::origin_silence_ms_max(),
             viewer_head_ms_max: defaults::viewer_head_ms_max(),
+            viewer_silence_ms_max: defaults::viewer_silence_ms_max(),
             sweep_interval_ms: defaults::sweep_interval_ms(),
             sweep_patience_ms: defaults::sweep_patience_ms(),
             prefetches_at_once: defaults::prefetches_at_once(),
+            certificates: Vec::new(),
         }
+    }
+
+    /// How long an origin of this domain may be silent within an answer.
+    pub fn origin_silence_max(&self, settings: &Settings) -> Duration {
+        Duration::from_millis(settings.origin_silence_ms_max.map_or(self.origin_silence_ms_max, u64::from))
     }
 
     /// Says which field cannot be, and why.
@@ -129,6 +171,22 @@ impl Config {
         at_least("head_bytes_max", self.head_bytes_max as u64, 8 << 10)?;
         at_least("fills_max", self.fills_max as u64, 1)?;
         at_least("rules_max", self.rules_max as u64, 1)?;
+        for (field, value) in [
+            ("viewer_head_ms_max", self.viewer_head_ms_max),
+            ("viewer_silence_ms_max", self.viewer_silence_ms_max),
+            ("certificates_check_ms", self.certificates_check_ms),
+        ] {
+            at_least(field, value, 100)?;
+            if value > DAY_MS {
+                return Err(format!("{field}: {value} is more than a day, {DAY_MS}"));
+            }
+        }
+        if self.connections_max > Semaphore::MAX_PERMITS {
+            return Err(format!("connections_max: more than {}", Semaphore::MAX_PERMITS));
+        }
+        if self.tls_listen.is_none() && (!self.certificates.is_empty() || self.certificate_dir.is_some()) {
+            return Err("certificates: there is no tls_listen where they would be shown".into());
+        }
         at_least("sweep_interval_ms", self.sweep_interval_ms, 10)?;
         at_least("prefetches_at_once", self.prefetches_at_once as u64, 1)?;
         if self.object_bytes_max > self.disk_bytes_max / 2 {
@@ -175,6 +233,12 @@ mod defaults {
     pub fn viewer_head_ms_max() -> u64 {
         30_000
     }
+    pub fn viewer_silence_ms_max() -> u64 {
+        60_000
+    }
+    pub fn certificates_check_ms() -> u64 {
+        10_000
+    }
     pub fn sweep_interval_ms() -> u64 {
         30_000
     }
@@ -183,5 +247,31 @@ mod defaults {
     }
     pub fn prefetches_at_once() -> usize {
         8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(change: impl FnOnce(&mut Config)) -> Result<(), String> {
+        let text = String::new;
+        let mut config = Config::new("pop-1".parse().unwrap(), "data".into(), text(), text(), text(), text());
+        change(&mut config);
+        config.validate()
+    }
+
+    #[test]
+    fn what_cannot_be_is_named() {
+        assert_eq!(config(|_| {}), Ok(()));
+        for (field, refused) in [
+            ("viewer_head_ms_max", config(|config| config.viewer_head_ms_max = 0)),
+            ("viewer_silence_ms_max", config(|config| config.viewer_silence_ms_max = u64::MAX)),
+            ("certificates_check_ms", config(|config| config.certificates_check_ms = 99)),
+            ("connections_max", config(|config| config.connections_max = usize::MAX)),
+            ("certificates", config(|config| config.certificate_dir = Some("certificates".into()))),
+        ] {
+            assert!(refused.as_ref().is_err_and(|why| why.starts_with(field)), "{field}: {refused:?}");
+        }
     }
 }

@@ -1,26 +1,30 @@
-//! A fill: one request to the origin, its body streamed to everybody who waits for it and into the store.
+//! A fill: one request to the origin for an object, judged, and its body streamed into the store and to everybody who waits.
 //!
-//! A fill runs on its own, whoever leaves; those who joined read what has arrived from memory or from the slices already
-//! written, so that a slow reader holds up nobody.
+//! A fill runs on its own, whoever leaves. A large body of a version that can be told apart is entered as soon as its head
+//! is there, and may be completed later (`pump.rs`); any other is entered once it is whole.
 
 use crate::Pop;
 use crate::clock;
-use crate::origin::OriginError;
-use crate::policy::storing::{self, NotStored, Vary};
+use crate::origin::{self, OriginError};
+use crate::policy::range::{self, ContentRange};
+use crate::policy::storing::{self, NotStored};
+use crate::policy::vary::VaryBy;
 use crate::policy::{conditional, fields};
+use crate::pump::{Source, byte_range};
 use crate::store::Stored;
 use crate::store::body::{Body, FillId, SLICE_BYTES, SMALL_BYTES_MAX};
-use crate::store::record::{Head, Selector, Variant};
+use crate::store::record::{Head, Variant};
+use crate::store::run::{Broken, Run};
 use bytes::Bytes;
+use freshen_model::domain::{Lifetimes, Ranges};
 use freshen_model::key::Key;
 use freshen_model::protocol::fill::FillStart;
 use freshen_model::protocol::follower::Domain;
 use http::{HeaderMap, Method, Response, StatusCode, header};
-use http_body_util::{BodyExt, Either, Empty};
+use http_body_util::{Either, Empty};
 use hyper::body::{Body as _, Incoming};
-use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
@@ -30,14 +34,24 @@ pub struct Question {
     pub domain: Arc<Domain>,
     /// The key; its path and query are what the origin is asked for.
     pub key: Key,
-    /// Whether gzip is asked for.
-    pub gzip: bool,
     /// The fields to send, without conditions.
     pub headers: HeaderMap,
+    /// The slices' bytes that are needed first, from the beginning of one to the end of one; `None` for all.
+    pub part: Option<(u64, Option<u64>)>,
+    /// What the one who asks wants, as he said it: an answer with just that is good enough for him.
+    pub range: Option<range::Opening>,
     /// A copy whose validators are sent along.
     pub stale: Option<Arc<Variant>>,
     /// Whether that copy may be served when the origin fails.
     pub stale_if_error: bool,
+    /// What is done with interim answers.
+    pub interim: Option<origin::Interim>,
+}
+
+impl Question {
+    fn lifetimes(&self) -> Lifetimes {
+        self.domain.settings.lifetimes_for(self.key.path())
+    }
 }
 
 /// One fill under way.
@@ -45,10 +59,7 @@ pub struct Fill {
     /// What was fixed when it started.
     pub start: FillStart,
     progress: watch::Sender<Progress>,
-    growing: Mutex<Growing>,
     id: FillId,
-    /// Keeps the slices' files until the last reader is done.
-    finished: OnceLock<Arc<Body>>,
     /// Set where the object was changed at the origin while this fill ran.
     overtaken: AtomicBool,
 }
@@ -58,17 +69,15 @@ pub struct Fill {
 pub struct Progress {
     /// What the origin's answer came to, once its head is there.
     pub outcome: Option<Outcome>,
-    /// Body bytes that have arrived.
-    pub bytes: u64,
-    /// Set at the end: whether the body is whole.
-    pub ended: Option<bool>,
+    /// Whether nothing more happens: what it brought is stored, or will not be.
+    pub ended: bool,
 }
 
 /// What the origin's answer came to.
 #[derive(Clone)]
 pub enum Outcome {
     /// A body that is shared and stored.
-    Streaming(Arc<Head>),
+    Streaming(Arc<Head>, Arc<Body>),
     /// The copy was confirmed.
     Kept(Arc<Variant>),
     /// The origin failed, and the stale copy may be used.
@@ -79,18 +88,26 @@ pub enum Outcome {
     Failed(OriginError),
 }
 
-/// The part of the body that is not in a written slice yet.
-#[derive(Default)]
-struct Growing {
-    /// The slice that grows.
-    slice: u32,
-    chunks: Vec<Bytes>,
+/// An answer that will be stored.
+struct Answer {
+    head: Head,
+    incoming: Incoming,
+    /// Where its first byte belongs, and one behind the last; `u64::MAX` for the end.
+    from: u64,
+    until: u64,
+    /// The length of the whole body, where it is told.
+    size: Option<u64>,
+    /// Whether the origin sends parts when asked for them.
+    sends_parts: bool,
 }
 
-/// A body that broke off.
-#[derive(Debug, thiserror::Error)]
-#[error("the origin's answer broke off: {0}")]
-pub struct BrokenOff(String);
+/// What remains to be done of a fill whose body is entered already.
+pub struct Rest {
+    run: Arc<Run>,
+    body: Arc<Body>,
+    key: Key,
+    source: Source,
+}
 
 impl Fill {
     /// A fill that has not begun.
@@ -98,9 +115,7 @@ impl Fill {
         Fill {
             start,
             progress: watch::Sender::new(Progress::default()),
-            growing: Mutex::default(),
             id,
-            finished: OnceLock::new(),
             overtaken: AtomicBool::new(false),
         }
     }
@@ -115,109 +130,117 @@ impl Fill {
         self.progress.subscribe()
     }
 
-    /// Bytes of the body from `offset`, as many as are at hand in one piece; `None` at its end.
-    pub async fn read(
-        &self,
-        pop: &Pop,
-        progress: &mut watch::Receiver<Progress>,
-        offset: u64,
-    ) -> Result<Option<Bytes>, BrokenOff> {
-        loop {
-            let (bytes, ended) = {
-                let progress = progress.borrow_and_update();
-                (progress.bytes, progress.ended)
-            };
-            if offset < bytes {
-                return self.read_arrived(pop, offset).await.map(Some);
-            }
-            match ended {
-                Some(true) => return Ok(None),
-                Some(false) => return Err(BrokenOff("before its end".into())),
-                None => progress.changed().await.map_err(|_| BrokenOff("this POP is stopping".into()))?,
-            }
-        }
-    }
-
-    async fn read_arrived(&self, pop: &Pop, offset: u64) -> Result<Bytes, BrokenOff> {
-        let slice = (offset / SLICE_BYTES) as u32;
-        let within = offset % SLICE_BYTES;
-        {
-            let growing = self.growing.lock();
-            if slice >= growing.slice {
-                let mut start = 0;
-                for chunk in &growing.chunks {
-                    let end = start + chunk.len() as u64;
-                    if within < end {
-                        return Ok(chunk.slice((within - start) as usize..));
-                    }
-                    start = end;
-                }
-            }
-        }
-        let bytes =
-            pop.store.written_slice(self.id, slice).await.map_err(|error| BrokenOff(error.to_string()))?;
-        if within >= bytes.len() as u64 {
-            return Err(BrokenOff("a slice is shorter than it was".into()));
-        }
-        Ok(bytes.slice(within as usize..))
-    }
-
-    fn settle(&self, outcome: Outcome, ended: Option<bool>) {
+    fn settle(&self, outcome: Outcome, ended: bool) {
         self.progress.send_modify(|progress| {
             progress.outcome = Some(outcome);
             progress.ended = ended;
         });
     }
+
+    fn end(&self) {
+        self.progress.send_modify(|progress| progress.ended = true);
+    }
 }
 
 impl Pop {
-    /// Runs a fill to its end. An answer that cannot be shared goes to `alone`.
+    /// Runs a fill until what it brings is entered, or will not be. An answer that cannot be shared goes to `alone`.
     pub async fn run_fill(
         self: &Arc<Pop>,
         fill: &Arc<Fill>,
         question: Question,
         alone: oneshot::Sender<Response<Incoming>>,
-    ) {
-        let outcome = self.ask(fill, &question, alone).await;
-        let (head, body) = match outcome {
-            Ok(streaming) => streaming,
-            Err(settled) => return fill.settle(settled, Some(true)),
+    ) -> Option<Rest> {
+        let answer = match self.ask(fill, &question, alone).await {
+            Ok(answer) => answer,
+            Err(settled) => {
+                fill.settle(settled, true);
+                return None;
+            }
         };
-        fill.settle(Outcome::Streaming(Arc::new(head.clone())), None);
-        let whole = self.pump(fill, body).await;
-        let size = match whole {
-            Ok(body) => {
-                let size = body.size();
-                let _ = fill.finished.set(body.clone());
-                let stored = self.store.commit(&self.follower, &question.key, fill.start, head, body).await;
-                self.note_stored(&stored);
-                // Looked at after the commit, so that the change is either seen here or forgets what was stored.
-                if fill.overtaken.load(Ordering::SeqCst) {
-                    self.store.forget(&question.key).await;
+        let Answer { head, incoming, from, until, size, sends_parts } = answer;
+        let key = question.key;
+        let open = size.is_some_and(|size| size > SLICE_BYTES)
+            && question.domain.settings.ranges == Ranges::Slices
+            && range::strong_validator(&head.headers).is_some();
+        let body = self.store.new_body(fill.id, size);
+        let run = Run::new(from, until, open && sends_parts);
+        body.enter(&run);
+        let shown = Arc::new(head.clone());
+        let silence_max = self.config.origin_silence_max(&question.domain.settings);
+        let source = Source { incoming, from, keeps_the_end: !open, silence_max };
+        if open {
+            self.enter(fill, &key, head, body.clone()).await;
+            fill.settle(Outcome::Streaming(shown, body.clone()), true);
+            return Some(Rest { run, body, key, source });
+        }
+        fill.settle(Outcome::Streaming(shown, body.clone()), false);
+        let ended = match self.pump(&run, &body, &key, source).await {
+            Ok(last) => {
+                let size = body.size_or_zero();
+                let small = size <= SMALL_BYTES_MAX;
+                let stored =
+                    if small { Arc::new(Body::small(fill.id, joined(run.waiting()))) } else { body.clone() };
+                self.enter(fill, &key, head, stored).await;
+                let sealed = self.seal(&run, &body, &key, last).await;
+                if sealed.is_err() {
+                    self.store.forget_body(&key, &body).await;
                 }
-                Some(size)
+                sealed.map(|()| size)
             }
-            Err(error) => {
-                tracing::debug!(%error, key = %question.key, "a fill broke off");
-                self.metrics.origin_errors.increment(1);
-                self.store.abandon_body(fill.id, fill.growing.lock().slice + 1);
-                None
+            Err(broken) => {
+                body.doom();
+                Err(broken)
             }
         };
-        fill.progress.send_modify(|progress| {
-            progress.bytes = size.unwrap_or(progress.bytes);
-            progress.ended = Some(size.is_some());
-        });
+        self.end_run(&run, &body, &key, ended);
+        fill.end();
+        None
     }
 
-    /// Asks the origin; gives the head and body of an answer that will be shared, or what it came to otherwise.
+    /// Pumps what comes behind the head of a body that is entered.
+    pub async fn run_rest(self: &Arc<Pop>, rest: Rest) {
+        let Rest { run, body, key, source } = rest;
+        let ended = match self.pump(&run, &body, &key, source).await {
+            Ok(last) => self.seal(&run, &body, &key, last).await,
+            Err(broken) => Err(broken),
+        };
+        self.end_run(&run, &body, &key, ended.map(|()| run.arrived()));
+    }
+
+    /// Ends a run: with all bytes before the number given, or with an error.
+    fn end_run(&self, run: &Arc<Run>, body: &Body, key: &Key, ended: Result<u64, Broken>) {
+        match ended {
+            Ok(arrived) => run.end(arrived, Ok(())),
+            Err(broken) => {
+                tracing::debug!(error = %broken, %key, "a fill broke off");
+                self.metrics.origin_errors.increment(1);
+                run.end(run.arrived(), Err(broken));
+            }
+        }
+        // What is small stays in the run's memory, for those who still read it.
+        if body.size_or_zero() > SMALL_BYTES_MAX {
+            body.leave(run);
+        }
+    }
+
+    /// Enters what a fill brings, and notes what became of it.
+    async fn enter(self: &Arc<Pop>, fill: &Fill, key: &Key, head: Head, body: Arc<Body>) {
+        let stored = self.store.commit(&self.follower, key, fill.start, head, body).await;
+        self.note_stored(&stored);
+        // Looked at after the commit, so that the change is either seen here or forgets what was stored.
+        if fill.overtaken.load(Ordering::SeqCst) {
+            self.store.forget(key).await;
+        }
+    }
+
+    /// Asks the origin; gives an answer that will be shared, or what it came to otherwise.
     async fn ask(
         self: &Arc<Pop>,
         fill: &Arc<Fill>,
         question: &Question,
         alone: oneshot::Sender<Response<Incoming>>,
-    ) -> Result<(Head, Incoming), Outcome> {
-        let settings = &question.domain.settings;
+    ) -> Result<Answer, Outcome> {
+        let mut part = question.part;
         let mut validators =
             question.stale.as_ref().and_then(|copy| conditional::validators(&copy.head.headers));
         loop {
@@ -226,10 +249,16 @@ impl Pop {
             for (name, value) in validators.take().unwrap_or_default() {
                 headers.insert(name, value);
             }
+            if let Some((first, last)) = part {
+                headers.insert(header::RANGE, byte_range(first, last));
+            }
             let asked = clock::now();
             let body = Either::Left(Empty::new());
             let path = question.key.path_and_query();
-            let answer = self.origin.send(&settings.origin, Method::GET, path, headers, body).await;
+            let answer = self
+                .origin
+                .send(&question.domain, Method::GET, path, headers, body, question.interim.clone())
+                .await;
             let received = clock::now();
             let response = match answer {
                 Ok(response) => response,
@@ -246,38 +275,71 @@ impl Pop {
                         // The origin confirms another version than the one we have: ask for it, whole.
                         continue;
                     }
+                    let mut update = response.headers().clone();
+                    fields::stamp(&mut update, received.wall);
                     let mut headers = copy.head.headers.clone();
-                    fields::freshen(&mut headers, response.headers());
-                    let head = Head::new(
-                        copy.head.status,
-                        headers,
-                        copy.head.selector,
-                        asked.wall,
-                        received.wall,
-                        settings.default_ttl_s,
-                    );
-                    let key = &question.key;
-                    let (fresh, stored) =
-                        self.store.freshen(&self.follower, key, fill.start, copy, head).await;
-                    self.note_stored(&stored);
-                    return Err(Outcome::Kept(fresh));
+                    fields::freshen(&mut headers, &update);
+                    let judged =
+                        storing::judge(&question.headers, copy.head.status, &headers, &question.lifetimes());
+                    let kept = match judged {
+                        Ok(vary) => {
+                            let selecting = vary.select(&question.headers);
+                            self.keep(
+                                fill,
+                                question,
+                                copy,
+                                (headers, vary, selecting),
+                                (asked.wall, received.wall),
+                            )
+                            .await
+                        }
+                        // It may not be kept any longer. This once it is good.
+                        Err(why) => {
+                            self.metrics.not_stored(why);
+                            self.store.forget_body(&question.key, &copy.body).await;
+                            copy.clone()
+                        }
+                    };
+                    return Err(Outcome::Kept(kept));
                 }
                 let failing = matches!(response.status().as_u16(), 500 | 502 | 503 | 504);
                 if failing && question.stale_if_error {
                     return Err(Outcome::StaleServes(copy.clone()));
                 }
             }
-            return match self.judge_answer(question, &response) {
+            let told = match (part.take(), response.status()) {
+                (Some(asked), StatusCode::PARTIAL_CONTENT) => match Told::part(question, asked, &response) {
+                    Some(told) => told,
+                    None if answers_as_asked(question, &response) => Told::whole(&response),
+                    // A part that cannot be stored, nor given to the viewer: the whole, then.
+                    None => continue,
+                },
+                // Where a part was asked for, 416 speaks of that part only.
+                (Some(_), StatusCode::RANGE_NOT_SATISFIABLE) => {
+                    self.metrics.not_stored(NotStored::Partial);
+                    let _ = alone.send(response);
+                    return Err(Outcome::Alone(NotStored::Partial));
+                }
+                _ => Told::whole(&response),
+            };
+            return match self.judge_answer(question, &told, &response) {
                 Ok(vary) => {
-                    let selector = match vary {
-                        Vary::Nothing => Selector::Everybody,
-                        Vary::AcceptEncoding => Selector::Gzip(question.gzip),
-                    };
-                    let (parts, body) = response.into_parts();
+                    let sends_parts = told.is_part || accepts_ranges(response.headers());
+                    let (parts, incoming) = response.into_parts();
                     let mut headers = parts.headers;
-                    fields::strip_hop_by_hop(&mut headers);
-                    let ttl = settings.default_ttl_s;
-                    Ok((Head::new(parts.status, headers, selector, asked.wall, received.wall, ttl), body))
+                    if told.is_part {
+                        headers.remove(header::CONTENT_RANGE);
+                        headers.remove(header::CONTENT_LENGTH);
+                        if let Some(size) = told.size {
+                            headers.insert(header::CONTENT_LENGTH, size.into());
+                        }
+                    }
+                    let selecting = vary.select(&question.headers);
+                    let times = (asked.wall, received.wall);
+                    let head =
+                        Head::new(told.status, headers, (vary, selecting), times, &question.lifetimes());
+                    let Told { from, until, size, .. } = told;
+                    Ok(Answer { head, incoming, from, until, size, sends_parts })
                 }
                 Err(why) => {
                     self.metrics.not_stored(why);
@@ -289,84 +351,40 @@ impl Pop {
         }
     }
 
-    fn judge_answer(&self, question: &Question, response: &Response<Incoming>) -> Result<Vary, NotStored> {
+    /// Keeps a copy that the origin confirmed, with the fields it has now.
+    async fn keep(
+        self: &Arc<Pop>,
+        fill: &Fill,
+        question: &Question,
+        copy: &Arc<Variant>,
+        (headers, vary, selecting): (HeaderMap, VaryBy, String),
+        times: (Duration, Duration),
+    ) -> Arc<Variant> {
+        let lifetimes = question.lifetimes();
+        let head = Head::new(copy.head.status, headers, (vary, selecting), times, &lifetimes);
+        let (fresh, stored) = self.store.freshen(&self.follower, &question.key, fill.start, copy, head).await;
+        self.note_stored(&stored);
+        fresh
+    }
+
+    fn judge_answer(
+        &self,
+        question: &Question,
+        told: &Told,
+        response: &Response<Incoming>,
+    ) -> Result<VaryBy, NotStored> {
         let headers = response.headers();
-        let vary = storing::may_store(
-            &question.headers,
-            response.status(),
-            headers,
-            question.domain.settings.default_ttl_s,
-        )?;
+        let vary = storing::judge(&question.headers, told.status, headers, &question.lifetimes())?;
         let coding =
             headers.get(header::TRANSFER_ENCODING).map(|coding| coding.as_bytes().to_ascii_lowercase());
-        let length = response.body().size_hint().exact();
-        match (coding, length) {
+        match (coding, told.size) {
             (Some(coding), _) if coding != b"chunked" => Err(NotStored::TransferCoding),
             (None, None) => Err(NotStored::EndUnknown),
             (_, Some(length)) if length > self.config.object_bytes_max => Err(NotStored::TooLarge),
-            (_, length) if !self.store.has_room(length.unwrap_or(0)) => Err(NotStored::NoRoom),
+            // Room is made slice by slice.
+            _ if !self.store.has_room(SLICE_BYTES.min(told.size.unwrap_or(0))) => Err(NotStored::NoRoom),
             _ => Ok(vary),
         }
-    }
-
-    /// Reads the body, slice by slice, into the store; gives it once it is whole.
-    ///
-    /// The last bytes are not shown to readers before the body is stored: who has the whole answer finds it cached.
-    async fn pump(self: &Arc<Pop>, fill: &Arc<Fill>, mut body: Incoming) -> Result<Arc<Body>, BrokenOff> {
-        let silence_max = Duration::from_millis(self.config.origin_silence_ms_max);
-        let length = body.size_hint().exact();
-        let mut sums = Vec::new();
-        let mut size = 0u64;
-        loop {
-            let frame = tokio::time::timeout(silence_max, body.frame())
-                .await
-                .map_err(|_| BrokenOff(format!("nothing came for {silence_max:?}")))?;
-            let Some(frame) = frame else { break };
-            let frame = frame.map_err(|error| BrokenOff(error.to_string()))?;
-            let Ok(mut chunk) = frame.into_data() else { continue };
-            self.metrics.origin_bytes.increment(chunk.len() as u64);
-            if size + chunk.len() as u64 > self.config.object_bytes_max {
-                return Err(BrokenOff("longer than this POP stores".into()));
-            }
-            while !chunk.is_empty() {
-                let room = SLICE_BYTES - size % SLICE_BYTES;
-                let piece = chunk.split_to((room as usize).min(chunk.len()));
-                size += piece.len() as u64;
-                fill.growing.lock().chunks.push(piece);
-                if size.is_multiple_of(SLICE_BYTES) {
-                    sums.push(self.finish_slice(fill).await?);
-                }
-                if length != Some(size) {
-                    fill.progress.send_modify(|progress| progress.bytes = size);
-                }
-            }
-        }
-        if size <= SMALL_BYTES_MAX {
-            let bytes: Bytes = match fill.growing.lock().chunks.as_slice() {
-                [only] => only.clone(),
-                chunks => chunks.concat().into(),
-            };
-            return Ok(Arc::new(Body::small(fill.id, bytes)));
-        }
-        if !size.is_multiple_of(SLICE_BYTES) {
-            sums.push(self.finish_slice(fill).await?);
-        }
-        Ok(self.store.finish_body(fill.id, size, sums))
-    }
-
-    /// Writes the slice that has grown; only then is it taken out of memory.
-    async fn finish_slice(self: &Arc<Pop>, fill: &Arc<Fill>) -> Result<u32, BrokenOff> {
-        let (slice, chunks) = {
-            let growing = fill.growing.lock();
-            (growing.slice, growing.chunks.clone())
-        };
-        let sum = self.store.write_slice(fill.id, slice, chunks).await;
-        let sum = sum.map_err(|error| {
-            self.metrics.disk_errors.increment(1);
-            BrokenOff(format!("the disk failed: {error}"))
-        })?;
-        *fill.growing.lock() = Growing { slice: slice + 1, ..Growing::default() };
-        Ok(sum)
     }
 
     fn note_stored(&self, stored: &Stored) {
@@ -378,5 +396,71 @@ impl Pop {
                 self.metrics.disk_errors.increment(1);
             }
         }
+    }
+}
+
+/// What an answer says of the body it brings.
+struct Told {
+    /// The status of the whole: 200 for a part.
+    status: StatusCode,
+    is_part: bool,
+    size: Option<u64>,
+    from: u64,
+    until: u64,
+}
+
+impl Told {
+    fn whole(response: &Response<Incoming>) -> Told {
+        let size = response.body().size_hint().exact();
+        Told { status: response.status(), is_part: false, size, from: 0, until: u64::MAX }
+    }
+
+    /// A part that can be stored: the slices that were asked for, or the whole of a body that has no more; of a version
+    /// that can be told from others unless it is the whole.
+    fn part(
+        question: &Question,
+        (first, last): (u64, Option<u64>),
+        response: &Response<Incoming>,
+    ) -> Option<Told> {
+        let part = ContentRange::of(response.headers())?;
+        let size = part.total?;
+        let length = part.last - part.first + 1;
+        let told = response.body().size_hint().exact().is_none_or(|exact| exact == length);
+        let asked = part.first == first && part.last == last.map_or(size - 1, |last| last.min(size - 1));
+        let whole = part.first == 0 && part.last == size - 1;
+        let open = size > SLICE_BYTES
+            && question.domain.settings.ranges == Ranges::Slices
+            && range::strong_validator(response.headers()).is_some();
+        (told && asked && (whole || open)).then_some(Told {
+            status: StatusCode::OK,
+            is_part: true,
+            size: Some(size),
+            from: first,
+            until: if part.last == size - 1 { u64::MAX } else { part.last + 1 },
+        })
+    }
+}
+
+/// Whether a part is just what the viewer asked for, so that he can have it as it is.
+fn answers_as_asked(question: &Question, response: &Response<Incoming>) -> bool {
+    let part = ContentRange::of(response.headers());
+    match (part, question.range) {
+        (Some(part), Some(range::Opening::First { first, last })) => {
+            let end = part.total.map(|total| total.saturating_sub(1));
+            part.first == first && (Some(part.last) == last || (Some(part.last) == end && last >= end))
+        }
+        _ => false,
+    }
+}
+
+fn accepts_ranges(headers: &HeaderMap) -> bool {
+    let units = headers.get(header::ACCEPT_RANGES).and_then(|units| units.to_str().ok());
+    units.is_some_and(|units| units.split(',').any(|unit| unit.trim().eq_ignore_ascii_case("bytes")))
+}
+
+fn joined(chunks: Vec<Bytes>) -> Bytes {
+    match <[Bytes; 1]>::try_from(chunks) {
+        Ok([only]) => only,
+        Err(chunks) => chunks.concat().into(),
     }
 }

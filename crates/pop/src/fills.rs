@@ -2,24 +2,31 @@
 
 use crate::Pop;
 use crate::fill::{Fill, Question};
+use crate::look_up::Looked;
 use crate::store::body::FillId;
-use freshen_model::domain::NoLease;
 use freshen_model::ids::Seq;
 use freshen_model::key::Key;
 use freshen_model::protocol::fill::Source;
-use freshen_model::protocol::follower::View;
 use freshen_model::protocol::now::Now;
 use http::Response;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// Counters of ended fills; keys that share one look up once more than they need, now and then.
+const COUNTERS: usize = 1_024;
 
 /// Fills under way.
 pub struct Fills {
     running: Mutex<Running>,
+    /// How many fills have ended, for some keys each.
+    ended: Box<[AtomicU64]>,
+    hasher: RandomState,
     places: Arc<Semaphore>,
 }
 
@@ -37,6 +44,8 @@ pub enum Part {
     Leads(Arc<Fill>, oneshot::Receiver<Response<Incoming>>),
     /// It waits for somebody else's.
     Joins(Arc<Fill>),
+    /// A fill of this key has ended since the look-up: what it brought may be there.
+    LooksAgain,
     /// There are too many fills.
     Refused,
 }
@@ -44,7 +53,26 @@ pub enum Part {
 impl Fills {
     /// At most `max` at one time.
     pub fn new(max: usize) -> Fills {
-        Fills { running: Mutex::default(), places: Arc::new(Semaphore::new(max)) }
+        Fills {
+            running: Mutex::default(),
+            ended: (0..COUNTERS).map(|_| AtomicU64::new(0)).collect(),
+            hasher: RandomState::new(),
+            places: Arc::new(Semaphore::new(max)),
+        }
+    }
+
+    /// How many fills have ended, of this key and of those that share its counter. To be read before a look-up.
+    pub fn ended(&self, key: &Key) -> u64 {
+        self.counter(key).load(Ordering::Acquire)
+    }
+
+    fn counter(&self, key: &Key) -> &AtomicU64 {
+        &self.ended[self.hasher.hash_one(key) as usize % COUNTERS]
+    }
+
+    /// A place for one more upstream request, kept as long as it lasts; `None` where there are too many.
+    pub fn place(&self) -> Option<OwnedSemaphorePermit> {
+        self.places.clone().try_acquire_owned().ok()
     }
 
     /// The lowest fill_seq of the fills that began less than `patience` ago.
@@ -73,13 +101,13 @@ impl Pop {
     /// `shared` is false for a request whose earlier fill turned out not to be shared: it asks for itself.
     pub fn take_part(
         self: &Arc<Pop>,
-        view: &View,
-        no_lease: NoLease,
+        looked: &Looked,
         shared: bool,
         question: impl FnOnce() -> Question,
-        key: &Key,
         gzip: bool,
     ) -> Part {
+        let Looked { view, key, .. } = looked;
+        let no_lease = looked.domain.settings.no_lease;
         let name = (key.clone(), gzip);
         let mut running = self.fills.running.lock();
         if shared
@@ -88,7 +116,10 @@ impl Pop {
         {
             return Part::Joins(fill.clone());
         }
-        let Ok(place) = self.fills.places.clone().try_acquire_owned() else { return Part::Refused };
+        if shared && self.fills.ended(key) != looked.fills_ended {
+            return Part::LooksAgain;
+        }
+        let Some(place) = self.fills.place() else { return Part::Refused };
         let Ok(id) = self.store.fresh_fill() else { return Part::Refused };
         let fill = Arc::new(Fill::new(view.start_fill(Source::Origin), id));
         if shared {
@@ -100,11 +131,18 @@ impl Pop {
         let (alone, answer) = oneshot::channel();
         let (pop, question, run) = (self.clone(), question(), fill.clone());
         tokio::spawn(async move {
-            pop.run_fill(&run, question, alone).await;
-            let mut running = pop.fills.running.lock();
-            running.all.remove(&id);
-            if running.shared.get(&name).is_some_and(|current| Arc::ptr_eq(current, &run)) {
-                running.shared.remove(&name);
+            let rest = pop.run_fill(&run, question, alone).await;
+            {
+                let mut running = pop.fills.running.lock();
+                // Who looked up before what it brought was there, and finds it gone from here, sees that.
+                pop.fills.counter(&name.0).fetch_add(1, Ordering::Release);
+                running.all.remove(&id);
+                if running.shared.get(&name).is_some_and(|current| Arc::ptr_eq(current, &run)) {
+                    running.shared.remove(&name);
+                }
+            }
+            if let Some(rest) = rest {
+                pop.run_rest(rest).await;
             }
             drop(place);
         });

@@ -17,18 +17,21 @@ mod metrics;
 mod origin;
 pub mod policy;
 mod prefetcher;
+mod pump;
+mod reading;
 mod request;
 mod store;
 mod sweep;
 mod viewers;
 
-pub use config::Config;
+pub use config::{CertificateFiles, Config};
+pub use viewers::Interim;
 
 use fills::Fills;
 use freshen_fleet::link::HttpLink;
 use freshen_model::ids::{BootId, DataId};
 use freshen_model::protocol::follower::{Follower, Identity};
-use http::HeaderValue;
+use freshen_model::secret::SealingKey;
 use metrics::Metrics;
 use origin::OriginClient;
 use parking_lot::RwLock;
@@ -36,10 +39,11 @@ use prefetcher::Prefetcher;
 use std::fs::{File, TryLockError};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use store::Store;
 use store::journal::{Journal, JournalError};
+use store::{Room, Store};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
+use viewers::Certificates;
 
 /// One POP process.
 pub struct Pop {
@@ -52,6 +56,8 @@ pub struct Pop {
     fills: Fills,
     origin: OriginClient,
     prefetcher: Prefetcher,
+    /// What the TLS listener shows, where there is one.
+    certificates: Option<Arc<Certificates>>,
     metrics: Arc<Metrics>,
     /// Something was applied or done that control waits for.
     confirm: Notify,
@@ -60,8 +66,7 @@ pub struct Pop {
     starting_over: AtomicBool,
     /// Whether the lease held after the last heartbeat; for waiting only, every use asks the lease itself.
     leased: watch::Sender<bool>,
-    signatures: [(HeaderValue, HeaderValue); 6],
-    via: HeaderValue,
+    signatures: answer::Signatures,
     /// Held as long as the process runs: one data folder, one process.
     _lock: File,
 }
@@ -89,6 +94,8 @@ pub enum StartError {
 pub struct Listeners {
     /// For viewers.
     pub viewers: TcpListener,
+    /// For viewers by TLS, where [`Config::tls_listen`] says so.
+    pub viewers_tls: Option<TcpListener>,
     /// For health and metrics.
     pub admin: TcpListener,
 }
@@ -104,8 +111,14 @@ impl Pop {
             TryLockError::WouldBlock => data("another process uses it; stop that one first".into()),
             TryLockError::Error(error) => data(error.to_string()),
         })?;
+        let certificates = match &config.tls_listen {
+            Some(_) => Some(Arc::new(Certificates::open(&config).map_err(StartError::Config)?)),
+            None => None,
+        };
         let metrics = Arc::new(Metrics::default());
-        let (journal, restored) = Journal::open(&config.data.join("index"), DataId(random().map_err(data)?))?;
+        let secrets = SealingKey::derived_from(&config.token.0);
+        let new_data = DataId(random().map_err(data)?);
+        let (journal, restored) = Journal::open(&config.data.join("index"), new_data, secrets)?;
         let journal = Arc::new(journal);
         let identity = Identity {
             pop: config.id.clone(),
@@ -117,9 +130,12 @@ impl Pop {
             journal.clone(),
             config.data.join("slices"),
             restored.boot_number,
-            config.memory_bytes_max,
-            config.disk_bytes_max,
-            config.disk_reserve_bytes,
+            restored.held,
+            &Room {
+                memory_bytes: config.memory_bytes_max,
+                disk_bytes: config.disk_bytes_max,
+                disk_reserve_bytes: config.disk_reserve_bytes,
+            },
             metrics.clone(),
         )?;
         let follower =
@@ -133,14 +149,14 @@ impl Pop {
             fills: Fills::new(config.fills_max),
             origin: OriginClient::new(&config, metrics.clone()).map_err(StartError::Config)?,
             prefetcher: Prefetcher::new(config.prefetches_at_once),
+            certificates,
             metrics,
             confirm: Notify::new(),
             start_over: Notify::new(),
-            starting_over: AtomicBool::new(false),
+            // Secrets that cannot be opened come anew with a snapshot.
+            starting_over: AtomicBool::new(!restored.secrets_open),
             leased: watch::Sender::new(false),
-            signatures: answer::signatures(&id),
-            via: HeaderValue::from_str(&format!("1.1 {id}"))
-                .unwrap_or(HeaderValue::from_static("1.1 freshen")),
+            signatures: answer::Signatures::of(&id),
             config,
             _lock: lock,
         });
@@ -157,14 +173,15 @@ impl Pop {
         render: admin::RenderMetrics,
         stop: impl Future<Output = ()>,
     ) -> Result<(), String> {
-        self.take_stock();
+        self.tidy_up();
         let token = self.config.token.0.clone();
         let link = Arc::new(HttpLink::new(self.config.control.clone(), token));
         let mut beside = tokio::task::JoinSet::new();
         beside.spawn(self.clone().beat(link.clone()));
         beside.spawn(self.clone().sweep_at_intervals());
         beside.spawn(self.clone().serve_admin(listeners.admin, render));
-        let viewers = self.clone().serve_viewers(listeners.viewers, stop);
+        let tls = listeners.viewers_tls.map(|listener| self.begin_tls(listener, &mut beside)).transpose()?;
+        let viewers = self.clone().serve_viewers(listeners.viewers, tls, stop);
         // A POP that cannot apply orders must not go on: its lease would end, but it would never come back either.
         tokio::select! {
             () = viewers => Ok(()),
@@ -172,13 +189,13 @@ impl Pop {
         }
     }
 
-    /// Counts and tidies the store, beside the traffic.
-    fn take_stock(self: &Arc<Pop>) {
+    /// Tidies the store up, beside the traffic.
+    fn tidy_up(self: &Arc<Pop>) {
         let pop = self.clone();
         tokio::task::spawn_blocking(move || {
             let epoch = pop.follower.read().saved().epoch;
-            if let Err(error) = pop.store.take_stock(epoch) {
-                tracing::warn!(%error, "the store could not be counted");
+            if let Err(error) = pop.store.tidy_up(epoch) {
+                tracing::warn!(%error, "the store could not be tidied up");
             }
         });
     }

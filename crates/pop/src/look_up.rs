@@ -7,6 +7,7 @@ use freshen_model::ids::Seq;
 use freshen_model::key::{BadPath, Key};
 use freshen_model::protocol::copy::{Doubt, Verdict};
 use freshen_model::protocol::follower::{Domain, View};
+use http::HeaderMap;
 use std::sync::Arc;
 
 /// Times that a look-up starts over because the sweep retired rules meanwhile; each needs a whole sweep to happen.
@@ -22,6 +23,10 @@ pub struct Looked {
     pub key: Key,
     /// What is there.
     pub found: Found,
+    /// Whether there are variants, but for other requests.
+    pub varies: bool,
+    /// How many fills of the key had ended before.
+    pub fills_ended: u64,
 }
 
 /// What is in the cache for a request.
@@ -64,7 +69,7 @@ impl Pop {
         &self,
         host: &str,
         path_and_query: &str,
-        gzip: bool,
+        viewer: &HeaderMap,
         trace: Trace,
     ) -> Result<Looked, NoLookUp> {
         let mut rereads = 0;
@@ -76,15 +81,19 @@ impl Pop {
             };
             let key =
                 Key::in_domain(&domain.name, &domain.settings, path_and_query).map_err(NoLookUp::BadPath)?;
+            let fills_ended = self.fills.ended(&key);
+            let looked =
+                |view, domain, key, found, varies| Looked { view, domain, key, found, varies, fills_ended };
             if !view.member {
-                return Ok(Looked { view, domain, key, found: Found::Absent });
+                return Ok(looked(view, domain, key, Found::Absent, false));
             }
             let object = match trace {
                 Trace::Promote => self.store.look_up(&key).await,
                 Trace::None => self.store.peek(&key).await,
             };
-            let Some(copy) = object.as_ref().and_then(|object| object.select(gzip)).cloned() else {
-                return Ok(Looked { view, domain, key, found: Found::Absent });
+            let Some(copy) = object.as_ref().and_then(|object| object.select(viewer)).cloned() else {
+                let varies = object.is_some();
+                return Ok(looked(view, domain, key, Found::Absent, varies));
             };
             let verdict = self.judge(&view, &domain, &key, &copy);
             let found = match verdict {
@@ -97,7 +106,7 @@ impl Pop {
                 }
                 Verdict::Gone | Verdict::Reread => Found::Gone(copy.provenance.filled),
             };
-            return Ok(Looked { view, domain, key, found });
+            return Ok(looked(view, domain, key, found, false));
         }
     }
 

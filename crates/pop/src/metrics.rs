@@ -46,6 +46,10 @@ pub struct Metrics {
     answers: [Counter; 6],
     /// Requests for hosts that are no domain.
     pub unknown_hosts: Counter,
+    /// TLS handshakes with viewers that failed or took too long.
+    pub handshakes_failed: Counter,
+    /// Certificates that could not be read; the ones of before stay in use.
+    pub certificate_errors: Counter,
     /// Requests sent to origins.
     pub origin_requests: Counter,
     /// Body bytes received from origins.
@@ -96,6 +100,8 @@ impl Default for Metrics {
             answers: XCache::ALL
                 .map(|x_cache| counter!("freshen_pop_answers_total", "x_cache" => x_cache.as_str())),
             unknown_hosts: counter!("freshen_pop_unknown_hosts_total"),
+            handshakes_failed: counter!("freshen_pop_handshakes_failed_total"),
+            certificate_errors: counter!("freshen_pop_certificate_errors_total"),
             origin_requests: counter!("freshen_pop_origin_requests_total"),
             origin_bytes: counter!("freshen_pop_origin_bytes_total"),
             origin_errors: counter!("freshen_pop_origin_errors_total"),

@@ -4,13 +4,14 @@ use crate::Pop;
 use crate::fill::Outcome;
 use crate::fills::Part;
 use crate::look_up::{Found, Looked, NoLookUp, Trace};
+use crate::policy::fields;
 use crate::store::journal::PrefetchJob;
-use crate::store::record::{Selector, Variant};
+use crate::store::record::Variant;
+use crate::store::run::Broken;
 use freshen_model::ids::Seq;
 use freshen_model::order::{PrefetchItem, PrefetchOrder};
 use freshen_model::protocol::heartbeat::PrefetchReport;
 use freshen_model::task::{FAILURES_MAX, Failure, Progress};
-use http::HeaderMap;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,6 +50,43 @@ struct NotWarm {
     reason: String,
     /// Whether another try may help.
     again: bool,
+}
+
+/// What one line has added to its job's bytes; taken back unless the line is kept.
+struct Counted<'a> {
+    job: &'a Job,
+    bytes: u64,
+    expected: u64,
+}
+
+impl Counted<'_> {
+    fn expect(&mut self, bytes: u64) {
+        self.job.change(|state| {
+            state.progress.bytes_expected = state.progress.bytes_expected - self.expected + bytes;
+        });
+        self.expected = bytes;
+    }
+
+    fn there(&mut self, bytes: u64) {
+        if bytes > self.expected {
+            self.expect(bytes);
+        }
+        self.job.change(|state| state.progress.bytes = state.progress.bytes - self.bytes + bytes);
+        self.bytes = bytes;
+    }
+
+    fn keep(mut self) {
+        (self.bytes, self.expected) = (0, 0);
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.job.change(|state| {
+            state.progress.bytes -= self.bytes;
+            state.progress.bytes_expected -= self.expected;
+        });
+    }
 }
 
 impl Prefetcher {
@@ -182,7 +220,7 @@ impl Pop {
 
     async fn warm_variants(self: &Arc<Pop>, job: &Arc<Job>, item: &PrefetchItem) -> Result<(), NotWarm> {
         let copy = self.warm(job, item, true).await?;
-        if copy.head.selector != Selector::Everybody {
+        if !copy.head.vary.is_nothing() {
             self.warm(job, item, false).await?;
         }
         Ok(())
@@ -196,18 +234,18 @@ impl Pop {
         gzip: bool,
     ) -> Result<Arc<Variant>, NotWarm> {
         let mut looked = self.look_up_item(item, gzip).await?;
-        if !matches!(looked.found, Found::Fresh(_)) {
-            self.fetch_for_prefetch(job, &looked, gzip).await?;
-            looked = self.look_up_item(item, gzip).await?;
-        } else if let Found::Fresh(copy) = &looked.found {
-            let size = copy.body.size();
-            job.change(|state| {
-                state.progress.bytes += size;
-                state.progress.bytes_expected += size;
-            });
+        let mut counted = Counted { job, bytes: 0, expected: 0 };
+        match &looked.found {
+            Found::Fresh(copy) => self.bring(&looked, copy, gzip, &mut counted).await?,
+            _ => {
+                self.fetch_for_prefetch(&mut counted, &looked, gzip).await?;
+                looked = self.look_up_item(item, gzip).await?;
+            }
         }
+        counted.keep();
         match &looked.found {
             Found::Fresh(copy) => {
+                self.bring(&looked, copy, gzip, &mut Counted { job, bytes: 0, expected: 0 }).await?;
                 self.read_back(&looked, copy).await?;
                 Ok(copy.clone())
             }
@@ -220,86 +258,92 @@ impl Pop {
     }
 
     async fn look_up_item(&self, item: &PrefetchItem, gzip: bool) -> Result<Looked, NotWarm> {
-        let looked = self.look_up(&item.domain, &item.path_and_query, gzip, Trace::Promote).await;
+        let looked =
+            self.look_up(&item.domain, &item.path_and_query, &fields::asking(gzip), Trace::Promote).await;
         looked.map_err(|no| match no {
             NoLookUp::UnknownHost => not_warm("the domain was removed", false),
             NoLookUp::BadPath(why) => not_warm(&why.to_string(), false),
         })
     }
 
+    /// Has what is missing of a copy fetched.
+    async fn bring(
+        self: &Arc<Pop>,
+        looked: &Looked,
+        copy: &Variant,
+        gzip: bool,
+        counted: &mut Counted<'_>,
+    ) -> Result<(), NotWarm> {
+        counted.expect(copy.body.size().unwrap_or(0));
+        if copy.body.is_whole() {
+            counted.there(copy.body.size().unwrap_or(0));
+            return Ok(());
+        }
+        let supply = Arc::new(self.supply(looked, &fields::asking(gzip), &copy.head));
+        let brought = self.bring_whole(&supply, &copy.body, |bytes| counted.there(bytes)).await;
+        if matches!(brought, Err(Broken::Lost | Broken::Changed)) {
+            self.store.forget_body(&looked.key, &copy.body).await;
+        }
+        brought.map_err(|broken| not_warm(&broken.to_string(), true))
+    }
+
     async fn fetch_for_prefetch(
         self: &Arc<Pop>,
-        job: &Arc<Job>,
+        counted: &mut Counted<'_>,
         looked: &Looked,
         gzip: bool,
     ) -> Result<(), NotWarm> {
         if !looked.view.member {
             return Err(not_warm("this POP is not a member of the fleet", false));
         }
-        let question = || self.question(looked, &HeaderMap::new(), gzip);
-        let no_lease = looked.domain.settings.no_lease;
-        let (fill, own) = match self.take_part(&looked.view, no_lease, true, question, &looked.key, gzip) {
+        let viewer = fields::asking(gzip);
+        let question = || self.question(looked, &viewer);
+        let (fill, own) = match self.take_part(looked, true, question, gzip) {
             Part::Leads(fill, own) => (fill, Some(own)),
             Part::Joins(fill) => (fill, None),
+            Part::LooksAgain => return Ok(()),
             Part::Refused => return Err(not_warm("too many fetches at this moment", true)),
         };
         let mut progress = fill.watch();
-        let mut counted = 0;
-        let mut expected = 0;
-        loop {
-            let now = progress.borrow_and_update().clone();
-            if expected == 0
-                && let Some(Outcome::Streaming(head)) = &now.outcome
-            {
-                expected = head.length().unwrap_or(0);
-                job.change(|state| state.progress.bytes_expected += expected);
-            }
-            job.change(|state| state.progress.bytes += now.bytes - counted);
-            counted = now.bytes;
-            match (&now.outcome, now.ended) {
-                (Some(Outcome::Failed(error)), _) => {
-                    let reason = if error.timed_out() {
-                        "Origin Timeout".into()
-                    } else {
-                        format!("Internal Error: {error}")
-                    };
-                    return Err(NotWarm { reason, again: true });
-                }
-                (Some(Outcome::Alone(why)), _) => {
-                    let answer = match own {
-                        Some(own) => own.await.ok(),
-                        None => None,
-                    };
-                    return Err(match answer {
-                        Some(answer) if !answer.status().is_success() => refused_status(answer.status()),
-                        Some(answer) => {
-                            not_warm(&format!("not cacheable: {}", why.explain(answer.headers())), false)
-                        }
-                        None => not_warm(&format!("not cacheable: {}", why.as_str()), false),
-                    });
-                }
-                (Some(Outcome::StaleServes(_)), _) => return Err(not_warm("the origin fails", true)),
-                (Some(Outcome::Streaming(head)), Some(true)) if !head.status.is_success() => {
+        let outcome = progress.wait_for(|progress| progress.outcome.is_some()).await;
+        let outcome = outcome.ok().and_then(|progress| progress.outcome.clone());
+        match outcome {
+            Some(Outcome::Streaming(head, body)) => {
+                if !head.status.is_success() {
                     return Err(refused_status(head.status));
                 }
-                (Some(_), Some(true)) => {
-                    if expected == 0 {
-                        job.change(|state| state.progress.bytes_expected += counted);
+                counted.expect(head.length().unwrap_or(0));
+                let supply = Arc::new(self.supply(looked, &viewer, &head));
+                let brought = self.bring_whole(&supply, &body, |bytes| counted.there(bytes)).await;
+                brought.map_err(|broken| not_warm(&broken.to_string(), true))?;
+                // Only now is it entered, where it is no body that can be completed later.
+                let ended = progress.wait_for(|progress| progress.ended).await;
+                ended.map(drop).map_err(|_| not_warm("this POP is stopping", true))
+            }
+            Some(Outcome::Kept(copy)) => self.bring(looked, &copy, gzip, counted).await,
+            Some(Outcome::Failed(error)) => {
+                let reason = if error.timed_out() {
+                    "Origin Timeout".into()
+                } else {
+                    format!("Internal Error: {error}")
+                };
+                Err(NotWarm { reason, again: true })
+            }
+            Some(Outcome::Alone(why)) => {
+                let answer = match own {
+                    Some(own) => own.await.ok(),
+                    None => None,
+                };
+                Err(match answer {
+                    Some(answer) if !answer.status().is_success() => refused_status(answer.status()),
+                    Some(answer) => {
+                        not_warm(&format!("not cacheable: {}", why.explain(answer.headers())), false)
                     }
-                    return Ok(());
-                }
-                (Some(_), Some(false)) => {
-                    job.change(|state| {
-                        state.progress.bytes -= counted;
-                        state.progress.bytes_expected -= expected;
-                    });
-                    return Err(not_warm("the origin's answer broke off", true));
-                }
-                _ => {}
+                    None => not_warm(&format!("not cacheable: {}", why.as_str()), false),
+                })
             }
-            if progress.changed().await.is_err() {
-                return Err(not_warm("this POP is stopping", true));
-            }
+            Some(Outcome::StaleServes(_)) => Err(not_warm("the origin fails", true)),
+            None => Err(not_warm("this POP is stopping", true)),
         }
     }
 
@@ -309,7 +353,10 @@ impl Pop {
             return Err(refused_status(copy.head.status));
         }
         if let Err(error) = self.store.read_back(&looked.key, &copy.body).await {
-            self.store.forget(&looked.key).await;
+            // What is missing of one in slices is fetched again.
+            if copy.body.at_hand().is_some() {
+                self.store.forget_body(&looked.key, &copy.body).await;
+            }
             return Err(not_warm(&format!("read back from disk: {error}"), true));
         }
         Ok(())

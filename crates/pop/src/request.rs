@@ -1,18 +1,26 @@
 //! The life of a request, from its head to its answer.
 
-use crate::Pop;
-use crate::answer::{Asked, Payload};
-use crate::fill::{Fill, Outcome, Progress, Question};
+use crate::answer::{Asked, How, Payload};
+use crate::fill::{Outcome, Progress, Question};
 use crate::fills::Part;
 use crate::look_up::{Found, Looked, NoLookUp, Trace};
 use crate::metrics::XCache;
-use crate::origin::upstream_headers;
-use crate::policy::cache_control::CacheControl;
-use crate::policy::fields;
-use crate::store::record::Variant;
-use freshen_model::domain::NoLease;
+use crate::origin::{self, UpstreamBody, upstream_headers};
+use crate::policy::cache_control::RequestControl;
+use crate::policy::cache_status::{CacheStatus, Forward};
+use crate::policy::range::{self, Opening};
+use crate::policy::{fields, invalidation};
+use crate::pump::Supply;
+use crate::reading::ReadError;
+use crate::store::body::{Body as StoredBody, SLICE_BYTES};
+use crate::store::record::{Head, Variant};
+use crate::store::run::Broken;
+use crate::{Interim, Pop};
+use freshen_model::domain::{NoLease, Ranges};
+use freshen_model::key::Key;
 use freshen_model::location;
 use freshen_model::protocol::copy::Doubt;
+use freshen_model::protocol::follower::Domain;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request};
 use http_body_util::Either;
 use hyper::body::{Body, Incoming};
@@ -22,90 +30,133 @@ use tokio::sync::watch;
 
 /// How long the answer to a HEAD waits for the fill that it started.
 const HEAD_PATIENCE: Duration = Duration::from_millis(500);
-/// Times that a damaged copy is forgotten and looked up again.
-const DAMAGED_MAX: usize = 3;
+/// Times that a copy which cannot be read is forgotten and looked up again.
+const UNREADABLE_MAX: usize = 3;
 /// Times that a request waits for somebody else's fill before it asks for itself.
 const JOINS_MAX: usize = 3;
 
 impl Pop {
     /// Answers one request of a viewer.
-    pub async fn serve(self: &Arc<Pop>, request: Request<Incoming>) -> Response<Payload> {
+    pub async fn serve(
+        self: &Arc<Pop>,
+        request: Request<Incoming>,
+        interim: Option<Interim>,
+    ) -> Response<Payload> {
         let (parts, body) = request.into_parts();
         let host = match requested_host(&parts) {
             Ok(host) => host,
             Err(why) => return self.answer_plainly(StatusCode::BAD_REQUEST, why, None),
         };
         match parts.method {
-            Method::GET | Method::HEAD if body.is_end_stream() => self.serve_from_cache(&host, &parts).await,
+            Method::GET | Method::HEAD if body.is_end_stream() => {
+                let asked = Asked { method: &parts.method, headers: &parts.headers, interim };
+                self.serve_from_cache(&host, path_and_query(&parts.uri), &asked).await
+            }
             Method::CONNECT | Method::TRACE => {
                 self.answer_plainly(StatusCode::NOT_IMPLEMENTED, "this method is not offered", None)
             }
-            _ => self.pass(&host, parts, body).await,
+            _ => self.pass(&host, parts, body, interim).await,
         }
     }
 
     /// GET and HEAD: look up, then answer from a copy or fetch.
-    async fn serve_from_cache(self: &Arc<Pop>, host: &str, parts: &request::Parts) -> Response<Payload> {
-        let gzip = fields::accepts_gzip(&parts.headers);
-        let asked = Asked { method: &parts.method, headers: &parts.headers };
-        let (mut joins, mut damaged) = (0, 0);
+    async fn serve_from_cache(
+        self: &Arc<Pop>,
+        host: &str,
+        path_and_query: &str,
+        asked: &Asked<'_>,
+    ) -> Response<Payload> {
+        let (mut joins, mut unreadable) = (0, 0);
         loop {
-            let looked = match self.look_up(host, path_and_query(&parts.uri), gzip, Trace::Promote).await {
+            let looked = match self.look_up(host, path_and_query, asked.headers, Trace::Promote).await {
                 Ok(looked) => looked,
                 Err(no) => return self.refuse(no),
             };
             if !looked.view.member {
-                return self.pass_through(&looked, parts).await;
+                return self.pass_through(&looked, asked).await;
             }
-            if let Found::Fresh(copy) = &looked.found {
-                let wall = looked.view.now.wall;
-                match self.answer_from_copy(&asked, &copy.head, &copy.body, XCache::Hit, wall).await {
-                    Ok(answer) => return answer,
-                    Err(error) if damaged == DAMAGED_MAX => {
-                        return self.answer_plainly(
-                            StatusCode::INTERNAL_SERVER_ERROR,
-                            format!("the disk fails: {error}"),
-                            Some(XCache::Miss),
-                        );
-                    }
-                    Err(_) => {
-                        self.store.forget(&looked.key).await;
-                        damaged += 1;
-                        continue;
+            let answered = match &looked.found {
+                Found::Fresh(copy) => self.answer_from_copy(asked, &looked, copy, How::HIT).await,
+                // RFC 9111 §5.2.1.7.
+                _ if RequestControl::of(asked.headers).only_if_cached => {
+                    let text = "not in this cache, and the request wants no other answer";
+                    return self.answer_plainly(StatusCode::GATEWAY_TIMEOUT, text, Some(looked.misses()));
+                }
+                _ => self.answer_with_origin(asked, &looked, joins < JOINS_MAX).await,
+            };
+            match answered {
+                Ok(answer) => return answer,
+                Err(Again::Joined) => joins += 1,
+                Err(Again::Unreadable(body, error)) => {
+                    unreadable += 1;
+                    match error {
+                        // The disk takes nothing: the viewer is served all the same.
+                        ReadError::Broken(Broken::Disk(_)) => return self.pass_through(&looked, asked).await,
+                        ReadError::Broken(Broken::Origin(why)) => {
+                            let text = format!("the rest is not to be had: {why}");
+                            return self.answer_plainly(StatusCode::BAD_GATEWAY, text, Some(looked.misses()));
+                        }
+                        error if unreadable == UNREADABLE_MAX => {
+                            let text = error.to_string();
+                            return self.answer_plainly(StatusCode::BAD_GATEWAY, text, Some(looked.misses()));
+                        }
+                        _ => self.store.forget_body(&looked.key, &body).await,
                     }
                 }
-            }
-            if let Some(copy) = looked.serves_while_revalidating() {
-                // The fill runs on its own; whoever comes meanwhile is answered from the same copy.
-                self.begin_fetch(&looked, parts, gzip, !parts.headers.contains_key(header::AUTHORIZATION));
-                let wall = looked.view.now.wall;
-                if let Ok(answer) =
-                    self.answer_from_copy(&asked, &copy.head, &copy.body, XCache::Stale, wall).await
-                {
-                    return answer;
-                }
-            }
-            // RFC 9111 §3.5: what another's credentials brought is for nobody else, until it proves to be public.
-            let shared = joins < JOINS_MAX && !parts.headers.contains_key(header::AUTHORIZATION);
-            let fetched = self.fetch(&looked, parts, gzip, shared).await;
-            match self.answer_fetched(&asked, &looked, fetched).await {
-                Some(answer) => return answer,
-                None => joins += 1,
             }
         }
     }
 
-    /// Starts or joins a fill, and waits for its head.
-    async fn fetch(
+    /// Answers what no fresh copy answers.
+    async fn answer_with_origin(
         self: &Arc<Pop>,
+        asked: &Asked<'_>,
         looked: &Looked,
-        parts: &request::Parts,
-        gzip: bool,
-        shared: bool,
-    ) -> Fetched {
-        let (fill, mut own) = match self.begin_fetch(looked, parts, gzip, shared) {
+        may_join: bool,
+    ) -> Result<Response<Payload>, Again> {
+        let gzip = fields::accepts_gzip(asked.headers);
+        // RFC 9111 §3.5: what another's credentials brought is for nobody else, until it proves to be public.
+        let shared = may_join && !asked.headers.contains_key(header::AUTHORIZATION);
+        if let Some(copy) = looked.serves_while_revalidating() {
+            // The fill runs on its own; whoever comes meanwhile is answered from the same copy.
+            self.begin_fetch(looked, asked, gzip, shared);
+            return self.answer_from_copy(asked, looked, copy, looked.stale()).await;
+        }
+        let fetched = self.fetch(looked, asked, gzip, shared).await;
+        self.answer_fetched(asked, looked, fetched).await
+    }
+
+    async fn answer_from_copy(
+        self: &Arc<Pop>,
+        asked: &Asked<'_>,
+        looked: &Looked,
+        copy: &Variant,
+        how: How,
+    ) -> Result<Response<Payload>, Again> {
+        let age = copy.head.age(looked.view.now.wall);
+        let supply = || self.supply(looked, asked.headers, &copy.head);
+        self.answer_from(asked, &copy.head, &copy.body, supply, (how, Some(age)))
+            .await
+            .map_err(|error| Again::Unreadable(copy.body.clone(), error))
+    }
+
+    /// Where more of a body comes from, for this viewer.
+    pub fn supply(&self, looked: &Looked, viewer: &HeaderMap, head: &Head) -> Supply {
+        let slices = looked.domain.settings.ranges == Ranges::Slices;
+        Supply {
+            domain: looked.domain.clone(),
+            key: looked.key.clone(),
+            headers: self.upstream(viewer),
+            validator: range::strong_validator(&head.headers).filter(|_| slices),
+        }
+    }
+
+    /// Starts or joins a fill, and waits for its head.
+    async fn fetch(self: &Arc<Pop>, looked: &Looked, asked: &Asked<'_>, gzip: bool, shared: bool) -> Fetched {
+        let (fill, mut own) = match self.begin_fetch(looked, asked, gzip, shared) {
             Part::Leads(fill, own) => (fill, Some(own)),
             Part::Joins(fill) => (fill, None),
+            Part::LooksAgain => return Fetched::Again,
             Part::Refused => return Fetched::Refused,
         };
         let mut progress = fill.watch();
@@ -118,50 +169,47 @@ impl Pop {
                 Some(own) => own.await.map_or(Fetched::Again, Fetched::Own),
                 None => Fetched::Again,
             },
-            Some(outcome) => Fetched::Shared(outcome, fill, progress),
+            Some(outcome) => Fetched::Shared(outcome, progress, own.is_none()),
             None => Fetched::Refused,
         }
     }
 
-    fn begin_fetch(
-        self: &Arc<Pop>,
-        looked: &Looked,
-        parts: &request::Parts,
-        gzip: bool,
-        shared: bool,
-    ) -> Part {
-        let question = || self.question(looked, &parts.headers, gzip);
-        self.take_part(&looked.view, looked.domain.settings.no_lease, shared, question, &looked.key, gzip)
+    fn begin_fetch(self: &Arc<Pop>, looked: &Looked, asked: &Asked<'_>, gzip: bool, shared: bool) -> Part {
+        let question = || Question { interim: asked.interim(), ..self.question(looked, asked.headers) };
+        self.take_part(looked, shared, question, gzip)
     }
 
-    /// Answers with what was fetched; `None` where the request has to begin again.
+    /// Answers with what was fetched.
     async fn answer_fetched(
         self: &Arc<Pop>,
         asked: &Asked<'_>,
         looked: &Looked,
         fetched: Fetched,
-    ) -> Option<Response<Payload>> {
-        let new = match &looked.found {
-            Found::Stale { .. } | Found::Gone(_) => XCache::Expired,
-            Found::Fresh(_) | Found::Absent => XCache::Miss,
-        };
-        let wall = crate::clock::now().wall;
-        Some(match fetched {
-            Fetched::Shared(Outcome::Streaming(head), fill, mut progress) => {
+    ) -> Result<Response<Payload>, Again> {
+        let new = looked.misses();
+        Ok(match fetched {
+            Fetched::Shared(Outcome::Streaming(head, body), mut progress, collapsed) => {
+                if !head.answers(asked.headers) {
+                    return Err(Again::Joined);
+                }
                 if asked.method == Method::HEAD {
                     // As for a GET: who has the answer finds it cached. A long body is not waited for.
-                    let ended = progress.wait_for(|progress| progress.ended.is_some());
+                    let ended = progress.wait_for(|progress| progress.ended);
                     let _ = tokio::time::timeout(HEAD_PATIENCE, ended).await;
                 }
-                self.answer_from_fill(asked, &head, &fill, progress, new)
+                let age = (head.initial_age >= Duration::from_secs(1)).then_some(head.initial_age);
+                let supply = || self.supply(looked, asked.headers, &head);
+                let how = How { status: CacheStatus { stored: true, collapsed, ..new.status }, ..new };
+                let answered = self.answer_from(asked, &head, &body, supply, (how, age)).await;
+                answered.map_err(|error| Again::Unreadable(body, error))?
             }
             // A 304 that somebody else asked for, where this request may count none.
-            Fetched::Shared(Outcome::Kept(_), ..) if looked.counts_no_304() => return None,
+            Fetched::Shared(Outcome::Kept(_), ..) if looked.counts_no_304() => return Err(Again::Joined),
             Fetched::Shared(Outcome::Kept(copy), ..) => {
-                self.answer_from_copy(asked, &copy.head, &copy.body, XCache::Revalidated, wall).await.ok()?
+                self.answer_from_copy(asked, looked, &copy, How::REVALIDATED).await?
             }
             Fetched::Shared(Outcome::StaleServes(copy), ..) if looked.allows_stale() => {
-                self.answer_from_copy(asked, &copy.head, &copy.body, XCache::Stale, wall).await.ok()?
+                self.answer_from_copy(asked, looked, &copy, looked.stale()).await?
             }
             Fetched::Shared(Outcome::StaleServes(_), ..) => {
                 let text = "the origin fails, and this copy may not be served without it";
@@ -172,7 +220,7 @@ impl Pop {
                     if error.timed_out() { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
                 self.answer_plainly(status, error.to_string(), Some(new))
             }
-            Fetched::Shared(Outcome::Alone(_), ..) | Fetched::Again => return None,
+            Fetched::Shared(Outcome::Alone(_), ..) | Fetched::Again => return Err(Again::Joined),
             Fetched::Own(answer) => self.answer_from_origin(answer, new),
             Fetched::Refused => {
                 let text = "too many fetches from origins at this moment";
@@ -181,65 +229,93 @@ impl Pop {
         })
     }
 
-    /// What a fill is to ask the origin, in the name of this request.
-    pub fn question(&self, looked: &Looked, viewer: &HeaderMap, gzip: bool) -> Question {
-        let domain = looked.domain.clone();
-        let pop = self.config.id.as_str();
-        let mut headers = upstream_headers(viewer, &domain.settings.origin, &domain.name, pop);
+    /// The fields of a viewer's request that go to the origin when something is fetched to be shared.
+    fn upstream(&self, viewer: &HeaderMap) -> HeaderMap {
+        let mut headers = upstream_headers(viewer, self.config.id.as_str());
         fields::strip_conditions(&mut headers);
         headers.remove(header::ACCEPT_ENCODING);
-        if gzip {
+        if fields::accepts_gzip(viewer) {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
+        headers
+    }
+
+    /// What a fill is to ask the origin, in the name of this request.
+    pub fn question(&self, looked: &Looked, viewer: &HeaderMap) -> Question {
         let stale = match &looked.found {
             Found::Stale { copy, .. } => Some(copy.clone()),
             _ => None,
         };
-        let stale_if_error = looked.allows_stale();
-        Question { domain, key: looked.key.clone(), gzip, headers, stale, stale_if_error }
+        let opening = range::opening(viewer);
+        let slices = looked.domain.settings.ranges == Ranges::Slices;
+        Question {
+            domain: looked.domain.clone(),
+            key: looked.key.clone(),
+            headers: self.upstream(viewer),
+            part: opening.filter(|_| slices).and_then(first_part),
+            range: opening.filter(|_| !viewer.contains_key(header::IF_RANGE)),
+            stale,
+            stale_if_error: looked.allows_stale(),
+            interim: None,
+        }
     }
 
     /// GET and HEAD of a POP that may not touch its cache yet.
-    async fn pass_through(self: &Arc<Pop>, looked: &Looked, parts: &request::Parts) -> Response<Payload> {
-        let origin = &looked.domain.settings.origin;
-        let headers = upstream_headers(&parts.headers, origin, &looked.domain.name, self.config.id.as_str());
+    async fn pass_through(self: &Arc<Pop>, looked: &Looked, asked: &Asked<'_>) -> Response<Payload> {
+        let headers = upstream_headers(asked.headers, self.config.id.as_str());
         let path = looked.key.path_and_query();
         let body = Either::Left(http_body_util::Empty::new());
-        self.bypass(origin, parts.method.clone(), path, headers, body).await
+        let passed = Passed { method: asked.method.clone(), path, headers, body, interim: asked.interim() };
+        self.bypass(&looked.domain, passed, Forward::Bypass).await
     }
 
     /// Other methods: to the origin and back; what succeeds makes the copies of its URL unusable, RFC 9111 §4.4.
-    async fn pass(self: &Arc<Pop>, host: &str, parts: request::Parts, body: Incoming) -> Response<Payload> {
-        let looked = match self.look_up(host, path_and_query(&parts.uri), false, Trace::None).await {
+    async fn pass(
+        self: &Arc<Pop>,
+        host: &str,
+        parts: request::Parts,
+        body: Incoming,
+        interim: Option<Interim>,
+    ) -> Response<Payload> {
+        let asked = Asked { method: &parts.method, headers: &parts.headers, interim };
+        let looked = match self.look_up(host, path_and_query(&parts.uri), asked.headers, Trace::None).await {
             Ok(looked) => looked,
             Err(no) => return self.refuse(no),
         };
-        let origin = &looked.domain.settings.origin;
-        let headers = upstream_headers(&parts.headers, origin, &looked.domain.name, self.config.id.as_str());
-        let safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        let path = looked.key.path_and_query();
-        let answer = self.bypass(origin, parts.method, path, headers, Either::Right(body)).await;
-        if !safe && (answer.status().is_success() || answer.status().is_redirection()) {
-            self.fills.overtake(&looked.key);
-            self.store.forget(&looked.key).await;
+        let passed = Passed {
+            method: parts.method.clone(),
+            path: looked.key.path_and_query(),
+            headers: upstream_headers(asked.headers, self.config.id.as_str()),
+            body: Either::Right(body),
+            interim: asked.interim(),
+        };
+        let answer = self.bypass(&looked.domain, passed, Forward::Method).await;
+        if invalidation::invalidates(&parts.method, answer.status()) {
+            self.forget_as_changed(&looked.key).await;
+            for named in invalidation::also(host, path_and_query(&parts.uri), answer.headers()) {
+                if let Ok(key) = Key::in_domain(&looked.domain.name, &looked.domain.settings, &named) {
+                    self.forget_as_changed(&key).await;
+                }
+            }
         }
         answer
     }
 
-    async fn bypass(
-        self: &Arc<Pop>,
-        origin: &freshen_model::domain::Origin,
-        method: Method,
-        path: &str,
-        headers: HeaderMap,
-        body: crate::origin::UpstreamBody,
-    ) -> Response<Payload> {
-        match self.origin.send(origin, method, path, headers, body).await {
-            Ok(answer) => self.answer_from_origin(answer, XCache::Bypass),
+    /// What is here of a key was changed at the origin.
+    async fn forget_as_changed(self: &Arc<Pop>, key: &Key) {
+        self.fills.overtake(key);
+        self.store.forget(key).await;
+    }
+
+    async fn bypass(self: &Arc<Pop>, domain: &Domain, passed: Passed<'_>, why: Forward) -> Response<Payload> {
+        let how = How::forwarded(XCache::Bypass, why);
+        let Passed { method, path, headers, body, interim } = passed;
+        match self.origin.send(domain, method, path, headers, body, interim).await {
+            Ok(answer) => self.answer_from_origin(answer, how),
             Err(error) => {
                 let status =
                     if error.timed_out() { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
-                self.answer_plainly(status, error.to_string(), Some(XCache::Bypass))
+                self.answer_plainly(status, error.to_string(), Some(how))
             }
         }
     }
@@ -255,10 +331,27 @@ impl Pop {
     }
 }
 
+/// A request on its way through.
+struct Passed<'a> {
+    method: Method,
+    path: &'a str,
+    headers: HeaderMap,
+    body: UpstreamBody,
+    interim: Option<origin::Interim>,
+}
+
+/// Why a request has to begin again.
+enum Again {
+    /// What somebody else asked for does not serve it.
+    Joined,
+    /// What was there of this body cannot be read, or not completed.
+    Unreadable(Arc<StoredBody>, ReadError),
+}
+
 /// What became of a request's part in a fill.
 enum Fetched {
-    /// Something that all who wait share.
-    Shared(Outcome, Arc<Fill>, watch::Receiver<Progress>),
+    /// Something that all who wait share; and whether somebody else had asked for it.
+    Shared(Outcome, watch::Receiver<Progress>, bool),
     /// An answer for this request only.
     Own(Response<Incoming>),
     /// Nothing for this request: look up again.
@@ -276,9 +369,8 @@ impl Looked {
     /// The copy that may be served while it is revalidated, RFC 5861 §3: only too old, never doubted by the protocol.
     fn serves_while_revalidating(&self) -> Option<&Arc<Variant>> {
         let Found::Stale { copy, doubt: None } = &self.found else { return None };
-        let past = copy.head.age(self.view.now.wall).saturating_sub(copy.head.lifetime);
-        let may = self.view.leased && CacheControl::of(&copy.head.headers).serves_while_revalidating(past);
-        may.then_some(copy)
+        let age = copy.head.age(self.view.now.wall);
+        (self.view.leased && copy.head.terms.serves_while_revalidating(age)).then_some(copy)
     }
 
     /// Whether what was found may be served if the origin fails: RFC 9111 §4.2.4, RFC 5861 §4, and never what a purge
@@ -290,12 +382,41 @@ impl Looked {
             Some(Doubt::Purged) if !self.domain.settings.purged_stale_if_error => return false,
             _ => {}
         }
-        let control = CacheControl::of(&copy.head.headers);
-        if control.forbids_stale() {
-            return false;
+        self.view.leased && copy.head.terms.serves_if_error(copy.head.age(self.view.now.wall))
+    }
+
+    /// How an answer comes about for which the origin has to be asked.
+    fn misses(&self) -> How {
+        match &self.found {
+            Found::Stale { .. } | Found::Gone(_) => How::forwarded(XCache::Expired, Forward::Stale),
+            Found::Fresh(_) => How::forwarded(XCache::Miss, Forward::Partial),
+            Found::Absent if self.varies => How::forwarded(XCache::Miss, Forward::VaryMiss),
+            Found::Absent => How::forwarded(XCache::Miss, Forward::UriMiss),
         }
-        let past = copy.head.age(self.view.now.wall).saturating_sub(copy.head.lifetime);
-        self.view.leased && control.stale_if_error.is_none_or(|seconds| past <= Duration::from_secs(seconds))
+    }
+
+    /// How an answer from a stale copy comes about.
+    fn stale(&self) -> How {
+        let past = match &self.found {
+            Found::Stale { copy, .. } => {
+                copy.head.age(self.view.now.wall).saturating_sub(copy.head.terms.lifetime)
+            }
+            _ => Duration::ZERO,
+        };
+        How::stale(past)
+    }
+}
+
+/// The slices to ask for first, from the beginning of one to the end of one. The end of a body of unknown length begins with
+/// its first slice, which tells the length.
+fn first_part(opening: Opening) -> Option<(u64, Option<u64>)> {
+    let end = |byte: u64| (byte / SLICE_BYTES + 1).saturating_mul(SLICE_BYTES) - 1;
+    match opening {
+        Opening::First { first, last } => {
+            let first = first / SLICE_BYTES * SLICE_BYTES;
+            (first > 0 || last.is_some()).then_some((first, last.map(end)))
+        }
+        Opening::Suffix(_) => Some((0, Some(end(0)))),
     }
 }
 

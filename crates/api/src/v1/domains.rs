@@ -39,7 +39,7 @@ pub(super) async fn set(
     Name(name): Name,
     request: SignedRequest,
 ) -> Result<Json<DomainRow>, ApiError> {
-    let body: DomainRow = request.json()?;
+    let mut body: DomainRow = request.json()?;
     let confines = request.caller.confines();
     let domain = api.control.own_domain(confines, &name).await?;
     let unfit = |why: String| Err(ApiError::new(ErrorCode::Unfit, why));
@@ -52,7 +52,8 @@ pub(super) async fn set(
     if body.account.is_some_and(|account| account != domain.account) {
         return unfit(format!("{} is {}'s; a domain keeps its account", domain.name, domain.account));
     }
-    if body.settings.origin != domain.settings.origin {
+    body.settings.keep_secrets(&domain.settings);
+    if !body.settings.origins().eq(domain.settings.origins()) {
         request.admin()?;
     }
     Ok(Json(row(api.control.set_domain(confines, &name, &body.settings).await?)))
@@ -67,6 +68,8 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn row(domain: DomainRecord) -> DomainRow {
+/// A domain as it is shown: without its secrets, which are told to nobody again.
+fn row(mut domain: DomainRecord) -> DomainRow {
+    domain.settings.withhold_secrets();
     DomainRow { name: domain.name, account: Some(domain.account), settings: domain.settings }
 }

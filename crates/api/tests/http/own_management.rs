@@ -111,6 +111,68 @@ async fn a_domain_is_added_by_an_admin_and_changed_and_removed_by_its_owner() {
 }
 
 #[tokio::test]
+async fn settings_are_told_as_they_were_given_and_refused_with_their_name() {
+    let stage = Stage::set().await;
+    let (_, mut domain) = stage.own(ANN, "GET", "/v1/domains/a.example", Value::Null).await;
+    for (name, value) in [
+        ("negative_ttl_s", json!(3)),
+        ("ranges", json!("whole")),
+        (
+            "ttl",
+            json!([
+                { "when": { "path": "/live/" }, "ttl_s": 2, "mode": "default" },
+                { "when": { "suffix": ".m3u8" }, "ttl_s": 2, "mode": "override" },
+            ]),
+        ),
+    ] {
+        domain["settings"][name] = value;
+    }
+    let put = async |body: &Value| stage.own(ANN, "PUT", "/v1/domains/a.example", body.clone()).await;
+    assert_eq!(put(&domain).await, (200, domain.clone()));
+    assert_eq!(stage.own(ANN, "GET", "/v1/domains/a.example", Value::Null).await, (200, domain.clone()));
+    for (name, value, said) in [
+        ("ttl", json!([{ "when": { "path": "live" }, "ttl_s": 2 }]), "TTL rules: "),
+        ("negative_ttl_s", json!(31_536_001), "negative TTL: "),
+    ] {
+        let mut bad = domain.clone();
+        bad["settings"][name] = value;
+        let (status, answer) = put(&bad).await;
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(status == 409 && message.contains(said), "{status} {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_buckets_secret_is_written_and_never_told() {
+    let stage = Stage::set().await;
+    let (_, mut domain) = stage.own(ADA, "GET", "/v1/domains/a.example", Value::Null).await;
+    domain["settings"]["origin"]["s3"] =
+        json!({ "region": "eu-1", "access_key_id": "reader", "secret_access_key": "hush" });
+    let put = async |key, body: &Value| stage.own(key, "PUT", "/v1/domains/a.example", body.clone()).await;
+    assert_eq!(put(ANN, &domain).await.0, 403, "whom POPs ask, and as whom, is for admins");
+    let (status, mut told) = put(ADA, &domain).await;
+    assert_eq!(
+        (status, &told["settings"]["origin"]["s3"]["secret_access_key"]),
+        (200, &json!({ "set": true }))
+    );
+    for path in ["/v1/domains/a.example", "/v1/domains"] {
+        let (_, told) = stage.own(ANN, "GET", path, Value::Null).await;
+        assert!(!told.to_string().contains("hush"), "{told}");
+    }
+    let secret = async || {
+        let domain = stage.control.own_domain(None, "a.example").await.unwrap();
+        domain.settings.origin.s3.unwrap().secret_access_key
+    };
+    told["settings"]["default_ttl_s"] = json!(60);
+    assert_eq!(put(ANN, &told).await, (200, told.clone()), "what is told can be sent back");
+    assert_eq!(secret().await.plain(), Some("hush"));
+    told["settings"]["origin"]["s3"]["access_key_id"] = json!("another");
+    let (status, answer) = put(ADA, &told).await;
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(status == 409 && message.contains("give the one of another"), "{status} {message}");
+}
+
+#[tokio::test]
 async fn p8_a_foreign_domain_is_neither_seen_nor_changed() {
     let stage = Stage::set().await;
     let settings = json!({ "name": "a.example", "settings": origin() });

@@ -6,7 +6,7 @@ use freshen_control::{Config, Control, ManualClock};
 use freshen_fleet::{Event, HttpLink, Link};
 use freshen_ledger::SqliteLedger;
 use freshen_model::area::Area;
-use freshen_model::domain::{Origin, Settings};
+use freshen_model::domain::Settings;
 use freshen_model::ids::{BootId, DataId, PopId, Seq, TaskId};
 use freshen_model::protocol::follower::{Follower, Identity, Saved};
 use freshen_model::protocol::heartbeat::{PrefetchReport, Standing};
@@ -256,7 +256,7 @@ impl Stage {
 }
 
 pub fn settings() -> Settings {
-    Settings::of_origin(Origin { address: "127.0.0.1:8090".into(), tls: false, host_header: None })
+    Settings::of_origin("http://127.0.0.1:8090".parse().unwrap())
 }
 
 /// A POP: the protocol's own follower, without a cache.

@@ -1,14 +1,11 @@
-//! `freshen account`, `key`, `domain` and `pop`: what an installation consists of.
+//! `freshen account`, `key` and `pop`: what an installation consists of.
 
 use super::connection::{ClientError, Connection, encode, print_json};
 use super::outcome::Outcome;
 use crate::say::say;
 use clap::Subcommand;
-use freshen_api::v1::wire::{
-    AccountList, AccountRow, DomainList, DomainRow, KeyRequest, NewKey, NewPop, PopList, PopRequest,
-};
+use freshen_api::v1::wire::{AccountList, AccountRow, KeyRequest, NewKey, NewPop, PopList, PopRequest};
 use freshen_model::area::Area;
-use freshen_model::domain::{NoLease, Origin, QueryPolicy, Settings};
 use freshen_model::ids::PopId;
 use freshen_model::quota::Limits;
 use http::Method;
@@ -68,85 +65,6 @@ pub enum KeyCommand {
         #[command(flatten)]
         connection: Connection,
     },
-}
-
-/// Domains.
-#[derive(Subcommand)]
-pub enum DomainCommand {
-    /// Serve a domain from an origin.
-    Add {
-        /// The host name viewers use.
-        name: String,
-        /// The account that owns it [default: the caller's].
-        #[arg(long)]
-        account: Option<String>,
-        #[command(flatten)]
-        settings: SettingsOptions,
-        #[command(flatten)]
-        connection: Connection,
-    },
-    /// Change a domain's settings; what is not given stays.
-    Set {
-        /// The domain.
-        name: String,
-        #[command(flatten)]
-        settings: SettingsOptions,
-        #[command(flatten)]
-        connection: Connection,
-    },
-    /// List domains.
-    List {
-        #[command(flatten)]
-        connection: Connection,
-    },
-    /// Serve a domain no more.
-    Remove {
-        /// The domain.
-        name: String,
-        #[command(flatten)]
-        connection: Connection,
-    },
-}
-
-/// A domain's settings, as far as they are given.
-#[derive(clap::Args)]
-pub struct SettingsOptions {
-    /// Where the content comes from, `http://host[:port]` or `https://host[:port]`.
-    #[arg(long)]
-    origin: Option<Origin>,
-    /// The Host field sent to the origin [default: the domain].
-    #[arg(long)]
-    host_header: Option<String>,
-    /// Share the cache (and origin and query policy) of this domain.
-    #[arg(long, value_name = "DOMAIN")]
-    share_cache: Option<String>,
-    /// What of a query tells objects apart: keep, ignore, only:a,b or drop:a,b.
-    #[arg(long)]
-    query: Option<QueryPolicy>,
-    /// What a POP without a lease does: revalidate, refetch or serve.
-    #[arg(long)]
-    no_lease: Option<NoLease>,
-    /// Serve copies that a purge expired while the origin fails.
-    #[arg(long)]
-    purged_stale_if_error: Option<bool>,
-    /// Seconds of freshness for answers that say nothing about it.
-    #[arg(long)]
-    default_ttl_s: Option<u32>,
-}
-
-impl SettingsOptions {
-    fn over(self, mut settings: Settings) -> Settings {
-        if let Some(origin) = self.origin {
-            settings.origin = Origin { host_header: settings.origin.host_header, ..origin };
-        }
-        settings.origin.host_header = self.host_header.or(settings.origin.host_header);
-        settings.share_cache = self.share_cache.or(settings.share_cache);
-        settings.query = self.query.unwrap_or(settings.query);
-        settings.no_lease = self.no_lease.unwrap_or(settings.no_lease);
-        settings.purged_stale_if_error = self.purged_stale_if_error.unwrap_or(settings.purged_stale_if_error);
-        settings.default_ttl_s = self.default_ttl_s.or(settings.default_ttl_s);
-        settings
-    }
 }
 
 /// POPs.
@@ -245,68 +163,6 @@ impl KeyCommand {
     }
 }
 
-impl DomainCommand {
-    /// Does it.
-    pub async fn run(self) -> Result<Outcome, ClientError> {
-        match self {
-            DomainCommand::Add { name, account, settings, connection } => {
-                let control = connection.open()?;
-                let settings = match (&settings.origin, &settings.share_cache) {
-                    (Some(origin), _) => {
-                        let origin = origin.clone();
-                        settings.over(Settings::of_origin(origin))
-                    }
-                    (None, Some(shared)) => {
-                        let list: DomainList = control.get("/v1/domains").await?;
-                        let primary = list.domains.into_iter().find(|domain| domain.name == *shared);
-                        let primary =
-                            primary.ok_or_else(|| ClientError::Usage(format!("no domain {shared:?}")))?;
-                        settings.over(Settings::of_origin(primary.settings.origin))
-                    }
-                    (None, None) => {
-                        return Err(ClientError::Usage(
-                            "give --origin http://host[:port] or https://host[:port]".into(),
-                        ));
-                    }
-                };
-                let request = DomainRow { name, account, settings };
-                let domain: DomainRow = control.call(Method::POST, "/v1/domains", Some(&request)).await?;
-                tell(&connection, &domain, || {
-                    format!("{} is served from {}", domain.name, domain.settings.origin)
-                })
-            }
-            DomainCommand::Set { name, settings, connection } => {
-                let control = connection.open()?;
-                let path = format!("/v1/domains/{}", encode(&name));
-                let domain: DomainRow = control.get(&path).await?;
-                let request = DomainRow { settings: settings.over(domain.settings), ..domain };
-                let domain: DomainRow = control.call(Method::PUT, &path, Some(&request)).await?;
-                tell(&connection, &domain, || format!("settings of {} changed", domain.name))
-            }
-            DomainCommand::List { connection } => {
-                let list: DomainList = connection.open()?.get("/v1/domains").await?;
-                let row = |domain: &DomainRow| {
-                    let shares = domain.settings.share_cache.as_ref();
-                    let shares = shares.map_or(String::new(), |with| format!("  shares the cache of {with}"));
-                    let account = domain.account.as_deref().unwrap_or_default();
-                    format!(
-                        "{:<32} from {:<24} account {account}{shares}",
-                        domain.name, domain.settings.origin
-                    )
-                };
-                tell(&connection, &list, || list.domains.iter().map(row).collect::<Vec<_>>().join("\n"))
-            }
-            DomainCommand::Remove { name, connection } => {
-                let path = format!("/v1/domains/{}", encode(&name));
-                let () = connection.open()?.call(Method::DELETE, &path, None::<&()>).await?;
-                tell(&connection, &json!({ "name": name, "removed": true }), || {
-                    format!("{name} is served no more")
-                })
-            }
-        }
-    }
-}
-
 impl PopCommand {
     /// Does it.
     pub async fn run(self) -> Result<Outcome, ClientError> {
@@ -351,7 +207,8 @@ impl PopCommand {
     }
 }
 
-fn tell(
+/// Prints what was done: as JSON where that is asked for, else as text.
+pub(super) fn tell(
     connection: &Connection,
     value: &impl serde::Serialize,
     text: impl FnOnce() -> String,

@@ -1,9 +1,11 @@
 //! The client commands: they know what `/v1` tells them, and say it to people and programs.
 
 pub mod connection;
+mod domain;
 mod fleet;
 pub mod manage;
 mod outcome;
+mod settings;
 mod submit;
 mod task;
 
@@ -31,7 +33,7 @@ pub enum Command {
     Check(fleet::Check),
     /// Manage domains.
     #[command(subcommand)]
-    Domain(manage::DomainCommand),
+    Domain(domain::DomainCommand),
     /// Manage accounts.
     #[command(subcommand)]
     Account(manage::AccountCommand),

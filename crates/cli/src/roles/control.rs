@@ -6,7 +6,8 @@ use crate::telemetry::{self, RenderMetrics};
 use anyhow::Context;
 use freshen_control::{Config, Control};
 use freshen_ledger::SqliteLedger;
-use std::path::{Path, PathBuf};
+use freshen_model::secret::SealingKey;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ pub async fn run(path: PathBuf) -> anyhow::Result<()> {
     let render = telemetry::start()?;
     let mut config: Config = config_file::read(&path)?;
     config.data = config_file::beside(&path, &config.data);
+    config.secrets_key_file = config.secrets_key_file.map(|file| config_file::beside(&path, &file));
     let stop = stop_signal()?;
     let control = open(&config).await?;
     serve(control, &config, render, stop).await
@@ -24,14 +26,37 @@ pub async fn run(path: PathBuf) -> anyhow::Result<()> {
 /// Opens the ledger and takes up what runs.
 pub async fn open(config: &Config) -> anyhow::Result<Arc<Control>> {
     config.validate()?;
-    let ledger = open_ledger(&config.data)?;
+    let ledger = open_ledger(config)?;
     Ok(Control::start(Arc::new(ledger), config).await?)
 }
 
-fn open_ledger(data: &Path) -> anyhow::Result<SqliteLedger> {
+fn open_ledger(config: &Config) -> anyhow::Result<SqliteLedger> {
+    let data = &config.data;
     std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
     let path = data.join("ledger.sqlite");
-    SqliteLedger::open(&path).with_context(|| format!("cannot open {}", path.display()))
+    let ledger = match secrets_key(config)? {
+        Some(key) => SqliteLedger::open_sealed(&path, key),
+        None => SqliteLedger::open(&path),
+    };
+    ledger.with_context(|| format!("cannot open {}", path.display()))
+}
+
+/// The key for the ledger's secrets, where it is kept elsewhere: in the environment, else in a file.
+fn secrets_key(config: &Config) -> anyhow::Result<Option<SealingKey>> {
+    const VARIABLE: &str = "FRESHEN_SECRETS_KEY";
+    let (text, from) = match (std::env::var(VARIABLE), &config.secrets_key_file) {
+        (Ok(text), _) => (text, VARIABLE.to_owned()),
+        (Err(_), Some(file)) => {
+            let text = std::fs::read_to_string(file);
+            (
+                text.with_context(|| format!("secrets_key_file {}", file.display()))?,
+                file.display().to_string(),
+            )
+        }
+        (Err(_), None) => return Ok(None),
+    };
+    let key = SealingKey::from_hex(&text);
+    Ok(Some(key.with_context(|| format!("{from} is no key: write 64 hexadecimal digits"))?))
 }
 
 /// Serves users and POPs until `stop`.

@@ -66,8 +66,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         freshen_pop::Config::new(id.clone(), "pop".into(), options.listen, options.admin_listen, fleet, token)
     })
     .await?;
-    let mut pop: freshen_pop::Config = config_file::read(&pop_file)?;
-    pop.data = config_file::beside(&pop_file, &pop.data);
+    let pop = super::pop::read_config(&pop_file)?;
     say(&format!("Freshen serves viewers at {} and users at http://{}/ui/", pop.listen, config.listen));
     say("Client commands find it with:");
     say(&format!("  export FRESHEN_CONFIG={}", std::path::absolute(&client_file)?.display()));

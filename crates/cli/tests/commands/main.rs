@@ -17,4 +17,5 @@ mod health;
 mod json;
 mod prefetch;
 mod serve;
+mod settings;
 mod survival;

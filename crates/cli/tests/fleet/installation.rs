@@ -40,6 +40,8 @@ pub struct Plan {
     pub disk_reserve_bytes: Option<u64>,
     /// Certificates that the POPs trust origins by, PEM.
     pub origin_ca: Option<String>,
+    /// What else the POPs' configurations say.
+    pub pop: Box<dyn Fn(&mut freshen_pop::Config)>,
     /// Control's answers to heartbeats come this much later; the line is then [`Installation::line`].
     pub answers_late: Option<Duration>,
 }
@@ -55,6 +57,7 @@ impl Default for Plan {
             disk_bytes_max: None,
             disk_reserve_bytes: None,
             origin_ca: None,
+            pop: Box::new(|_| {}),
             answers_late: None,
         }
     }
@@ -78,6 +81,8 @@ pub struct PopProcess {
     config: PathBuf,
     viewers: u16,
     admin: u16,
+    /// Where viewers connect by TLS.
+    tls: Option<String>,
     child: Option<Child>,
 }
 
@@ -139,9 +144,11 @@ impl Installation {
                 std::fs::write(&file, pem).unwrap();
                 pop.origin_ca_file = Some(file);
             }
+            (plan.pop)(&mut pop);
+            let tls = pop.tls_listen.clone();
             let file = installation.folder.path().join(format!("{name}.toml"));
             std::fs::write(&file, toml::to_string(&pop).unwrap()).unwrap();
-            let mut process = PopProcess { name, config: file, viewers, admin, child: None };
+            let mut process = PopProcess { name, config: file, viewers, admin, tls, child: None };
             process.start();
             installation.pops.push(process);
         }
@@ -275,6 +282,21 @@ impl PopProcess {
         self.child = Some(child);
     }
 
+    /// Where viewers connect.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.viewers)
+    }
+
+    /// Where viewers connect by TLS.
+    pub fn tls_address(&self) -> &str {
+        self.tls.as_deref().expect("this POP has no TLS listener")
+    }
+
+    /// What the process has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.config.with_extension("log")).unwrap_or_default()
+    }
+
     /// Waits until the POP answers its readiness probe.
     pub async fn ready(&self) {
         self.admin_when("/-/ready", |status, _| status == 200).await;
@@ -297,8 +319,7 @@ impl PopProcess {
             }
         };
         if tokio::time::timeout(Duration::from_secs(15), asking).await.is_err() {
-            let log = std::fs::read_to_string(self.config.with_extension("log")).unwrap_or_default();
-            panic!("{} does not come that far ({path}); its log:\n{log}", self.name);
+            panic!("{} does not come that far ({path}); its log:\n{}", self.name, self.log());
         }
     }
 
@@ -315,10 +336,26 @@ impl PopProcess {
         self.signal(Signal::CONT);
     }
 
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     pub fn kill(&mut self) {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Asks the process to stop, and waits until it has; tells whether it did so in order.
+    pub async fn stop(&mut self) -> bool {
+        self.signal(Signal::TERM);
+        let mut child = self.child.take().unwrap();
+        let ended = tokio::task::spawn_blocking(move || child.wait().unwrap());
+        tokio::time::timeout(Duration::from_secs(30), ended)
+            .await
+            .expect("it does not stop")
+            .unwrap()
+            .success()
     }
 
     pub fn folder(&self) -> PathBuf {
@@ -350,7 +387,7 @@ fn metric(text: &str, name: &str) -> Option<f64> {
 }
 
 /// A port that nobody has now. Somebody may take it before its user does; then the test fails with a clear message.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

@@ -3,12 +3,20 @@
 //! Each file holds one promise; its tests fail when that promise is broken (`cargo xtask mutate` breaks them on purpose).
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
+mod bucket;
 mod full_disk;
+mod hostile_viewers;
 mod installation;
 mod origin;
+mod origins;
+mod raw;
+mod raw_origin;
+mod settings;
 mod slow_line;
+mod slow_viewers;
 mod soak;
 mod tls_origin;
+mod tls_viewers;
 mod viewer;
 
 mod p1_resurrection;

@@ -42,6 +42,11 @@ impl Page {
         self
     }
 
+    pub fn without(mut self, name: &str) -> Page {
+        self.headers.retain(|(there, _)| *there != name);
+        self
+    }
+
     pub fn status(mut self, status: u16) -> Page {
         self.status = StatusCode::from_u16(status).unwrap();
         self
@@ -116,7 +121,12 @@ pub struct Origin {
 
 impl Origin {
     pub async fn start() -> Origin {
-        Origin::listen(None).await
+        Origin::listen("127.0.0.1:0", None).await
+    }
+
+    /// An origin at an address that is known already.
+    pub async fn start_at(address: SocketAddr) -> Origin {
+        Origin::listen(&address.to_string(), None).await
     }
 
     /// An origin behind TLS, with the certificate of its CA, PEM.
@@ -130,11 +140,11 @@ impl Origin {
             .with_no_client_auth()
             .with_single_cert(vec![made.cert.der().clone()], key)
             .unwrap();
-        (Origin::listen(Some(TlsAcceptor::from(Arc::new(config)))).await, made.cert.pem())
+        (Origin::listen("127.0.0.1:0", Some(TlsAcceptor::from(Arc::new(config)))).await, made.cert.pem())
     }
 
-    async fn listen(tls: Option<TlsAcceptor>) -> Origin {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    async fn listen(address: &str, tls: Option<TlsAcceptor>) -> Origin {
+        let listener = TcpListener::bind(address).await.unwrap();
         let origin = Origin { address: listener.local_addr().unwrap(), state: Arc::default() };
         let serving = origin.clone();
         tokio::spawn(async move {

@@ -4,7 +4,7 @@ use freshen_control::{Clock, Config, Control, ManualClock, SubmitRequest, Submit
 use freshen_fleet::{Event, HttpLink, Link};
 use freshen_ledger::{Ledger, SqliteLedger};
 use freshen_model::area::Area;
-use freshen_model::domain::{NoLease, Origin, Settings};
+use freshen_model::domain::{NoLease, Settings};
 use freshen_model::ids::{BootId, DataId, PopId, Seq, TaskId};
 use freshen_model::location::Scheme;
 use freshen_model::protocol::follower::{Follower, Identity, Saved};
@@ -169,7 +169,7 @@ pub async fn within<T>(future: impl Future<Output = T>) -> T {
 }
 
 pub fn settings() -> Settings {
-    Settings::of_origin(Origin { address: "127.0.0.1:8090".into(), tls: false, host_header: None })
+    Settings::of_origin("http://127.0.0.1:8090".parse().unwrap())
 }
 
 pub fn serving() -> Settings {

@@ -123,7 +123,13 @@ fn effective(
 }
 
 fn following(settings: &Settings, primary: &Settings) -> Settings {
-    Settings { origin: primary.origin.clone(), query: primary.query.clone(), ..settings.clone() }
+    Settings {
+        origin: primary.origin.clone(),
+        backups: primary.backups.clone(),
+        query: primary.query.clone(),
+        ranges: primary.ranges,
+        ..settings.clone()
+    }
 }
 
 /// Gives a domain other settings; the same ones change nothing and append nothing.

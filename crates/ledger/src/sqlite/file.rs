@@ -1,11 +1,12 @@
 //! The ledger's file: private, durable in its folder, and open in one process at a time.
 
 use crate::{Error, Refusal};
+use freshen_model::secret::SealingKey;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +15,9 @@ use std::time::Duration;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// As many prepared statements as there are different ones.
 const STATEMENTS_MAX: usize = 64;
+
+/// What is read of a key file: digits and some white space.
+const SECRETS_KEY_BYTES_MAX: u64 = 256;
 
 /// The right to use the file; ends when dropped, or with the process.
 pub(super) struct Lock {
@@ -36,6 +40,26 @@ pub(super) fn prepare(path: &Path) -> Result<Lock, Error> {
     }
     sync_folder(folder).map_err(failed)?;
     Ok(lock)
+}
+
+/// The key for the ledger's secrets: in `secrets.key` beside it, made where it is missing, readable by its owner only.
+pub(super) fn secrets_key(ledger: &Path) -> Result<SealingKey, Error> {
+    let folder = folder_of(ledger);
+    let path = folder.join("secrets.key");
+    let failed = |error: io::Error| Error::Engine(format!("{}: {error}", path.display()));
+    make_folder(folder).map_err(failed)?;
+    let mut file = private(&path).map_err(failed)?;
+    let mut text = String::new();
+    (&file).take(SECRETS_KEY_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+    // Empty where it is new, or where its making was cut off: nothing was sealed with it.
+    if !text.is_empty() {
+        let unfit = || Refusal::Unfit(format!("{} is no key: write 64 hexadecimal digits", path.display()));
+        return Ok(SealingKey::from_hex(&text).ok_or_else(unfit)?);
+    }
+    let key = SealingKey::new(super::random()?);
+    file.write_all(format!("{}\n", key.to_hex()).as_bytes()).map_err(failed)?;
+    file.sync_all().and_then(|()| sync_folder(folder)).map_err(failed)?;
+    Ok(key)
 }
 
 fn lock(path: &Path) -> Result<Lock, Error> {

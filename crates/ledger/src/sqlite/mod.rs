@@ -27,6 +27,7 @@ use freshen_model::ids::{LogId, PopId, Seq, TaskId};
 use freshen_model::order::{Body, Snapshot};
 use freshen_model::protocol::roster::Place;
 use freshen_model::quota::{Limits, Quota};
+use freshen_model::secret::SealingKey;
 use readers::Readers;
 use rusqlite::types::{FromSqlError, ValueRef};
 use serde::Serialize;
@@ -45,22 +46,52 @@ pub struct SqliteLedger {
     end: watch::Receiver<Seq>,
     readers: Readers,
     writer: Writer,
+    /// Seals what of the settings is secret: it goes to the file sealed and comes back opened.
+    secrets: SealingKey,
 }
 
 impl SqliteLedger {
     /// Opens the ledger at `path`, making file and folder where they are missing, readable by their owner only.
     ///
     /// [`crate::Refusal::Unfit`] where another process has it open, or where the file is no ledger that this program
-    /// knows. Blocks while it reads; meant for a program's start.
+    /// knows. Blocks while it reads; meant for a program's start. Secrets are sealed with the key in `secrets.key` beside
+    /// it, which is made where it is missing.
     pub fn open(path: &Path) -> Result<SqliteLedger, Error> {
         let lock = file::prepare(path)?;
+        let secrets = file::secrets_key(path)?;
+        SqliteLedger::start(path, lock, secrets)
+    }
+
+    /// Opens the ledger at `path`, as [`SqliteLedger::open`] does, with a key for its secrets that is kept elsewhere.
+    pub fn open_sealed(path: &Path, secrets: SealingKey) -> Result<SqliteLedger, Error> {
+        SqliteLedger::start(path, file::prepare(path)?, secrets)
+    }
+
+    fn start(path: &Path, lock: file::Lock, secrets: SealingKey) -> Result<SqliteLedger, Error> {
         let mut connection = file::writer(path)?;
         schema::migrate(&mut connection)?;
         file::make_durable(&connection)?;
         let log = control::log_id(&connection)?;
         let (end, ends) = watch::channel(orders::end(&connection)?);
         let writer = Writer::start(connection, end, Some(lock))?;
-        Ok(SqliteLedger { log, end: ends, readers: Readers::new(path), writer })
+        Ok(SqliteLedger { log, end: ends, readers: Readers::new(path), writer, secrets })
+    }
+
+    fn sealed(&self, settings: &Settings) -> Settings {
+        let mut settings = settings.clone();
+        settings.seal(&self.secrets);
+        settings
+    }
+
+    fn open_settings(&self, domain: &str, settings: &mut Settings) {
+        if !settings.open(&self.secrets) {
+            tracing::error!(domain, "a secret cannot be opened with this key for secrets; set it anew");
+        }
+    }
+
+    fn opened(&self, mut domain: DomainRecord) -> DomainRecord {
+        self.open_settings(&domain.name, &mut domain.settings);
+        domain
     }
 
     /// How many commits, each one wait for the disk, this process has made.
@@ -80,7 +111,14 @@ impl Ledger for SqliteLedger {
     }
 
     async fn orders_after(&self, after: Seq, bytes_max: usize) -> Result<OrdersRead, Error> {
-        self.readers.call(move |connection| orders::after(connection, after, bytes_max)).await
+        let read = self.readers.call(move |connection| orders::after(connection, after, bytes_max));
+        let mut read = read.await?;
+        for order in &mut read.orders {
+            if let Body::Domain { name, settings: Some(settings) } = &mut order.body {
+                self.open_settings(name, settings);
+            }
+        }
+        Ok(read)
     }
 
     async fn place(&self, seq: Seq) -> Result<Place, Error> {
@@ -89,7 +127,12 @@ impl Ledger for SqliteLedger {
 
     async fn snapshot(&self, pop: &PopId) -> Result<Snapshot, Error> {
         let (log, pop) = (self.log, pop.clone());
-        self.readers.call(move |connection| snapshot::of(connection, log, &pop)).await
+        let snapshot = self.readers.call(move |connection| snapshot::of(connection, log, &pop));
+        let mut snapshot = snapshot.await?;
+        for (name, settings) in &mut snapshot.domains {
+            self.open_settings(name, settings);
+        }
+        Ok(snapshot)
     }
 
     async fn prune(&self, seq: Seq) -> Result<(), Error> {
@@ -145,13 +188,15 @@ impl Ledger for SqliteLedger {
         name: &str,
         settings: &Settings,
     ) -> Result<DomainRecord, Error> {
-        let (account, name, settings) = (account.to_owned(), name.to_owned(), settings.clone());
-        self.writer.call(move |connection| domains::add(connection, &account, &name, &settings)).await
+        let (account, name, settings) = (account.to_owned(), name.to_owned(), self.sealed(settings));
+        let added = self.writer.call(move |connection| domains::add(connection, &account, &name, &settings));
+        Ok(self.opened(added.await?))
     }
 
     async fn set_domain(&self, name: &str, settings: &Settings) -> Result<DomainRecord, Error> {
-        let (name, settings) = (name.to_owned(), settings.clone());
-        self.writer.call(move |connection| domains::set(connection, &name, &settings)).await
+        let (name, settings) = (name.to_owned(), self.sealed(settings));
+        let set = self.writer.call(move |connection| domains::set(connection, &name, &settings)).await?;
+        Ok(self.opened(set))
     }
 
     async fn remove_domain(&self, name: &str) -> Result<(), Error> {
@@ -161,12 +206,14 @@ impl Ledger for SqliteLedger {
 
     async fn domain(&self, name: &str) -> Result<Option<DomainRecord>, Error> {
         let name = name.to_owned();
-        self.readers.call(move |connection| domains::one(connection, &name)).await
+        let domain = self.readers.call(move |connection| domains::one(connection, &name)).await?;
+        Ok(domain.map(|domain| self.opened(domain)))
     }
 
     async fn domains(&self, account: Option<&str>) -> Result<Vec<DomainRecord>, Error> {
         let account = account.map(str::to_owned);
-        self.readers.call(move |connection| domains::all(connection, account.as_deref())).await
+        let domains = self.readers.call(move |connection| domains::all(connection, account.as_deref()));
+        Ok(domains.await?.into_iter().map(|domain| self.opened(domain)).collect())
     }
 
     async fn add_pop(

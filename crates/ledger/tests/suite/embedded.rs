@@ -1,12 +1,14 @@
 //! What the SQLite engine promises besides the suite: one process, private files, shared commits, and kill -9.
 
 use crate::Home;
-use crate::fixture::{purge, refusal, site};
+use crate::fixture::{purge, refusal, settings, site};
 use async_trait::async_trait;
 use freshen_ledger::{Error, Ledger, Refusal, SqliteLedger};
+use freshen_model::domain::{Bucket, Settings};
 use freshen_model::ids::{Seq, TaskId};
 use freshen_model::order::Body;
 use freshen_model::quota::Limits;
+use freshen_model::secret::{SealingKey, Secret};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -67,7 +69,7 @@ async fn only_the_owner_may_read_the_files() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
-    assert_eq!(names, ["ledger.db", "ledger.db-shm", "ledger.db-wal", "ledger.db.lock"]);
+    assert_eq!(names, ["ledger.db", "ledger.db-shm", "ledger.db-wal", "ledger.db.lock", "secrets.key"]);
 }
 
 #[test]
@@ -168,4 +170,54 @@ async fn p4_what_was_acknowledged_survives_kill_9() {
     assert_eq!(used, 2 * purges as u64);
     let next = refusal(ledger.set_limits("nobody", Limits::default()).await);
     assert!(matches!(next, Refusal::NotFound { .. }), "the ledger goes on");
+}
+
+#[tokio::test]
+async fn a_buckets_secret_lies_sealed_on_disk_and_opens_with_its_key_only() {
+    let folder = Folder::new();
+    let hush = "hush-this-is-the-secret";
+    let mut settings = settings("films.example");
+    settings.origin.s3 = Some(Bucket {
+        region: "eu-1".into(),
+        bucket: None,
+        access_key_id: "reader".into(),
+        secret_access_key: Secret::Plain(hush.into()),
+    });
+    let ledger = SqliteLedger::open(&folder.path()).unwrap();
+    ledger.add_account("ann", false).await.unwrap();
+    let added = ledger.add_domain("ann", "a.example", &settings).await.unwrap();
+    assert_eq!(added.settings, settings);
+    assert_eq!(ledger.set_domain("a.example", &settings).await.unwrap().seq, added.seq, "nothing changed");
+    let site_settings = crate::fixture::settings("elsewhere");
+    let sharing = Settings { share_cache: Some("a.example".into()), ..site_settings };
+    assert_eq!(
+        ledger.add_domain("ann", "b.example", &sharing).await.unwrap().settings.origin,
+        settings.origin
+    );
+    drop(ledger);
+
+    let files: Vec<_> = std::fs::read_dir(folder.path().parent().unwrap()).unwrap().collect();
+    for file in files {
+        let path = file.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        let there = bytes.windows(hush.len()).any(|window| window == hush.as_bytes());
+        assert!(!there, "{} has the secret", path.display());
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
+    }
+    let ledger = SqliteLedger::open(&folder.path()).unwrap();
+    assert_eq!(ledger.domain("a.example").await.unwrap().unwrap().settings, settings);
+    let read = ledger.orders_after(Seq::ZERO, 1 << 20).await.unwrap();
+    let Body::Domain { settings: Some(sent), .. } = &read.orders[0].body else { panic!("{read:?}") };
+    assert_eq!(**sent, settings, "POPs are sent what they need");
+    assert_eq!(ledger.snapshot(&"pop-1".parse().unwrap()).await.unwrap().domains["a.example"], settings);
+    drop(ledger);
+
+    let other = SqliteLedger::open_sealed(&folder.path(), SealingKey::new([1; 32])).unwrap();
+    let domain = other.domain("a.example").await.unwrap().unwrap();
+    assert_eq!(domain.settings.origin.s3.unwrap().secret_access_key.plain(), None);
+    other.set_domain("a.example", &settings).await.unwrap();
+    assert_eq!(other.domain("a.example").await.unwrap().unwrap().settings, settings, "set anew");
+    drop(other);
+    std::fs::write(folder.path().with_file_name("secrets.key"), "no key").unwrap();
+    assert!(matches!(SqliteLedger::open(&folder.path()), Err(Error::Refused(Refusal::Unfit(_)))));
 }

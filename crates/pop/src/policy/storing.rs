@@ -1,8 +1,13 @@
 //! Whether a response may be stored: RFC 9111 §3, for a shared cache.
 
-use super::cache_control::CacheControl;
+use super::cache_control::Directives;
 use super::freshness;
+use super::vary::VaryBy;
+use freshen_model::domain::Lifetimes;
 use http::{HeaderMap, StatusCode, header};
+use std::time::Duration;
+
+const CDN_CACHE_CONTROL: header::HeaderName = header::HeaderName::from_static("cdn-cache-control");
 
 /// Why a response is not stored; also the metric's label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +24,7 @@ pub enum NotStored {
     Partial,
     /// Its status is not stored without being asked for.
     Status,
-    /// It varies by more than Accept-Encoding.
+    /// Nobody can tell which requests it answers.
     Varies,
     /// It would never be fresh and could not be revalidated.
     NeverFresh,
@@ -59,7 +64,10 @@ impl NotStored {
             format!("{name}: {value}")
         };
         match self {
-            NotStored::NoStore | NotStored::Private => said(header::CACHE_CONTROL),
+            NotStored::NoStore | NotStored::Private => {
+                let targeted = Directives::governing(headers).targeted;
+                said(if targeted { CDN_CACHE_CONTROL } else { header::CACHE_CONTROL })
+            }
             NotStored::Authorised => "the request carries Authorization".into(),
             NotStored::SetsCookie => "the answer sets a cookie and is not public".into(),
             NotStored::Partial => "the origin sent a part where the whole was asked for".into(),
@@ -76,59 +84,39 @@ impl NotStored {
     }
 }
 
-/// What a stored response may vary by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Vary {
-    /// Nothing: it answers every request for its URL.
-    Nothing,
-    /// Accept-Encoding.
-    AcceptEncoding,
-}
-
-/// What a response varies by; `None` where it is more than this cache keeps apart.
-pub fn vary(headers: &HeaderMap) -> Option<Vary> {
-    let mut vary = Vary::Nothing;
-    for line in headers.get_all(header::VARY) {
-        for name in line.to_str().ok()?.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            if !name.eq_ignore_ascii_case("accept-encoding") {
-                return None;
-            }
-            vary = Vary::AcceptEncoding;
-        }
-    }
-    Some(vary)
-}
-
 /// Whether the response to a GET may be stored and shared, and what it varies by.
-pub fn may_store(
+///
+/// To be asked of the fields as the origin sent them; [`super::fields::prepare`] then removes what is not stored.
+pub fn judge(
     request: &HeaderMap,
     status: StatusCode,
     response: &HeaderMap,
-    default_ttl_s: Option<u32>,
-) -> Result<Vary, NotStored> {
-    let control = CacheControl::of(response);
-    if control.no_store {
+    lifetimes: &Lifetimes,
+) -> Result<VaryBy, NotStored> {
+    let governing = Directives::governing(response);
+    if governing.forbids_storing(status) {
         return Err(NotStored::NoStore);
     }
-    if control.private {
+    if governing.private {
         return Err(NotStored::Private);
     }
     if matches!(status, StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED) || status.as_u16() < 200 {
         return Err(NotStored::Partial);
     }
-    if request.contains_key(header::AUTHORIZATION) && !control.shares_authorised() {
+    if request.contains_key(header::AUTHORIZATION) && !governing.shares_authorised() {
         return Err(NotStored::Authorised);
     }
-    if response.contains_key(header::SET_COOKIE) && !control.public {
-        return Err(NotStored::SetsCookie);
-    }
-    let explicit = freshness::is_explicit(response) || control.public;
-    if !explicit && !freshness::heuristically_cacheable(status) {
+    let asked_to = freshness::says_lifetime(response, &governing) || governing.public;
+    if !asked_to && !freshness::heuristically_cacheable(status) {
         return Err(NotStored::Status);
     }
-    let vary = vary(response).ok_or(NotStored::Varies)?;
+    let withheld = governing.withheld().any(|name| name == header::SET_COOKIE);
+    if response.contains_key(header::SET_COOKIE) && !governing.public && !withheld {
+        return Err(NotStored::SetsCookie);
+    }
+    let vary = VaryBy::of(response).ok_or(NotStored::Varies)?;
     let validator = response.contains_key(header::ETAG) || response.contains_key(header::LAST_MODIFIED);
-    let lifetime = freshness::lifetime(status, response, default_ttl_s, std::time::Duration::ZERO);
+    let lifetime = freshness::lifetime(lifetimes, status, response, &governing, Duration::ZERO);
     if lifetime.is_zero() && !validator {
         return Err(NotStored::NeverFresh);
     }
@@ -140,41 +128,74 @@ mod tests {
     use super::*;
     use http::{HeaderName, HeaderValue};
 
-    fn judge(
+    fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+    }
+
+    fn of(
         request: &[(&'static str, &'static str)],
         status: u16,
         response: &[(&'static str, &'static str)],
-    ) -> Result<Vary, NotStored> {
-        let map = |pairs: &[(&'static str, &'static str)]| -> HeaderMap {
-            pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
-        };
-        may_store(&map(request), StatusCode::from_u16(status).unwrap(), &map(response), None)
+    ) -> Result<(), NotStored> {
+        let status = StatusCode::from_u16(status).unwrap();
+        judge(&map(request), status, &map(response), &Lifetimes::default()).map(|_| ())
     }
+
+    const FRESH: (&str, &str) = ("cache-control", "max-age=60");
+    const EXPIRES: (&str, &str) = ("expires", "Sun, 09 Sep 2001 01:46:40 GMT");
 
     #[test]
     fn what_a_shared_cache_may_store() {
-        let fresh = ("cache-control", "max-age=60");
-        assert_eq!(judge(&[], 200, &[fresh]), Ok(Vary::Nothing));
-        assert_eq!(judge(&[], 200, &[fresh, ("vary", "accept-encoding")]), Ok(Vary::AcceptEncoding));
-        assert_eq!(judge(&[], 200, &[("etag", "\"a\"")]), Ok(Vary::Nothing));
-        assert_eq!(judge(&[], 404, &[fresh]), Ok(Vary::Nothing));
-        assert_eq!(judge(&[], 302, &[fresh]), Ok(Vary::Nothing));
-        assert_eq!(
-            judge(&[("authorization", "x")], 200, &[("cache-control", "public, max-age=60")]),
-            Ok(Vary::Nothing)
-        );
-        for (request, status, response, why) in [
-            (vec![], 200, vec![("cache-control", "no-store, max-age=60")], NotStored::NoStore),
-            (vec![], 200, vec![("cache-control", "private")], NotStored::Private),
-            (vec![("authorization", "x")], 200, vec![fresh], NotStored::Authorised),
-            (vec![], 200, vec![fresh, ("set-cookie", "a=b")], NotStored::SetsCookie),
-            (vec![], 206, vec![fresh], NotStored::Partial),
-            (vec![], 302, vec![("etag", "\"a\"")], NotStored::Status),
-            (vec![], 200, vec![fresh, ("vary", "cookie")], NotStored::Varies),
-            (vec![], 200, vec![fresh, ("vary", "accept-encoding, *")], NotStored::Varies),
-            (vec![], 200, vec![], NotStored::NeverFresh),
-        ] {
-            assert_eq!(judge(&request, status, &response), Err(why), "{response:?}");
+        for status in
+            [200, 203, 204, 299, 301, 302, 303, 307, 308, 400, 404, 410, 499, 500, 502, 503, 504, 599]
+        {
+            assert_eq!(of(&[], status, &[FRESH]), Ok(()), "{status}");
         }
+        for response in [
+            &[FRESH, ("vary", "cookie, accept")][..],
+            &[("etag", "\"a\"")],
+            &[("last-modified", "Sun, 09 Sep 2001 01:46:40 GMT")],
+            &[("cache-control", "no-store"), ("cdn-cache-control", "max-age=60")],
+            &[("cache-control", "max-age=60, no-store, must-understand")],
+            &[("cache-control", "max-age=60, public"), ("set-cookie", "a=b")],
+            &[("cache-control", "max-age=60, no-cache=\"set-cookie\""), ("set-cookie", "a=b")],
+            &[("cache-control", "max-age=60, private=\"x\"")],
+            &[FRESH, ("pragma", "no-cache")],
+        ] {
+            assert_eq!(of(&[], 200, response), Ok(()), "{response:?}");
+        }
+        assert_eq!(of(&[], 599, &[("cache-control", "public"), ("etag", "\"a\"")]), Ok(()));
+    }
+
+    #[test]
+    fn what_it_may_not() {
+        for (status, response, why) in [
+            (200, &[("cache-control", "no-store, max-age=60")][..], NotStored::NoStore),
+            (599, &[("cache-control", "no-store, must-understand, max-age=60")], NotStored::NoStore),
+            (200, &[FRESH, ("cdn-cache-control", "no-store")], NotStored::NoStore),
+            (200, &[("cache-control", "private, max-age=60")], NotStored::Private),
+            (200, &[FRESH, ("cdn-cache-control", "private")], NotStored::Private),
+            (200, &[FRESH, ("set-cookie", "a=b")], NotStored::SetsCookie),
+            (206, &[FRESH], NotStored::Partial),
+            (304, &[FRESH], NotStored::Partial),
+            (103, &[FRESH], NotStored::Partial),
+            (302, &[("etag", "\"a\"")], NotStored::Status),
+            (302, &[("cdn-cache-control", "foo"), EXPIRES, ("etag", "\"a\"")], NotStored::Status),
+            (200, &[FRESH, ("vary", "accept-encoding, *")], NotStored::Varies),
+            (200, &[], NotStored::NeverFresh),
+            (200, &[("cache-control", "max-age=0")], NotStored::NeverFresh),
+        ] {
+            assert_eq!(of(&[], status, response), Err(why), "{response:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_minded() {
+        let with = |line| of(&[("authorization", "x")], 200, &[("cache-control", line)]);
+        assert_eq!(with("max-age=60"), Err(NotStored::Authorised));
+        for shared in ["max-age=60, public", "s-maxage=60", "max-age=60, must-revalidate"] {
+            assert_eq!(with(shared), Ok(()), "{shared}");
+        }
+        assert_eq!(with("max-age=60, proxy-revalidate"), Err(NotStored::Authorised));
     }
 }

@@ -1,16 +1,25 @@
-//! Bodies: small ones with their entries, large ones in slices of 1 MiB, a file each.
+//! Bodies: small ones with their entries, larger ones in slices of 1 MiB, a file each, which may come in any order.
 
+use super::run::Run;
+use super::slice_file::{self, SliceFile};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
+/// Bytes that are read, kept in memory and summed together.
+pub const BLOCK_BYTES: u64 = 64 << 10;
 /// Bytes in a slice; the last one of a body may have fewer.
 pub const SLICE_BYTES: u64 = 1 << 20;
 /// Bodies up to this size lie in the journal, with their entries.
-pub const SMALL_BYTES_MAX: u64 = 64 << 10;
+pub const SMALL_BYTES_MAX: u64 = BLOCK_BYTES;
+/// A reader waits for a run that is this far before the byte he needs; farther, he has it fetched for himself.
+const NEAR_BYTES: u64 = 4 * SLICE_BYTES;
+/// How far a run may be before its readers, where it can be taken up again later.
+const AHEAD_BYTES: u64 = 16 * SLICE_BYTES;
 
 /// The name of one filled body, never used again: boot number and random bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,12 +45,13 @@ impl FillId {
             .join(format!("{:08x}-{:016x}-{slice}", self.boot_number, self.random))
     }
 
-    /// Reads the name back from a slice's file name.
-    pub fn of_file_name(name: &str) -> Option<FillId> {
+    /// Reads name and slice back from a file's name.
+    pub fn of_file_name(name: &str) -> Option<(FillId, u32)> {
         let mut parts = name.split('-');
         let boot_number = u32::from_str_radix(parts.next()?, 16).ok()?;
         let random = u64::from_str_radix(parts.next()?, 16).ok()?;
-        Some(FillId { boot_number, random })
+        let slice = parts.next()?.parse().ok()?;
+        Some((FillId { boot_number, random }, slice))
     }
 
     /// As a key of the journal.
@@ -51,32 +61,77 @@ impl FillId {
         key[4..].copy_from_slice(&self.random.to_be_bytes());
         key
     }
+
+    /// The key of one of its slices.
+    pub fn slice_key(&self, slice: u32) -> [u8; 16] {
+        let mut key = [0; 16];
+        key[..12].copy_from_slice(&self.as_key());
+        key[12..].copy_from_slice(&slice.to_be_bytes());
+        key
+    }
 }
 
-/// The body of a variant. Its bytes never change; dropping the last handle of a doomed one deletes its files.
+/// The body of a variant. What is there of it never changes; what is missing may still come.
 #[derive(Debug)]
 pub struct Body {
     id: FillId,
-    size: u64,
-    sums: Box<[u32]>,
     content: Content,
 }
 
 #[derive(Debug)]
 enum Content {
-    Small(Bytes),
-    Slices { folder: PathBuf, doomed: AtomicBool },
+    Small { bytes: Bytes, sum: u32 },
+    Slices(Slices),
 }
 
-/// A body as the journal keeps it.
+/// A body in slices. Dropping the last handle of a doomed one deletes its files.
+#[derive(Debug)]
+struct Slices {
+    folder: Arc<Path>,
+    /// Bytes of all bodies' files, this one's among them.
+    held: Arc<AtomicU64>,
+    /// `u64::MAX` while nobody knows.
+    size: AtomicU64,
+    /// Whether an entry speaks of it, so that its slices are to be recorded. Changed under the key's stripe.
+    listed: AtomicBool,
+    doomed: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    slices: Vec<Slice>,
+    runs: Vec<Arc<Run>>,
+    readers: Vec<Weak<Reading>>,
+}
+
+#[derive(Debug, Default, Clone)]
+enum Slice {
+    #[default]
+    Absent,
+    /// A run is writing it.
+    Claimed,
+    Here(SliceRecord),
+}
+
+/// A slice as the journal keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SliceRecord {
+    /// The CRC-32 of each of its blocks.
+    pub sums: Box<[u32]>,
+    /// Bytes that its file takes on the disk.
+    pub allocated: u32,
+}
+
+/// A body as its entry in the journal names it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BodyRecord {
     /// Its name.
     pub id: FillId,
     /// Its length in bytes.
     pub size: u64,
-    /// The CRC-32 of every slice.
-    pub sums: Vec<u32>,
+    /// The CRC-32 of a small one; slices have theirs with them.
+    pub sum: u32,
 }
 
 impl BodyRecord {
@@ -86,17 +141,67 @@ impl BodyRecord {
     }
 }
 
+/// Where a byte of a body is.
+#[derive(Debug)]
+pub enum Place {
+    /// In a slice that is there.
+    Here,
+    /// On its way.
+    Coming(Arc<Run>),
+    /// Nowhere: it must be fetched.
+    Missing,
+}
+
+/// Where somebody reads a body: it keeps runs going that he will need.
+#[derive(Debug)]
+pub struct Reading {
+    at: AtomicU64,
+    last: u64,
+}
+
+impl Reading {
+    /// Notes how far he is.
+    pub fn moved(&self, at: u64) {
+        self.at.store(at, Ordering::Relaxed);
+    }
+}
+
 impl Body {
     /// A small body, at hand.
     pub fn small(id: FillId, bytes: Bytes) -> Body {
-        let sums = if bytes.is_empty() { Box::default() } else { [crc32fast::hash(&bytes)].into() };
-        Body { id, size: bytes.len() as u64, sums, content: Content::Small(bytes) }
+        let sum = crc32fast::hash(&bytes);
+        Body { id, content: Content::Small { bytes, sum } }
     }
 
-    /// A body in slices that are all written under `folder`.
-    pub fn slices(id: FillId, size: u64, sums: Vec<u32>, folder: PathBuf) -> Body {
-        let content = Content::Slices { folder, doomed: AtomicBool::new(false) };
-        Body { id, size, sums: sums.into(), content }
+    /// A body in slices of which nothing is there yet; its files' bytes are counted in `held`.
+    pub fn slices(id: FillId, size: Option<u64>, folder: Arc<Path>, held: Arc<AtomicU64>) -> Body {
+        let slices = Slices {
+            folder,
+            held,
+            size: AtomicU64::new(size.unwrap_or(u64::MAX)),
+            listed: AtomicBool::new(false),
+            doomed: AtomicBool::new(false),
+            state: Mutex::default(),
+        };
+        Body { id, content: Content::Slices(slices) }
+    }
+
+    /// The same, as an entry names it, with the slices that are there.
+    pub fn restored(
+        record: &BodyRecord,
+        there: Vec<(u32, SliceRecord)>,
+        folder: Arc<Path>,
+        held: Arc<AtomicU64>,
+    ) -> Body {
+        let body = Body::slices(record.id, Some(record.size), folder, held);
+        if let Content::Slices(slices) = &body.content {
+            slices.listed.store(true, Ordering::Relaxed);
+            let mut state = slices.state.lock();
+            for (slice, record) in there {
+                *state.slice(slice) = Slice::Here(record);
+            }
+        }
+        body
     }
 
     /// Its name.
@@ -104,89 +209,291 @@ impl Body {
         self.id
     }
 
-    /// Its length in bytes.
-    pub fn size(&self) -> u64 {
-        self.size
+    /// Its length in bytes, where it is known.
+    pub fn size(&self) -> Option<u64> {
+        match &self.content {
+            Content::Small { bytes, .. } => Some(bytes.len() as u64),
+            Content::Slices(slices) => slices.size(),
+        }
+    }
+
+    /// Its length, or what is known to be there of it.
+    pub fn size_or_zero(&self) -> u64 {
+        self.size().unwrap_or(0)
     }
 
     /// Its bytes, where it is small.
     pub fn at_hand(&self) -> Option<&Bytes> {
         match &self.content {
-            Content::Small(bytes) => Some(bytes),
-            Content::Slices { .. } => None,
+            Content::Small { bytes, .. } => Some(bytes),
+            Content::Slices(_) => None,
         }
     }
 
-    /// How many slices it has.
-    pub fn slice_count(&self) -> u32 {
-        self.sums.len() as u32
-    }
-
-    /// What to keep of it.
+    /// How to name it in an entry.
     pub fn record(&self) -> BodyRecord {
-        BodyRecord { id: self.id, size: self.size, sums: self.sums.to_vec() }
-    }
-
-    /// Bytes it takes in memory beside its entry.
-    pub fn small_bytes(&self) -> u64 {
-        self.at_hand().map_or(0, |bytes| bytes.len() as u64)
-    }
-
-    /// Reads a slice from disk and compares its checksum. Blocks.
-    pub fn read_slice(&self, slice: u32) -> io::Result<Bytes> {
-        let folder = match &self.content {
-            Content::Small(bytes) => return Ok(bytes.clone()),
-            Content::Slices { folder, .. } => folder,
+        let sum = match &self.content {
+            Content::Small { sum, .. } => *sum,
+            Content::Slices(_) => 0,
         };
-        let sum = self.sums.get(slice as usize).ok_or_else(|| io::Error::other("no such slice"))?;
-        let start = u64::from(slice) * SLICE_BYTES;
-        let length = SLICE_BYTES.min(self.size - start) as usize;
-        let mut bytes = vec![0; length];
-        File::open(self.id.slice_path(folder, slice))?.read_exact(&mut bytes)?;
-        if crc32fast::hash(&bytes) != *sum {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "checksum does not match"));
+        BodyRecord { id: self.id, size: self.size_or_zero(), sum }
+    }
+
+    /// Bytes it takes in memory, roughly.
+    pub fn memory_bytes(&self) -> u64 {
+        match &self.content {
+            Content::Small { bytes, .. } => bytes.len() as u64,
+            Content::Slices(slices) => 256 + 112 * slices.size().map_or(1, |size| size.div_ceil(SLICE_BYTES)),
         }
-        Ok(bytes.into())
+    }
+
+    fn in_slices(&self) -> Option<&Slices> {
+        match &self.content {
+            Content::Small { .. } => None,
+            Content::Slices(slices) => Some(slices),
+        }
+    }
+
+    // ---- what is there ----
+
+    /// Where the byte `at` is.
+    pub fn locate(&self, at: u64) -> Place {
+        let Some(slices) = self.in_slices() else { return Place::Here };
+        let state = slices.state.lock();
+        let slice = (at / SLICE_BYTES) as u32;
+        if matches!(state.slices.get(slice as usize), Some(Slice::Here(_))) {
+            return Place::Here;
+        }
+        let coming = state.runs.iter().filter(|run| run.brings(at, NEAR_BYTES));
+        // The one that is nearest to it.
+        match coming.max_by_key(|run| run.arrived()) {
+            Some(run) => Place::Coming(run.clone()),
+            None => Place::Missing,
+        }
+    }
+
+    /// Whether all slices of these bytes are there.
+    pub fn has(&self, first: u64, last: u64) -> bool {
+        let Some(slices) = self.in_slices() else { return true };
+        let state = slices.state.lock();
+        let (from, to) = ((first / SLICE_BYTES) as usize, (last / SLICE_BYTES) as usize);
+        (from..=to).all(|slice| matches!(state.slices.get(slice), Some(Slice::Here(_))))
+    }
+
+    /// Whether it is there from beginning to end.
+    pub fn is_whole(&self) -> bool {
+        self.size().is_some_and(|size| size == 0 || self.has(0, size - 1))
+    }
+
+    /// The checksums of a slice that is there.
+    pub fn slice_record(&self, slice: u32) -> Option<SliceRecord> {
+        match self.in_slices()?.state.lock().slices.get(slice as usize) {
+            Some(Slice::Here(record)) => Some(record.clone()),
+            _ => None,
+        }
+    }
+
+    /// The checksum of a block that is there.
+    pub fn block_sum(&self, block: u64) -> Option<u32> {
+        const BLOCKS: u64 = SLICE_BYTES / BLOCK_BYTES;
+        match self.in_slices()?.state.lock().slices.get((block / BLOCKS) as usize) {
+            Some(Slice::Here(record)) => record.sums.get((block % BLOCKS) as usize).copied(),
+            _ => None,
+        }
+    }
+
+    /// All slices that are there.
+    pub fn slices_here(&self) -> Vec<(u32, SliceRecord)> {
+        let Some(slices) = self.in_slices() else { return Vec::new() };
+        let state = slices.state.lock();
+        let here = |(number, slice): (usize, &Slice)| match slice {
+            Slice::Here(record) => Some((number as u32, record.clone())),
+            _ => None,
+        };
+        state.slices.iter().enumerate().filter_map(here).collect()
+    }
+
+    /// Bytes that its files take on the disk.
+    pub fn allocated(&self) -> u64 {
+        let Some(slices) = self.in_slices() else { return 0 };
+        let state = slices.state.lock();
+        state.slices.iter().map(Slice::allocated).sum()
+    }
+
+    /// The file of one of its slices.
+    pub fn slice_path(&self, slice: u32) -> PathBuf {
+        match self.in_slices() {
+            Some(slices) => self.id.slice_path(&slices.folder, slice),
+            None => PathBuf::new(),
+        }
+    }
+
+    /// Bytes of a slice, as far as the length is known.
+    pub fn slice_bytes(&self, slice: u32) -> u64 {
+        let start = u64::from(slice) * SLICE_BYTES;
+        self.size().map_or(SLICE_BYTES, |size| SLICE_BYTES.min(size.saturating_sub(start)))
+    }
+
+    /// Bytes of a block.
+    pub fn block_bytes(&self, block: u64) -> u64 {
+        self.size().map_or(BLOCK_BYTES, |size| BLOCK_BYTES.min(size.saturating_sub(block * BLOCK_BYTES)))
+    }
+
+    // ---- what comes ----
+
+    /// Lets a run bring some of it.
+    pub fn enter(&self, run: &Arc<Run>) {
+        if let Some(slices) = self.in_slices() {
+            slices.state.lock().runs.push(run.clone());
+        }
+    }
+
+    /// The run ended.
+    pub fn leave(&self, run: &Arc<Run>) {
+        if let Some(slices) = self.in_slices() {
+            slices.state.lock().runs.retain(|other| !Arc::ptr_eq(other, run));
+        }
+    }
+
+    /// Takes a slice for writing; `false` where it is there or another run writes it.
+    pub fn claim(&self, slice: u32) -> bool {
+        let Some(slices) = self.in_slices() else { return false };
+        let mut state = slices.state.lock();
+        let place = state.slice(slice);
+        let free = matches!(place, Slice::Absent);
+        if free {
+            *place = Slice::Claimed;
+        }
+        free
+    }
+
+    /// Gives a claimed slice back, unwritten.
+    pub fn unclaim(&self, slice: u32) {
+        if let Some(slices) = self.in_slices() {
+            *slices.state.lock().slice(slice) = Slice::Absent;
+        }
+    }
+
+    /// A claimed slice is written. Returns whether it must be recorded; to be called under the key's stripe.
+    pub fn written(&self, slice: u32, record: SliceRecord) -> bool {
+        let Some(slices) = self.in_slices() else { return false };
+        *slices.state.lock().slice(slice) = Slice::Here(record);
+        slices.listed.load(Ordering::Relaxed) && !slices.doomed.load(Ordering::Relaxed)
+    }
+
+    /// A slice is damaged: it counts as missing, and its file goes. Returns whether it was there.
+    pub fn lose(&self, slice: u32) -> bool {
+        let Some(slices) = self.in_slices() else { return false };
+        let mut state = slices.state.lock();
+        let place = state.slice(slice);
+        let Slice::Here(record) = place else { return false };
+        slices.gone(u64::from(record.allocated));
+        *place = Slice::Absent;
+        slice_file::remove(&self.id.slice_path(&slices.folder, slice));
+        true
+    }
+
+    /// The whole length is known now.
+    pub fn set_size(&self, size: u64) {
+        if let Some(slices) = self.in_slices() {
+            slices.size.store(size, Ordering::Release);
+        }
+    }
+
+    /// An entry speaks of it; to be called under the key's stripe.
+    pub fn list(&self) {
+        if let Some(slices) = self.in_slices() {
+            slices.listed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Begins to read the bytes up to `last`, from `at`.
+    pub fn reading(&self, at: u64, last: u64) -> Arc<Reading> {
+        let reading = Arc::new(Reading { at: AtomicU64::new(at), last });
+        if let Some(slices) = self.in_slices() {
+            let mut state = slices.state.lock();
+            state.readers.retain(|reader| reader.strong_count() > 0);
+            state.readers.push(Arc::downgrade(&reading));
+        }
+        reading
+    }
+
+    /// Whether somebody will soon need what a run at `at` brings.
+    pub fn needed(&self, at: u64) -> bool {
+        let Some(slices) = self.in_slices() else { return false };
+        let state = slices.state.lock();
+        state.readers.iter().filter_map(Weak::upgrade).any(|reader| {
+            let reads = reader.at.load(Ordering::Relaxed);
+            reads <= at.saturating_add(NEAR_BYTES)
+                && at <= reader.last
+                && at.saturating_sub(reads) < AHEAD_BYTES
+        })
+    }
+
+    /// The first slice from `slice` on that is there already, before `end`; else `end`.
+    pub fn missing_until(&self, slice: u32, end: u32) -> u32 {
+        let Some(slices) = self.in_slices() else { return slice };
+        let state = slices.state.lock();
+        (slice..end)
+            .find(|at| !matches!(state.slices.get(*at as usize), None | Some(Slice::Absent)))
+            .unwrap_or(end)
     }
 
     /// Lets the files go once nobody reads them any more.
     pub fn doom(&self) {
-        if let Content::Slices { doomed, .. } = &self.content {
-            doomed.store(true, Ordering::Release);
+        if let Some(slices) = self.in_slices() {
+            slices.doomed.store(true, Ordering::Release);
+        }
+    }
+
+    /// Begins the file of a slice. Blocks.
+    pub fn create_slice(&self, slice: u32) -> io::Result<SliceFile> {
+        let slices = self.in_slices().ok_or_else(|| io::Error::other("a small body has no slices"))?;
+        SliceFile::create(self.slice_path(slice), slices.held.clone())
+    }
+}
+
+impl Slices {
+    fn size(&self) -> Option<u64> {
+        Some(self.size.load(Ordering::Acquire)).filter(|size| *size != u64::MAX)
+    }
+
+    fn gone(&self, bytes: u64) {
+        let less = |held: u64| Some(held.saturating_sub(bytes));
+        let _ = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+}
+
+impl State {
+    fn slice(&mut self, slice: u32) -> &mut Slice {
+        let place = slice as usize;
+        if self.slices.len() <= place {
+            self.slices.resize(place + 1, Slice::Absent);
+        }
+        &mut self.slices[place]
+    }
+}
+
+impl Slice {
+    fn allocated(&self) -> u64 {
+        match self {
+            Slice::Here(record) => u64::from(record.allocated),
+            _ => 0,
         }
     }
 }
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if let Content::Slices { folder, doomed } = &self.content
-            && doomed.load(Ordering::Acquire)
-        {
-            remove_slices(self.id, self.sums.len() as u32, folder);
+        let Content::Slices(slices) = &self.content else { return };
+        if !slices.doomed.load(Ordering::Acquire) {
+            return;
+        }
+        for (slice, record) in self.slices_here() {
+            slice_file::remove(&self.id.slice_path(&slices.folder, slice));
+            slices.gone(u64::from(record.allocated));
         }
     }
-}
-
-/// Deletes the files of slices 0 to `count` (exclusive). What cannot be deleted is found again at the next start.
-pub fn remove_slices(id: FillId, count: u32, folder: &Path) {
-    for slice in 0..count {
-        if let Err(error) = std::fs::remove_file(id.slice_path(folder, slice))
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, slice, "a slice's file could not be deleted");
-        }
-    }
-}
-
-/// Writes a slice's file; returns its checksum. Blocks.
-pub fn write_slice(id: FillId, slice: u32, folder: &Path, chunks: &[Bytes]) -> io::Result<u32> {
-    let mut file = File::create_new(id.slice_path(folder, slice))?;
-    let mut sum = crc32fast::Hasher::new();
-    for chunk in chunks {
-        sum.update(chunk);
-        file.write_all(chunk)?;
-    }
-    Ok(sum.finalize())
 }
 
 /// Makes the folder of slices with its 256 inner folders.

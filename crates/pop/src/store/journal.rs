@@ -3,7 +3,9 @@
 //! All of them are keyspaces of one fjall database and so share one write-ahead log: what was written in one batch comes
 //! back as one, and what was written later never comes back without what was written before.
 
-use super::record::{Object, ObjectRecord};
+use super::body::{FillId, SliceRecord};
+use super::heat::Queue;
+use super::record::{Object, ObjectRecord, Queued};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use freshen_model::domain::Settings;
 use freshen_model::ids::{DataId, Seq};
@@ -11,12 +13,19 @@ use freshen_model::key::Key;
 use freshen_model::order::PrefetchOrder;
 use freshen_model::protocol::follower::{Plan, Saved};
 use freshen_model::rule::Rule;
+use freshen_model::secret::SealingKey;
 use freshen_model::task::{Failure, Progress};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::Path;
 
 /// Bytes of write-ahead log before older parts must have reached the tables.
-const JOURNAL_BYTES_MAX: u64 = 128 << 20;
+const JOURNAL_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of the newest entries that are kept in memory, for entries and for small bodies each.
+const NEWEST_BYTES_MAX: u64 = 16 << 20;
+/// Bytes that the index may take beside what it holds: write-ahead log, and tables that are being merged.
+pub const OVERHEAD_BYTES: u64 = 3 * (JOURNAL_BYTES_MAX / 2);
+/// What lies in the index takes up to so many times its size there, until tables are merged.
+pub const SPREAD: u64 = 2;
 
 /// The journal of one POP.
 pub struct Journal {
@@ -27,7 +36,21 @@ pub struct Journal {
     prefetches: Keyspace,
     objects: Keyspace,
     bodies: Keyspace,
+    slices: Keyspace,
     queue: Keyspace,
+    /// Seals what of the settings is secret.
+    secrets: SealingKey,
+}
+
+/// How much the journal speaks of, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Entries and small bodies, without what the engine adds.
+    pub index: u64,
+    /// Files of recorded slices.
+    pub slices: u64,
+    /// What of both is on probation.
+    pub probation: u64,
 }
 
 /// Why the journal failed. After a failed write nothing is known of what reached the disk, so the database refuses all
@@ -54,8 +77,12 @@ pub struct Restored {
     pub rules: Vec<(Seq, Vec<Rule>)>,
     /// Domains.
     pub domains: Vec<(String, Settings)>,
+    /// Whether their secrets could be opened; not where they were sealed under another token.
+    pub secrets_open: bool,
     /// Prefetches that control has not noted yet.
     pub prefetches: Vec<(Seq, PrefetchJob)>,
+    /// How much there is.
+    pub held: Held,
 }
 
 /// A prefetch as a POP keeps it until control has noted its end.
@@ -70,16 +97,22 @@ pub struct PrefetchJob {
 const SAVED: &str = "follower";
 const DATA: &str = "data";
 const BOOT_NUMBER: &str = "boot_number";
+const HELD: &str = "held";
 
 impl Journal {
-    /// Opens or makes the journal in `folder`, and counts this start.
-    pub fn open(folder: &Path, new_data: DataId) -> Result<(Journal, Restored), JournalError> {
+    /// Opens or makes the journal in `folder`, and counts this start. Secrets are sealed with `secrets`.
+    pub fn open(
+        folder: &Path,
+        new_data: DataId,
+        secrets: SealingKey,
+    ) -> Result<(Journal, Restored), JournalError> {
         let db = Database::builder(folder)
             .worker_threads(2)
             .cache_size(32 << 20)
             .max_journaling_size(JOURNAL_BYTES_MAX)
             .open()?;
-        let keyspace = |name| db.keyspace(name, KeyspaceCreateOptions::default);
+        let keyspace =
+            |name| db.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(NEWEST_BYTES_MAX));
         let journal = Journal {
             state: keyspace("state")?,
             rules: keyspace("rules")?,
@@ -87,7 +120,9 @@ impl Journal {
             prefetches: keyspace("prefetches")?,
             objects: keyspace("objects")?,
             bodies: keyspace("bodies")?,
+            slices: keyspace("slices")?,
             queue: keyspace("queue")?,
+            secrets,
             db,
         };
         let restored = journal.restore(new_data)?;
@@ -107,7 +142,9 @@ impl Journal {
             boot_number,
             rules: Vec::new(),
             domains: Vec::new(),
+            secrets_open: true,
             prefetches: Vec::new(),
+            held: read(self.state.get(HELD)?, HELD)?.unwrap_or_default(),
         };
         for entry in self.rules.iter() {
             let (seq, rules) = entry.into_inner()?;
@@ -115,7 +152,8 @@ impl Journal {
         }
         for entry in self.domains.iter() {
             let (name, settings) = entry.into_inner()?;
-            if let Some(settings) = read(Some(settings), "domains")? {
+            if let Some(mut settings) = read::<Settings>(Some(settings), "domains")? {
+                restored.secrets_open &= settings.open(&self.secrets);
                 restored.domains.push((String::from_utf8_lossy(&name).into_owned(), settings));
             }
         }
@@ -145,7 +183,11 @@ impl Journal {
         }
         for (name, settings) in &plan.domains {
             match settings {
-                Some(settings) => batch.insert(&self.domains, name.as_str(), json(settings)),
+                Some(settings) => {
+                    let mut sealed = settings.clone();
+                    sealed.seal(&self.secrets);
+                    batch.insert(&self.domains, name.as_str(), json(&sealed));
+                }
                 None => batch.remove(&self.domains, name.as_str()),
             }
         }
@@ -208,50 +250,84 @@ impl Journal {
     }
 
     /// The bytes of a small body.
-    pub fn body(&self, id: [u8; 12]) -> Result<Option<fjall::UserValue>, JournalError> {
-        Ok(self.bodies.get(id)?)
+    pub fn body(&self, id: FillId) -> Result<Option<fjall::UserValue>, JournalError> {
+        Ok(self.bodies.get(id.as_key())?)
     }
 
-    /// Writes an object with the small bodies that are new, and removes those that are not wanted any more. In the
-    /// operating system's hands when this returns, so that it survives the process; synced with the next order.
-    pub fn put(
+    /// Makes a change of the cache. In the operating system's hands when this returns, so that it survives the process;
+    /// synced with the next order.
+    pub fn change(&self, change: &Change<'_>) -> Result<(), JournalError> {
+        let mut batch = self.db.batch().durability(Some(PersistMode::Buffer));
+        let queued = change.after.map(|object| object.queued);
+        if change.was_queued != queued {
+            if let Some(place) = change.was_queued {
+                batch.remove(&self.queue, place.0.to_be_bytes());
+            }
+            if let Some(place) = queued {
+                batch.insert(&self.queue, place.0.to_be_bytes(), change.key.as_str());
+            }
+        }
+        match change.after {
+            Some(object) => {
+                let record = postcard::to_stdvec(&ObjectRecord::of(object))
+                    .map_err(|_| JournalError::Unreadable("objects"))?;
+                batch.insert(&self.objects, change.key.as_str(), record);
+            }
+            None => batch.remove(&self.objects, change.key.as_str()),
+        }
+        for (id, bytes) in &change.small_came {
+            batch.insert(&self.bodies, id.as_key(), *bytes);
+        }
+        for id in &change.small_went {
+            batch.remove(&self.bodies, id.as_key());
+        }
+        for (id, slice, record) in &change.slices_came {
+            batch.insert(&self.slices, id.slice_key(*slice), slice_record(record)?);
+        }
+        for id in &change.large_went {
+            for entry in self.slices.prefix(id.as_key()) {
+                batch.remove(&self.slices, entry.key()?);
+            }
+        }
+        batch.insert(&self.state, HELD, json(&change.held));
+        Ok(batch.commit()?)
+    }
+
+    /// Records a slice of a body that an entry speaks of.
+    pub fn put_slice(
         &self,
-        key: &Key,
-        object: &Object,
-        was_queued: Option<u64>,
-        new: &[([u8; 12], &[u8])],
-        old: &[[u8; 12]],
+        id: FillId,
+        slice: u32,
+        record: &SliceRecord,
+        held: &Held,
     ) -> Result<(), JournalError> {
         let mut batch = self.db.batch().durability(Some(PersistMode::Buffer));
-        if was_queued != Some(object.queued) {
-            if let Some(place) = was_queued {
-                batch.remove(&self.queue, place.to_be_bytes());
-            }
-            batch.insert(&self.queue, object.queued.to_be_bytes(), key.as_str());
-        }
-        let record = postcard::to_stdvec(&ObjectRecord::of(object))
-            .map_err(|_| JournalError::Unreadable("objects"))?;
-        batch.insert(&self.objects, key.as_str(), record);
-        for (id, bytes) in new {
-            batch.insert(&self.bodies, *id, *bytes);
-        }
-        for id in old {
-            batch.remove(&self.bodies, *id);
-        }
+        batch.insert(&self.slices, id.slice_key(slice), slice_record(record)?);
+        batch.insert(&self.state, HELD, json(held));
         Ok(batch.commit()?)
     }
 
-    /// Removes an object and its small bodies.
-    pub fn remove(&self, key: &Key, record: &ObjectRecord) -> Result<(), JournalError> {
-        let mut batch = self.db.batch().durability(Some(PersistMode::Buffer));
-        batch.remove(&self.objects, key.as_str());
-        batch.remove(&self.queue, record.queued.to_be_bytes());
-        for variant in &record.variants {
-            if variant.body.is_small() {
-                batch.remove(&self.bodies, variant.body.id.as_key());
+    /// Forgets a slice that is damaged.
+    pub fn remove_slice(&self, id: FillId, slice: u32) -> Result<(), JournalError> {
+        Ok(self.slices.remove(id.slice_key(slice))?)
+    }
+
+    /// The recorded slices of a body.
+    pub fn slices(&self, id: FillId) -> Result<Vec<(u32, SliceRecord)>, JournalError> {
+        let mut slices = Vec::new();
+        for entry in self.slices.prefix(id.as_key()) {
+            let (key, record) = entry.into_inner()?;
+            let number = key.get(12..16).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
+            if let (Some(number), Ok(record)) = (number, postcard::from_bytes(&record)) {
+                slices.push((number, record));
             }
         }
-        Ok(batch.commit()?)
+        Ok(slices)
+    }
+
+    /// Whether a slice is recorded.
+    pub fn has_slice(&self, id: FillId, slice: u32) -> Result<bool, JournalError> {
+        Ok(self.slices.contains_key(id.slice_key(slice))?)
     }
 
     /// Keys of objects whose text begins with `prefix`, in order, behind `after`; at most `limit`.
@@ -272,22 +348,31 @@ impl Journal {
         Ok(keys)
     }
 
-    /// The longest-queued object, with its place.
-    pub fn oldest(&self) -> Result<Option<(u64, Option<Key>)>, JournalError> {
-        let Some(entry) = self.queue.first_key_value() else { return Ok(None) };
+    /// The longest-queued object of a queue, with its place.
+    pub fn oldest(&self, queue: Queue) -> Result<Option<(Queued, Option<Key>)>, JournalError> {
+        let range = Queued::new(queue, 0).0.to_be_bytes()..=Queued::new(queue, u64::MAX >> 1).0.to_be_bytes();
+        let Some(entry) = self.queue.range(range).next() else { return Ok(None) };
         let (place, text) = entry.into_inner()?;
         let key = std::str::from_utf8(&text).ok().and_then(Key::from_text);
-        Ok(Some((seq_of(&place).0, key)))
+        Ok(Some((Queued(seq_of(&place).0), key)))
     }
 
-    /// The last place given out in the queue.
+    /// The last number given out in a queue.
     pub fn newest_place(&self) -> Result<u64, JournalError> {
-        self.queue.last_key_value().map_or(Ok(0), |entry| Ok(seq_of(&entry.key()?).0))
+        let mut newest = 0;
+        for queue in [Queue::Probation, Queue::Main] {
+            let range =
+                Queued::new(queue, 0).0.to_be_bytes()..=Queued::new(queue, u64::MAX >> 1).0.to_be_bytes();
+            if let Some(entry) = self.queue.range(range).next_back() {
+                newest = newest.max(Queued(seq_of(&entry.key()?).0).number());
+            }
+        }
+        Ok(newest)
     }
 
     /// Takes a place out of the queue whose object is gone.
-    pub fn unqueue(&self, place: u64) -> Result<(), JournalError> {
-        Ok(self.queue.remove(place.to_be_bytes())?)
+    pub fn unqueue(&self, place: Queued) -> Result<(), JournalError> {
+        Ok(self.queue.remove(place.0.to_be_bytes())?)
     }
 
     /// Reads every object, in order; unreadable ones are given as `None`.
@@ -300,6 +385,30 @@ impl Journal {
         }
         Ok(())
     }
+}
+
+/// A change of what is kept of one key.
+pub struct Change<'a> {
+    /// The key.
+    pub key: &'a Key,
+    /// Where it waited before.
+    pub was_queued: Option<Queued>,
+    /// What is kept from now on; `None` for nothing.
+    pub after: Option<&'a Object>,
+    /// Small bodies that are new.
+    pub small_came: Vec<(FillId, &'a [u8])>,
+    /// Small bodies that are not wanted any more.
+    pub small_went: Vec<FillId>,
+    /// Slices of bodies that are new.
+    pub slices_came: Vec<(FillId, u32, SliceRecord)>,
+    /// Bodies in slices that are not wanted any more.
+    pub large_went: Vec<FillId>,
+    /// How much there is afterwards.
+    pub held: Held,
+}
+
+fn slice_record(record: &SliceRecord) -> Result<Vec<u8>, JournalError> {
+    postcard::to_stdvec(record).map_err(|_| JournalError::Unreadable("slices"))
 }
 
 fn parse_object(bytes: &[u8]) -> Result<ObjectRecord, JournalError> {

@@ -1,56 +1,71 @@
 //! The store: a memory tier before a disk tier, and the one place where entries change.
 //!
-//! Whoever changes what is kept of a key (a commit, a promotion to memory, the sweep, an eviction) does so under the
-//! key's stripe. So nothing is promoted from an entry that was read before a mark was set on it.
+//! Whoever changes what is kept of a key (a commit, a slice, a promotion to memory, the sweep, an eviction) does so under
+//! the key's stripe. So nothing is promoted from an entry that was read before a mark was set on it, and no slice is
+//! recorded for a body that is not kept any more.
 
+mod blocks;
 pub mod body;
+mod heat;
 pub mod journal;
 mod reclaim;
 pub mod record;
+pub mod run;
+mod slice_file;
 
+pub use blocks::Open;
 pub use reclaim::Swept;
+pub use slice_file::SliceFile;
 
 use crate::metrics::Metrics;
-use body::{Body, BodyRecord, FillId, SLICE_BYTES};
+use body::{BLOCK_BYTES, Body, BodyRecord, FillId};
 use bytes::Bytes;
 use freshen_model::key::Key;
 use freshen_model::protocol::fill::FillStart;
 use freshen_model::protocol::follower::Follower;
-use journal::{Journal, JournalError};
+use heat::{Heat, Queue};
+use journal::{Change, Held, Journal, JournalError};
 use parking_lot::{Mutex, RwLock};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use record::{Head, Object, ObjectRecord, Selector, Variant};
+use record::{Head, Object, Queued, Variant};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 const STRIPES: usize = 256;
+/// Variants of one object; the one stored first leaves for another.
+const VARIANTS_MAX: usize = 64;
 
 /// What a POP has cached.
 pub struct Store {
     journal: Arc<Journal>,
-    folder: PathBuf,
+    folder: Arc<Path>,
     boot_number: u64,
     objects: Cache<Key, Arc<Object>, ObjectWeight>,
-    slices: Cache<(FillId, u32), Bytes, SliceWeight>,
+    blocks: Cache<(FillId, u64), Bytes, BlockWeight>,
     stripes: Box<[Mutex<()>]>,
     hasher: RandomState,
+    heat: Heat,
     /// Large bodies that somebody holds: their files stay until the last one lets go.
-    held: Mutex<HashMap<FillId, Weak<Body>>>,
+    open: Mutex<HashMap<FillId, Weak<Body>>>,
     /// Taken for reading while a fill is stored, for writing while the floor is raised: so a fill is either stored before
     /// the sweep walks, or sees the new floor.
     storing: RwLock<()>,
-    disk_bytes: AtomicU64,
+    /// Bytes of all slices' files, recorded or not.
+    slice_bytes: Arc<AtomicU64>,
+    /// What the journal speaks of; changed under some stripe, by differences.
+    held: Mutex<Held>,
     disk_bytes_max: u64,
     disk_reserve_bytes: u64,
-    /// Whether what was there at the start is in `disk_bytes`.
-    counted: AtomicBool,
     making_room: Mutex<()>,
     queue_end: AtomicU64,
+    /// Bytes that runs may keep in memory together, and how many there are.
+    growing_bytes_max: u64,
+    runs: AtomicUsize,
     metrics: Arc<Metrics>,
 }
 
@@ -64,12 +79,22 @@ impl Weighter<Key, Arc<Object>> for ObjectWeight {
 }
 
 #[derive(Clone)]
-struct SliceWeight;
+struct BlockWeight;
 
-impl Weighter<(FillId, u32), Bytes> for SliceWeight {
-    fn weight(&self, _: &(FillId, u32), bytes: &Bytes) -> u64 {
-        bytes.len() as u64 + 64
+impl Weighter<(FillId, u64), Bytes> for BlockWeight {
+    fn weight(&self, _: &(FillId, u64), bytes: &Bytes) -> u64 {
+        bytes.len() as u64 + 96
     }
+}
+
+/// What a store may take.
+pub struct Room {
+    /// Memory, bytes: half for blocks, a quarter each for objects and for what is being filled.
+    pub memory_bytes: u64,
+    /// Disk, bytes, journal included.
+    pub disk_bytes: u64,
+    /// Bytes that stay free on the disk.
+    pub disk_reserve_bytes: u64,
 }
 
 /// What became of an attempt to store.
@@ -89,38 +114,47 @@ impl Store {
         journal: Arc<Journal>,
         folder: PathBuf,
         boot_number: u64,
-        memory_bytes: u64,
-        disk_bytes_max: u64,
-        disk_reserve_bytes: u64,
+        held: Held,
+        room: &Room,
         metrics: Arc<Metrics>,
     ) -> Result<Store, JournalError> {
         body::make_folders(&folder).map_err(|error| JournalError::Engine(fjall::Error::Io(error)))?;
-        let half = memory_bytes / 2;
+        let (quarter, half) = (room.memory_bytes / 4, room.memory_bytes / 2);
         Ok(Store {
             queue_end: AtomicU64::new(journal.newest_place()?),
             journal,
-            folder,
+            folder: folder.into(),
             boot_number,
-            objects: Cache::with_weighter((half / 4_096) as usize, half, ObjectWeight),
-            slices: Cache::with_weighter((half / SLICE_BYTES) as usize + 16, half, SliceWeight),
+            objects: Cache::with_weighter((quarter / 2_048) as usize, quarter, ObjectWeight),
+            blocks: Cache::with_weighter((half / BLOCK_BYTES) as usize + 16, half, BlockWeight),
             stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
-            held: Mutex::default(),
+            heat: Heat::default(),
+            open: Mutex::default(),
             storing: RwLock::default(),
-            disk_bytes: AtomicU64::new(0),
-            disk_bytes_max,
-            disk_reserve_bytes,
-            counted: AtomicBool::new(false),
+            slice_bytes: Arc::new(AtomicU64::new(held.slices)),
+            held: Mutex::new(held),
+            disk_bytes_max: room.disk_bytes,
+            disk_reserve_bytes: room.disk_reserve_bytes,
             making_room: Mutex::default(),
+            growing_bytes_max: quarter,
+            runs: AtomicUsize::new(0),
             metrics,
         })
     }
 
     // ---- looking up ----
 
-    /// The object, from memory or disk. What comes from disk is promoted to memory.
+    /// The object where it is in memory; counts as a use.
+    pub fn look_up_now(&self, key: &Key) -> Option<Arc<Object>> {
+        let object = self.objects.get(key)?;
+        self.heat.used(key);
+        Some(object)
+    }
+
+    /// The object, from memory or disk; counts as a use. What comes from disk is promoted to memory.
     pub async fn look_up(self: &Arc<Self>, key: &Key) -> Option<Arc<Object>> {
-        if let Some(object) = self.objects.get(key) {
+        if let Some(object) = self.look_up_now(key) {
             return Some(object);
         }
         let (store, key) = (self.clone(), key.clone());
@@ -130,6 +164,7 @@ impl Store {
                 return Some(object);
             }
             let object = Arc::new(store.read(&key)?);
+            store.heat.used(&key);
             store.objects.insert(key, object.clone());
             Some(object)
         })
@@ -146,118 +181,18 @@ impl Store {
         blocking(move || store.current(&key)).await.flatten()
     }
 
-    /// A slice of a body, its checksum compared where it comes from disk.
-    pub async fn slice(self: &Arc<Self>, body: &Arc<Body>, slice: u32) -> io::Result<Bytes> {
-        if let Some(bytes) = body.at_hand() {
-            return Ok(bytes.clone());
-        }
-        let name = (body.id(), slice);
-        if let Some(bytes) = self.slices.get(&name) {
-            return Ok(bytes);
-        }
-        let bytes = self.slice_from_disk(body, slice).await?;
-        self.slices.insert(name, bytes.clone());
-        Ok(bytes)
-    }
-
-    /// Reads a body of an object from disk, whatever is in memory, and compares its checksums.
-    pub async fn read_back(self: &Arc<Self>, key: &Key, body: &Arc<Body>) -> io::Result<()> {
-        for slice in 0..body.slice_count() {
-            if body.at_hand().is_none() {
-                self.slice_from_disk(body, slice).await?;
-            }
-        }
-        // What the journal gives back has had its small bodies compared; the large ones are only named there.
-        let (store, key, id) = (self.clone(), key.clone(), body.id());
-        let found = blocking(move || store.read(&key)).await.flatten();
-        let there = found.is_some_and(|object| object.variants.iter().any(|variant| variant.body.id() == id));
-        there.then_some(()).ok_or_else(|| io::Error::other("not in the index on disk, or damaged there"))
-    }
-
-    async fn slice_from_disk(&self, body: &Arc<Body>, slice: u32) -> io::Result<Bytes> {
-        let read = body.clone();
-        let bytes = blocking(move || read.read_slice(slice))
-            .await
-            .unwrap_or_else(|| Err(io::Error::other("stopping")));
-        if let Err(error) = &bytes {
-            tracing::warn!(%error, slice, "a slice could not be read");
-            self.metrics.disk_errors.increment(1);
-        }
-        bytes
-    }
-
     // ---- storing ----
-
-    /// Whether a body of that length may come; where not, room is made for the next one.
-    pub fn has_room(self: &Arc<Self>, length: u64) -> bool {
-        let fits = self.free_bytes() >= self.disk_reserve_bytes.saturating_add(length);
-        if !fits {
-            let store = self.clone();
-            tokio::task::spawn_blocking(move || store.make_room());
-        }
-        fits
-    }
-
-    /// What the cache may take: what the configuration says, or less where the disk is smaller or others fill it.
-    fn budget(&self) -> u64 {
-        let held = self.disk_bytes.load(Ordering::Relaxed);
-        self.disk_bytes_max.min((held + self.free_bytes()).saturating_sub(self.disk_reserve_bytes))
-    }
-
-    fn free_bytes(&self) -> u64 {
-        // A disk that does not tell is found out when it is written to.
-        rustix::fs::statvfs(&self.folder)
-            .map_or(u64::MAX / 2, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
-    }
 
     /// A name for a body about to be filled.
     pub fn fresh_fill(&self) -> io::Result<FillId> {
         FillId::fresh(self.boot_number)
     }
 
-    /// Writes one slice of a body under way and keeps it in memory; returns its checksum.
-    pub async fn write_slice(
-        self: &Arc<Self>,
-        id: FillId,
-        slice: u32,
-        chunks: Vec<Bytes>,
-    ) -> io::Result<u32> {
-        let store = self.clone();
-        let written = blocking(move || {
-            let sum = body::write_slice(id, slice, &store.folder, &chunks)?;
-            let bytes = match <[Bytes; 1]>::try_from(chunks) {
-                Ok([only]) => only,
-                Err(chunks) => chunks.concat().into(),
-            };
-            store.slices.insert((id, slice), bytes);
-            Ok(sum)
-        });
-        written.await.unwrap_or_else(|| Err(io::Error::other("stopping")))
-    }
-
-    /// A slice of a body under way that is written already.
-    pub async fn written_slice(self: &Arc<Self>, id: FillId, slice: u32) -> io::Result<Bytes> {
-        if let Some(bytes) = self.slices.get(&(id, slice)) {
-            return Ok(bytes);
-        }
-        let path = id.slice_path(&self.folder, slice);
-        blocking(move || std::fs::read(path))
-            .await
-            .unwrap_or_else(|| Err(io::Error::other("stopping")))
-            .map(Bytes::from)
-    }
-
-    /// The body whose slices are all written.
-    pub fn finish_body(&self, id: FillId, size: u64, sums: Vec<u32>) -> Arc<Body> {
-        let body = Arc::new(Body::slices(id, size, sums, self.folder.clone()));
-        self.held.lock().insert(id, Arc::downgrade(&body));
+    /// A body of which nothing is there yet. Unless it is committed, it must be doomed.
+    pub fn new_body(&self, id: FillId, size: Option<u64>) -> Arc<Body> {
+        let body = Arc::new(Body::slices(id, size, self.folder.clone(), self.slice_bytes.clone()));
+        self.note_open(&body);
         body
-    }
-
-    /// Deletes the slices of a body that will not be finished.
-    pub fn abandon_body(&self, id: FillId, slices: u32) {
-        let folder = self.folder.clone();
-        tokio::task::spawn_blocking(move || body::remove_slices(id, slices, &folder));
     }
 
     /// Stores what a fill delivered.
@@ -278,9 +213,11 @@ impl Store {
                     return None;
                 }
             }
-            // What answers everybody stands alone, and what does not stands beside no one who does.
             let stays = |there: &&Arc<Variant>| !shares_slot(there, newest);
             let mut variants: Vec<_> = object.variants.iter().filter(stays).cloned().collect();
+            if variants.len() >= VARIANTS_MAX {
+                variants.remove(0);
+            }
             variants.push(newest.clone());
             Some(variants)
         });
@@ -333,7 +270,8 @@ impl Store {
             let nothing = Object::default();
             let was = before.as_deref().unwrap_or(&nothing);
             let Some(variants) = make(was) else { return Stored::TooEarly };
-            let queued = if before.is_some() { was.queued } else { store.next_place() };
+            let queued =
+                if before.is_some() { was.queued } else { store.next_place(store.heat.begins(&key)) };
             let object = Arc::new(Object { variants, queued });
             match store.replace(&key, before.as_deref(), &object) {
                 Ok(()) => Stored::Kept,
@@ -341,9 +279,9 @@ impl Store {
             }
         });
         let outcome = changed.await.unwrap_or_else(|| Stored::Failed("stopping".into()));
-        if self.disk_bytes.load(Ordering::Relaxed) > self.budget() {
+        if !self.fits(0) {
             let store = self.clone();
-            tokio::task::spawn_blocking(move || store.make_room());
+            tokio::task::spawn_blocking(move || store.make_room(0));
         }
         outcome
     }
@@ -360,16 +298,40 @@ impl Store {
         .await;
     }
 
+    /// Forgets the variant with this body: the origin has another version, or what is there is of no use.
+    pub async fn forget_body(self: &Arc<Self>, key: &Key, body: &Arc<Body>) {
+        let (store, key, id) = (self.clone(), key.clone(), body.id());
+        blocking(move || {
+            let _stripe = store.stripe(&key).lock();
+            let Some(object) = store.current(&key) else { return };
+            let variants: Vec<_> =
+                object.variants.iter().filter(|variant| variant.body.id() != id).cloned().collect();
+            let forgotten = match variants.len() {
+                0 => store.delete(&key),
+                same if same == object.variants.len() => Ok(()),
+                _ => {
+                    let after = Arc::new(Object { variants, queued: object.queued });
+                    store.replace(&key, Some(&object), &after)
+                }
+            };
+            if let Err(error) = forgotten {
+                tracing::warn!(%error, "a variant could not be forgotten");
+            }
+        })
+        .await;
+    }
+
     // ---- how much it holds ----
 
-    /// Bytes on disk, as far as they are counted.
+    /// Bytes on disk, what the journal may take for its part included.
     pub fn disk_bytes(&self) -> u64 {
-        self.disk_bytes.load(Ordering::Relaxed)
+        let index = self.held.lock().index;
+        self.slice_bytes.load(Ordering::Relaxed) + journal::SPREAD * index
     }
 
     /// Bytes in memory.
     pub fn memory_bytes(&self) -> u64 {
-        self.objects.weight() + self.slices.weight()
+        self.objects.weight() + self.blocks.weight()
     }
 
     // ---- under a stripe ----
@@ -378,8 +340,8 @@ impl Store {
         &self.stripes[self.hasher.hash_one(key) as usize % STRIPES]
     }
 
-    fn next_place(&self) -> u64 {
-        self.queue_end.fetch_add(1, Ordering::Relaxed) + 1
+    fn next_place(&self, queue: Queue) -> Queued {
+        Queued::new(queue, self.queue_end.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// The object as it is now: in memory, else on disk.
@@ -406,7 +368,7 @@ impl Store {
         if record.is_small() {
             let bytes = match record.size {
                 0 => Bytes::new(),
-                _ => Bytes::copy_from_slice(&self.journal.body(record.id.as_key()).ok()??),
+                _ => Bytes::copy_from_slice(&self.journal.body(record.id).ok()??),
             };
             let body = Body::small(record.id, bytes);
             if body.record() != record {
@@ -416,69 +378,117 @@ impl Store {
             }
             return Some(Arc::new(body));
         }
-        let mut held = self.held.lock();
-        if let Some(body) = held.get(&record.id).and_then(Weak::upgrade) {
+        if let Some(body) = self.open.lock().get(&record.id).and_then(Weak::upgrade) {
             return Some(body);
         }
-        if held.len() > 1_024 {
-            held.retain(|_, body| body.strong_count() > 0);
-        }
-        let body = Arc::new(Body::slices(record.id, record.size, record.sums, self.folder.clone()));
-        held.insert(record.id, Arc::downgrade(&body));
+        let there = self.journal.slices(record.id).ok()?;
+        let body = Body::restored(&record, there, self.folder.clone(), self.slice_bytes.clone());
+        let body = Arc::new(body);
+        self.note_open(&body);
         Some(body)
     }
 
-    fn replace(&self, key: &Key, before: Option<&Object>, after: &Arc<Object>) -> Result<(), JournalError> {
-        let none = Vec::new();
-        let old = before.map_or(&none, |object| &object.variants);
-        let without = |there: &Arc<Variant>, among: &[Arc<Variant>]| {
-            !among.iter().any(|other| other.body.id() == there.body.id())
-        };
-        let came: Vec<_> = after
-            .variants
-            .iter()
-            .filter(|variant| without(variant, old))
-            .filter_map(|variant| Some((variant.body.id().as_key(), variant.body.at_hand()?.as_ref())))
-            .collect();
-        let went: Vec<_> = old.iter().filter(|variant| without(variant, &after.variants)).collect();
-        let small: Vec<_> =
-            went.iter().filter(|v| v.body.at_hand().is_some()).map(|v| v.body.id().as_key()).collect();
-        self.journal.put(key, after, before.map(|object| object.queued), &came, &small)?;
-        self.disk_bytes.fetch_add(after.disk_bytes(), Ordering::Relaxed);
-        self.subtract(before.map_or(0, Object::disk_bytes));
-        for variant in went {
-            variant.body.doom();
+    fn is_open(&self, id: FillId) -> bool {
+        self.open.lock().get(&id).is_some_and(|body| body.strong_count() > 0)
+    }
+
+    fn note_open(&self, body: &Arc<Body>) {
+        let mut open = self.open.lock();
+        if open.len() >= 1_024 && open.len().is_power_of_two() {
+            open.retain(|_, body| body.strong_count() > 0);
         }
+        open.insert(body.id(), Arc::downgrade(body));
+    }
+
+    fn replace(&self, key: &Key, before: Option<&Object>, after: &Arc<Object>) -> Result<(), JournalError> {
+        self.exchange(key, before, Some(after))?;
         self.objects.insert(key.clone(), after.clone());
         Ok(())
     }
 
     fn delete(&self, key: &Key) -> Result<(), JournalError> {
         self.objects.remove(key);
-        let Ok(Some(record)) = self.journal.object(key) else {
-            return self.journal.remove(key, &ObjectRecord { variants: Vec::new(), queued: 0 });
+        let object = self.read(key);
+        self.exchange(key, object.as_ref(), None)
+    }
+
+    /// Puts `after` in the place of `before`, in the journal; what is not wanted any more goes.
+    fn exchange(
+        &self,
+        key: &Key,
+        before: Option<&Object>,
+        after: Option<&Arc<Object>>,
+    ) -> Result<(), JournalError> {
+        let old = before.map_or(&[][..], |object| &object.variants);
+        let new = after.map_or(&[][..], |object| &object.variants);
+        let without = |there: &&Arc<Variant>, among: &[Arc<Variant>]| {
+            !among.iter().any(|other| other.body.id() == there.body.id())
         };
-        self.journal.remove(key, &record)?;
-        let object = record.restore(|body| self.body_of(body));
-        self.subtract(object.disk_bytes());
-        for variant in &object.variants {
+        let came: Vec<_> = new.iter().filter(|variant| without(variant, old)).collect();
+        let went: Vec<_> = old.iter().filter(|variant| without(variant, new)).collect();
+        let is_small = |variant: &Variant| variant.body.at_hand().is_some();
+        let mut change = Change {
+            key,
+            was_queued: before.map(|object| object.queued),
+            after: after.map(|object| &**object),
+            small_came: came
+                .iter()
+                .filter_map(|variant| Some((variant.body.id(), variant.body.at_hand()?.as_ref())))
+                .collect(),
+            small_went: went.iter().filter(|v| is_small(v)).map(|v| v.body.id()).collect(),
+            slices_came: Vec::new(),
+            large_went: went.iter().filter(|v| !is_small(v)).map(|v| v.body.id()).collect(),
+            held: Held::default(),
+        };
+        for variant in &came {
+            variant.body.list();
+            let id = variant.body.id();
+            change
+                .slices_came
+                .extend(variant.body.slices_here().into_iter().map(|(at, record)| (id, at, record)));
+        }
+        change.held = {
+            let mut held = self.held.lock();
+            if let Some(object) = before {
+                held.less(object);
+            }
+            if let Some(object) = after {
+                held.more(object);
+            }
+            *held
+        };
+        self.journal.change(&change)?;
+        for variant in went {
             variant.body.doom();
         }
         Ok(())
     }
+}
 
-    fn subtract(&self, bytes: u64) {
-        let _ = self
-            .disk_bytes
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |all| Some(all.saturating_sub(bytes)));
+impl Held {
+    fn more(&mut self, object: &Object) {
+        let (index, slices) = (object.index_bytes(), object.slice_bytes());
+        self.index += index;
+        self.slices += slices;
+        if object.queued.queue() == Queue::Probation {
+            self.probation += index + slices;
+        }
+    }
+
+    fn less(&mut self, object: &Object) {
+        let (index, slices) = (object.index_bytes(), object.slice_bytes());
+        self.index = self.index.saturating_sub(index);
+        self.slices = self.slices.saturating_sub(slices);
+        if object.queued.queue() == Queue::Probation {
+            self.probation = self.probation.saturating_sub(index + slices);
+        }
     }
 }
 
-/// Whether two variants cannot stand beside each other.
+/// Whether two variants cannot stand beside each other: they answer the same requests, or the origin has changed what it
+/// varies by.
 fn shares_slot(a: &Variant, b: &Variant) -> bool {
-    a.head.selector == b.head.selector
-        || a.head.selector == Selector::Everybody
-        || b.head.selector == Selector::Everybody
+    a.head.vary != b.head.vary || a.head.selecting == b.head.selecting
 }
 
 /// Runs what blocks on its own thread; `None` where the runtime is stopping.

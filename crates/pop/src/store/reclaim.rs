@@ -1,13 +1,13 @@
 //! Giving space back: what rules match, what is over the budget, what a crash left behind.
 
-use super::Store;
 use super::body::FillId;
-use super::journal::JournalError;
+use super::heat::{Fate, Queue};
+use super::journal::{self, Held, JournalError};
 use super::record::{Object, Variant};
+use super::{Store, slice_file};
 use freshen_model::ids::Epoch;
 use freshen_model::key::Key;
 use freshen_model::protocol::index::Marks;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -90,7 +90,8 @@ impl Store {
             let copy = &variant.provenance;
             if copy.epoch < epoch || marks.evict > copy.filled {
                 swept.deleted += 1;
-                swept.bytes += variant.body.size();
+                swept.bytes +=
+                    variant.body.allocated().max(variant.body.at_hand().map_or(0, |b| b.len() as u64));
                 changed = true;
             } else if marks.expire > copy.confirmed && !copy.expired {
                 let mut provenance = *copy;
@@ -114,81 +115,141 @@ impl Store {
 
     // ---- room ----
 
-    /// Deletes the longest-queued objects until the disk budget fits; one that is in memory goes to the queue's end
-    /// instead, once a round. Blocks.
-    pub(super) fn make_room(&self) {
-        let Some(_only) = self.making_room.try_lock() else { return };
-        let spared_until = self.queue_end.load(Ordering::Relaxed);
-        while self.disk_bytes.load(Ordering::Relaxed) > self.budget() / 100 * 95 {
-            let Ok(Some((place, key))) = self.journal.oldest() else { return };
-            let Some(key) = key else {
-                let _ = self.journal.unqueue(place);
-                continue;
-            };
-            let _stripe = self.stripe(&key).lock();
-            let there = self.read(&key).filter(|object| object.queued == place);
-            let moved = match (there, self.objects.peek(&key)) {
-                (None, _) => self.journal.unqueue(place),
-                (Some(_), Some(hot)) if place <= spared_until => {
-                    let again =
-                        Arc::new(Object { variants: hot.variants.clone(), queued: self.next_place() });
-                    self.replace(&key, Some(&hot), &again)
+    /// Whether so many bytes more are within the budget.
+    pub fn fits(&self, more: u64) -> bool {
+        self.disk_bytes().saturating_add(more) <= self.budget()
+    }
+
+    /// Whether a body of that length may come; where not, room is made for the next one.
+    pub fn has_room(self: &Arc<Self>, length: u64) -> bool {
+        let fits = self.free_bytes() >= self.disk_reserve_bytes.saturating_add(length);
+        if !fits {
+            let store = self.clone();
+            tokio::task::spawn_blocking(move || store.make_room(length));
+        }
+        fits
+    }
+
+    /// What the cache may take without what the journal needs for itself: what the configuration says, or less where the
+    /// disk is smaller or others fill it.
+    fn budget(&self) -> u64 {
+        let own = self.disk_bytes_max.saturating_sub(journal::OVERHEAD_BYTES.min(self.disk_bytes_max / 2));
+        let disk = (self.slice_bytes.load(Ordering::Relaxed) + self.free_bytes())
+            .saturating_sub(self.disk_reserve_bytes);
+        own.min(disk)
+    }
+
+    fn free_bytes(&self) -> u64 {
+        // A disk that does not tell is found out when it is written to.
+        rustix::fs::statvfs(&*self.folder)
+            .map_or(u64::MAX / 2, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// Lets objects go until so many bytes more, and some beside, are within the budget. Blocks.
+    pub(super) fn make_room(&self, more: u64) {
+        let _only = self.making_room.lock();
+        let target = (self.budget() / 100 * 97).saturating_sub(more);
+        while self.disk_bytes() > target {
+            let held = *self.held.lock();
+            let queue = self.heat.gives_up(held.probation, held.index + held.slices);
+            if let Err(error) = self.let_one_go(queue) {
+                match error {
+                    NoMore::Empty => {}
+                    NoMore::Failed(error) => tracing::warn!(%error, "no room could be made on disk"),
                 }
-                (Some(object), _) => {
-                    self.metrics.evicted.increment(object.variants.len() as u64);
-                    self.delete(&key)
-                }
-            };
-            if let Err(error) = moved {
-                tracing::warn!(%error, "no room could be made on disk");
                 return;
             }
         }
     }
 
-    /// Counts what is on disk, and deletes what no entry speaks of: slices of fills that a crash cut off, copies of older
-    /// epochs. Blocks; run once after the start, beside the traffic.
-    pub fn take_stock(&self, epoch: Epoch) -> Result<(), JournalError> {
-        let mut known = HashSet::new();
-        let mut bytes = 0;
+    /// Takes the object at the head of a queue, or of the other one: it leaves, or goes to the end of the main queue.
+    fn let_one_go(&self, queue: Queue) -> Result<(), NoMore> {
+        let other = if queue == Queue::Main { Queue::Probation } else { Queue::Main };
+        let first = match self.journal.oldest(queue)? {
+            Some(first) => first,
+            None => self.journal.oldest(other)?.ok_or(NoMore::Empty)?,
+        };
+        let (place, Some(key)) = first else { return Ok(self.journal.unqueue(first.0)?) };
+        let _stripe = self.stripe(&key).lock();
+        let Some(object) = self.current(&key).filter(|object| object.queued == place) else {
+            return Ok(self.journal.unqueue(place)?);
+        };
+        match self.heat.judge(place.queue(), &key) {
+            Fate::Stays => {
+                let queued = self.next_place(Queue::Main);
+                let again = Arc::new(Object { variants: object.variants.clone(), queued });
+                Ok(self.exchange(&key, Some(&object), Some(&again)).map(|()| {
+                    if self.objects.peek(&key).is_some() {
+                        self.objects.insert(key.clone(), again);
+                    }
+                })?)
+            }
+            Fate::Leaves => {
+                self.metrics.evicted.increment(object.variants.len() as u64);
+                Ok(self.delete(&key)?)
+            }
+        }
+    }
+
+    /// Counts a slice that came to a body of `key`; to be called under the key's stripe.
+    pub(super) fn note_slice(&self, key: &Key, bytes: u64) -> Held {
+        let new = self.current(key).is_none_or(|object| object.queued.queue() == Queue::Probation);
+        let mut held = self.held.lock();
+        held.slices += bytes;
+        if new {
+            held.probation += bytes;
+        }
+        *held
+    }
+
+    /// Deletes what no entry speaks of: slices of fills that a crash cut off, unreadable entries, copies of older epochs.
+    /// Blocks; run after the start and after a change of epochs, beside the traffic.
+    pub fn tidy_up(&self, epoch: Epoch) -> Result<(), JournalError> {
+        self.remove_orphans();
         let mut unreadable = Vec::new();
         let mut old_epochs = false;
         self.journal.each_object(|key, record| match record {
-            Some(record) => {
-                let before = |fill: &FillId| u64::from(fill.boot_number) < self.boot_number;
-                known.extend(record.large_bodies().filter(before));
-                // What this start has stored it has counted.
-                if record.fills().all(|fill| before(&fill)) {
-                    bytes += record.disk_bytes();
-                }
-                old_epochs |= record.oldest_epoch() < Some(epoch);
-            }
+            Some(record) => old_epochs |= record.oldest_epoch() < Some(epoch),
             None => unreadable.push(key),
         })?;
-        if !self.counted.swap(true, Ordering::Relaxed) {
-            self.disk_bytes.fetch_add(bytes, Ordering::Relaxed);
-        }
         for key in unreadable {
             self.metrics.disk_errors.increment(1);
             let _stripe = self.stripe(&key).lock();
             self.delete(&key)?;
         }
-        self.remove_orphans(&known);
         if old_epochs {
             self.sweep("", epoch, |_| Marks::default())?;
         }
         Ok(())
     }
 
-    fn remove_orphans(&self, known: &HashSet<FillId>) {
+    fn remove_orphans(&self) {
         let Ok(folders) = std::fs::read_dir(&self.folder) else { return };
         let files =
             folders.flatten().filter_map(|folder| std::fs::read_dir(folder.path()).ok()).flatten().flatten();
         for file in files {
-            let id = file.file_name().to_str().and_then(FillId::of_file_name);
-            if id.is_some_and(|id| u64::from(id.boot_number) < self.boot_number && !known.contains(&id)) {
-                let _ = std::fs::remove_file(file.path());
+            let name = file.file_name();
+            let Some((id, slice)) = name.to_str().and_then(FillId::of_file_name) else { continue };
+            let earlier = u64::from(id.boot_number) < self.boot_number;
+            // A body of an earlier start may be growing again; then its slice is recorded under the stripe of its key, and
+            // until then its file is younger than this start.
+            if earlier && matches!(self.journal.has_slice(id, slice), Ok(false)) && !self.is_open(id) {
+                slice_file::remove(&file.path());
             }
         }
+    }
+}
+
+/// Why nothing more leaves.
+enum NoMore {
+    /// There is nothing.
+    Empty,
+    /// The journal failed.
+    Failed(JournalError),
+}
+
+impl From<JournalError> for NoMore {
+    fn from(error: JournalError) -> NoMore {
+        NoMore::Failed(error)
     }
 }

@@ -1,7 +1,11 @@
 //! What a POP keeps of an object: its variants, each with head, body and provenance.
 
-use super::body::{Body, BodyRecord, FillId, SMALL_BYTES_MAX};
-use crate::policy::freshness;
+use super::body::{Body, BodyRecord};
+use super::heat::Queue;
+use crate::policy::terms::Terms;
+use crate::policy::vary::VaryBy;
+use crate::policy::{fields, freshness};
+use freshen_model::domain::Lifetimes;
 use freshen_model::ids::{Epoch, Seq};
 use freshen_model::protocol::copy::Provenance;
 use http::{HeaderMap, StatusCode, header};
@@ -13,49 +17,62 @@ use std::time::Duration;
 /// What one URL names: its variants. Replaced as a whole, never changed in place.
 #[derive(Debug, Default)]
 pub struct Object {
-    /// At most one for each [`Selector`]; a variant that answers everybody stands alone.
+    /// Its answers, no two for the same requests; the one stored last comes last.
     pub variants: Vec<Arc<Variant>>,
-    /// Its place in the queue for eviction.
-    pub queued: u64,
+    /// Its place in the queues for eviction.
+    pub queued: Queued,
 }
 
 impl Object {
-    /// The variant that answers a viewer who does or does not accept gzip.
-    pub fn select(&self, gzip: bool) -> Option<&Arc<Variant>> {
-        self.variants.iter().find(|variant| variant.head.selector.answers(gzip))
+    /// The variant that answers a request with these fields, RFC 9111 §4.1; the latest, where several do.
+    pub fn select(&self, viewer: &HeaderMap) -> Option<&Arc<Variant>> {
+        self.variants.iter().rev().find(|variant| variant.head.answers(viewer))
     }
 
     /// Bytes it takes in memory, roughly.
     pub fn memory_bytes(&self) -> u64 {
         self.variants
             .iter()
-            .map(|variant| 512 + variant.head.bytes() + variant.body.small_bytes())
+            .map(|variant| 512 + variant.head.bytes() + variant.body.memory_bytes())
             .sum::<u64>()
             + 128
     }
 
-    /// Bytes it takes on disk, roughly; never less than its bodies.
-    pub fn disk_bytes(&self) -> u64 {
-        self.variants.iter().map(|variant| disk_bytes(&variant.head, variant.body.size())).sum::<u64>() + 256
+    /// Bytes it takes in the journal, roughly.
+    pub fn index_bytes(&self) -> u64 {
+        let small = |variant: &Variant| variant.body.at_hand().map_or(0, |bytes| bytes.len() as u64);
+        self.variants.iter().map(|variant| 256 + variant.head.bytes() + small(variant)).sum::<u64>() + 256
+    }
+
+    /// Bytes that the files of its slices take.
+    pub fn slice_bytes(&self) -> u64 {
+        self.variants.iter().map(|variant| variant.body.allocated()).sum()
     }
 }
 
-/// Which requests a variant answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Selector {
-    /// All of them.
-    Everybody,
-    /// Those that accept gzip, or those that do not.
-    Gzip(bool),
-}
+/// A place in one of the two queues for eviction: higher ones are given later.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Queued(pub u64);
 
-impl Selector {
-    /// Whether it answers a viewer who does or does not accept gzip.
-    pub fn answers(self, gzip: bool) -> bool {
-        match self {
-            Selector::Everybody => true,
-            Selector::Gzip(accepted) => accepted == gzip,
-        }
+impl Queued {
+    const MAIN: u64 = 1 << 63;
+
+    /// The place `number` of a queue.
+    pub fn new(queue: Queue, number: u64) -> Queued {
+        Queued(match queue {
+            Queue::Probation => number,
+            Queue::Main => number | Queued::MAIN,
+        })
+    }
+
+    /// Its queue.
+    pub fn queue(self) -> Queue {
+        if self.0 & Queued::MAIN == 0 { Queue::Probation } else { Queue::Main }
+    }
+
+    /// Its number in there.
+    pub fn number(self) -> u64 {
+        self.0 & !Queued::MAIN
     }
 }
 
@@ -101,31 +118,39 @@ pub struct Head {
     #[serde(with = "status")]
     pub status: StatusCode,
     /// The fields, without those of the hop.
-    #[serde(with = "fields")]
+    #[serde(with = "header_map")]
     pub headers: HeaderMap,
-    /// Which requests it answers.
-    pub selector: Selector,
+    /// The request's fields that it depends on.
+    pub vary: VaryBy,
+    /// Their values in the request it answered.
+    pub selecting: String,
     /// When it was received, wall-clock time since 1970; freshness outlives restarts, so no other clock will do.
     pub received: Duration,
     /// Its age when it was received.
     pub initial_age: Duration,
-    /// How old it may get.
-    pub lifetime: Duration,
+    /// How old it may get, and what may be done with it then.
+    pub terms: Terms,
 }
 
 impl Head {
-    /// A head as received: `asked` and `received` are wall-clock times since 1970.
+    /// A head as the origin sent it, made what is stored of it. `asked` and `received` are wall-clock times since 1970.
     pub fn new(
         status: StatusCode,
-        headers: HeaderMap,
-        selector: Selector,
-        asked: Duration,
-        received: Duration,
-        default_ttl_s: Option<u32>,
+        mut headers: HeaderMap,
+        (vary, selecting): (VaryBy, String),
+        (asked, received): (Duration, Duration),
+        lifetimes: &Lifetimes,
     ) -> Head {
         let initial_age = freshness::initial_age(&headers, asked, received);
-        let lifetime = freshness::lifetime(status, &headers, default_ttl_s, received);
-        Head { status, headers, selector, received, initial_age, lifetime }
+        let terms = Terms::of(status, &headers, lifetimes, received);
+        fields::stamp(&mut headers, received);
+        fields::prepare(&mut headers);
+        Head { status, headers, vary, selecting, received, initial_age, terms }
+    }
+
+    /// Whether it answers a request with these fields.
+    pub fn answers(&self, viewer: &HeaderMap) -> bool {
+        self.vary.is_nothing() || self.vary.select(viewer) == self.selecting
     }
 
     /// Its age at `wall`.
@@ -135,7 +160,7 @@ impl Head {
 
     /// Whether it may be used at `wall` without asking the origin.
     pub fn fresh(&self, wall: Duration) -> bool {
-        self.age(wall) < self.lifetime
+        self.terms.fresh(self.age(wall))
     }
 
     /// The length of its body, where the origin told it.
@@ -158,8 +183,8 @@ impl Head {
 pub struct ObjectRecord {
     /// Its variants.
     pub variants: Vec<VariantRecord>,
-    /// Its place in the queue for eviction.
-    pub queued: u64,
+    /// Its place in the queues for eviction.
+    pub queued: Queued,
 }
 
 /// A variant as the journal keeps it.
@@ -196,31 +221,10 @@ impl ObjectRecord {
 }
 
 impl ObjectRecord {
-    /// The fills its bodies came from.
-    pub fn fills(&self) -> impl Iterator<Item = FillId> {
-        self.variants.iter().map(|variant| variant.body.id)
-    }
-
-    /// The fills of bodies that lie in slices.
-    pub fn large_bodies(&self) -> impl Iterator<Item = FillId> {
-        self.variants.iter().filter(|variant| !variant.body.is_small()).map(|variant| variant.body.id)
-    }
-
     /// The oldest epoch that a variant was filled in.
     pub fn oldest_epoch(&self) -> Option<Epoch> {
         self.variants.iter().map(|variant| variant.provenance.epoch).min()
     }
-
-    /// What [`Object::disk_bytes`] says of it.
-    pub fn disk_bytes(&self) -> u64 {
-        self.variants.iter().map(|variant| disk_bytes(&variant.head, variant.body.size)).sum::<u64>() + 256
-    }
-}
-
-/// Bytes that a variant takes on disk: large bodies in whole blocks of their files.
-fn disk_bytes(head: &Head, size: u64) -> u64 {
-    let body = if size > SMALL_BYTES_MAX { size.next_multiple_of(4_096) } else { size };
-    256 + head.bytes() + body
 }
 
 mod status {
@@ -236,7 +240,7 @@ mod status {
     }
 }
 
-mod fields {
+mod header_map {
     use http::{HeaderMap, HeaderName, HeaderValue};
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

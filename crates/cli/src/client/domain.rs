@@ -1,0 +1,126 @@
+//! `freshen domain`: what is served, and how.
+
+use super::connection::{ClientError, Connection, encode};
+use super::manage::tell;
+use super::outcome::Outcome;
+use super::settings::{SettingsOptions, settings_rows};
+use clap::Subcommand;
+use freshen_api::v1::wire::{DomainList, DomainRow};
+use freshen_model::domain::Settings;
+use http::Method;
+use serde_json::json;
+
+/// Domains.
+#[derive(Subcommand)]
+pub enum DomainCommand {
+    /// Serve a domain from an origin.
+    Add {
+        /// The host name viewers use.
+        name: String,
+        /// The account that owns it [default: the caller's].
+        #[arg(long)]
+        account: Option<String>,
+        #[command(flatten)]
+        settings: Box<SettingsOptions>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Change a domain's settings; what is not given stays, `none` takes a setting back.
+    Set {
+        /// The domain.
+        name: String,
+        #[command(flatten)]
+        settings: Box<SettingsOptions>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Show a domain's settings.
+    Show {
+        /// The domain.
+        name: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// List domains.
+    List {
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Serve a domain no more.
+    Remove {
+        /// The domain.
+        name: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+impl DomainCommand {
+    /// Does it.
+    pub async fn run(self) -> Result<Outcome, ClientError> {
+        match self {
+            DomainCommand::Add { name, account, settings, connection } => {
+                let control = connection.open()?;
+                let settings = match (settings.origin(), settings.shared()) {
+                    (Some(origin), _) => settings.over(Settings::of_origin(origin))?,
+                    (None, Some(shared)) => {
+                        let list: DomainList = control.get("/v1/domains").await?;
+                        let primary = list.domains.into_iter().find(|domain| domain.name == shared);
+                        let primary =
+                            primary.ok_or_else(|| ClientError::Usage(format!("no domain {shared:?}")))?;
+                        settings.over(Settings::of_origin(primary.settings.origin))?
+                    }
+                    (None, None) => {
+                        return Err(ClientError::Usage(
+                            "give --origin http://host[:port] or https://host[:port]".into(),
+                        ));
+                    }
+                };
+                let request = DomainRow { name, account, settings };
+                let domain: DomainRow = control.call(Method::POST, "/v1/domains", Some(&request)).await?;
+                tell(&connection, &domain, || {
+                    format!("{} is served from {}", domain.name, domain.settings.origin)
+                })
+            }
+            DomainCommand::Set { name, settings, connection } => {
+                let control = connection.open()?;
+                let path = format!("/v1/domains/{}", encode(&name));
+                let domain: DomainRow = control.get(&path).await?;
+                let request = DomainRow { settings: settings.over(domain.settings)?, ..domain };
+                let domain: DomainRow = control.call(Method::PUT, &path, Some(&request)).await?;
+                tell(&connection, &domain, || format!("settings of {} changed", domain.name))
+            }
+            DomainCommand::Show { name, connection } => {
+                let domain: DomainRow =
+                    connection.open()?.get(&format!("/v1/domains/{}", encode(&name))).await?;
+                tell(&connection, &domain, || {
+                    let owner = domain.account.as_deref().unwrap_or_default();
+                    let head = format!("{}  account {owner}", domain.name);
+                    let rows = settings_rows(&domain.settings);
+                    let rows = rows.into_iter().map(|(name, value)| format!("  {name:<24}{value}"));
+                    std::iter::once(head).chain(rows).collect::<Vec<_>>().join("\n")
+                })
+            }
+            DomainCommand::List { connection } => {
+                let list: DomainList = connection.open()?.get("/v1/domains").await?;
+                let row = |domain: &DomainRow| {
+                    let shares = domain.settings.share_cache.as_ref();
+                    let shares = shares.map_or(String::new(), |with| format!("  shares the cache of {with}"));
+                    let account = domain.account.as_deref().unwrap_or_default();
+                    format!(
+                        "{:<32} from {:<24} account {account}{shares}",
+                        domain.name, domain.settings.origin
+                    )
+                };
+                tell(&connection, &list, || list.domains.iter().map(row).collect::<Vec<_>>().join("\n"))
+            }
+            DomainCommand::Remove { name, connection } => {
+                let path = format!("/v1/domains/{}", encode(&name));
+                let () = connection.open()?.call(Method::DELETE, &path, None::<&()>).await?;
+                tell(&connection, &json!({ "name": name, "removed": true }), || {
+                    format!("{name} is served no more")
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Runs: what is missing of a body is asked for, and its slices are filled as they arrive.
+//!
+//! Every slice of a body is of one version: parts are asked for with If-Range, and what comes must carry the body's own
+//! strong validator and length. A body keeps the numbers of the fill that began it, which are never higher than those of
+//! its later slices: a purge that covers the oldest of them covers the body.
+
+use crate::Pop;
+use crate::policy::range::{self, ContentRange};
+use crate::reading::Tries;
+use crate::store::SliceFile;
+use crate::store::body::{Body, Place, SLICE_BYTES, SMALL_BYTES_MAX};
+use crate::store::run::{Broken, Run};
+use bytes::Bytes;
+use freshen_model::key::Key;
+use freshen_model::protocol::follower::Domain;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a run brings on after nobody needs it any more, so that the rest of a file that is nearly there comes too.
+const READ_ON_BYTES: u64 = 4 * SLICE_BYTES;
+
+/// Where more of a body comes from.
+pub struct Supply {
+    /// The domain, with the settings as of the request.
+    pub domain: Arc<Domain>,
+    /// The body's key.
+    pub key: Key,
+    /// The fields to send, without conditions.
+    pub headers: HeaderMap,
+    /// What tells the body's version from all others; without one, nothing more of it can be had.
+    pub validator: Option<HeaderValue>,
+}
+
+/// What is to be pumped into a body.
+pub struct Source {
+    /// The answer's body.
+    pub incoming: Incoming,
+    /// Where its first byte belongs; the beginning of a slice.
+    pub from: u64,
+    /// Whether the end is kept from readers until [`Pop::seal`]: who has the whole answer shall find it cached.
+    pub keeps_the_end: bool,
+    /// How long the origin may be silent.
+    pub silence_max: Duration,
+}
+
+/// A slice that a run is writing.
+pub struct Writing {
+    slice: u32,
+    file: Option<SliceFile>,
+}
+
+impl Pop {
+    /// Has the bytes of `body` from `at` on fetched, as far as they are missing and at most to `last`.
+    pub fn start_run(
+        self: &Arc<Pop>,
+        supply: &Arc<Supply>,
+        body: &Arc<Body>,
+        at: u64,
+        last: u64,
+    ) -> Result<(), Broken> {
+        let (Some(size), Some(validator)) = (body.size(), supply.validator.clone()) else {
+            return Err(Broken::Lost);
+        };
+        if !self.store.has_room(SLICE_BYTES) {
+            return Err(Broken::Disk("it has no room".into()));
+        }
+        let Some(place) = self.fills.place() else {
+            return Err(Broken::Origin("too many fetches at this moment".into()));
+        };
+        let slice = (at / SLICE_BYTES) as u32;
+        let end = (last.min(size - 1) / SLICE_BYTES) as u32 + 1;
+        let until = (u64::from(body.missing_until(slice, end).max(slice + 1)) * SLICE_BYTES).min(size);
+        let run = Run::new(u64::from(slice) * SLICE_BYTES, until, true);
+        body.enter(&run);
+        let (pop, supply, body) = (self.clone(), supply.clone(), body.clone());
+        tokio::spawn(async move {
+            let ended = pop.fetch_run(&supply, &validator, &body, &run).await;
+            if ended == Err(Broken::Changed) {
+                pop.store.forget_body(&supply.key, &body).await;
+            }
+            run.end(run.arrived(), ended);
+            body.leave(&run);
+            drop(place);
+        });
+        Ok(())
+    }
+
+    async fn fetch_run(
+        self: &Arc<Pop>,
+        supply: &Supply,
+        validator: &HeaderValue,
+        body: &Arc<Body>,
+        run: &Arc<Run>,
+    ) -> Result<(), Broken> {
+        let (from, until) = (run.arrived(), run.until());
+        let mut headers = supply.headers.clone();
+        headers.insert(header::RANGE, byte_range(from, Some(until - 1)));
+        headers.insert(header::IF_RANGE, validator.clone());
+        let response = self.ask_origin(&supply.domain, &supply.key, headers).await;
+        let response = response.map_err(|error| Broken::Origin(error.to_string()))?;
+        let same = range::strong_validator(response.headers()).as_ref() == Some(validator);
+        let from = match response.status() {
+            StatusCode::PARTIAL_CONTENT => {
+                let part = ContentRange::of(response.headers());
+                let part = part.ok_or_else(|| Broken::Origin("a part that does not say which".into()))?;
+                if !same || part.total != body.size() {
+                    return Err(Broken::Changed);
+                }
+                if part.first != from || part.last >= until {
+                    return Err(Broken::Origin("another part than asked for".into()));
+                }
+                from
+            }
+            StatusCode::OK if same && response.body().size_hint().exact() == body.size() => {
+                run.goes_all_the_way();
+                0
+            }
+            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                return Err(Broken::Origin(format!("it answered {status}")));
+            }
+            _ => return Err(Broken::Changed),
+        };
+        let silence_max = self.config.origin_silence_max(&supply.domain.settings);
+        let source = Source { incoming: response.into_body(), from, keeps_the_end: false, silence_max };
+        let last = self.pump(run, body, &supply.key, source).await?;
+        self.seal(run, body, &supply.key, last).await
+    }
+
+    /// Asks the origin directly for the bytes from `at` to `last`, past the store; for when the disk takes no more.
+    pub async fn ask_directly(
+        self: &Arc<Pop>,
+        supply: &Supply,
+        body: &Body,
+        at: u64,
+        last: u64,
+    ) -> Result<Incoming, Broken> {
+        let validator = supply.validator.as_ref().ok_or_else(|| Broken::Disk("it takes no more".into()))?;
+        let mut headers = supply.headers.clone();
+        headers.insert(header::RANGE, byte_range(at, Some(last)));
+        headers.insert(header::IF_RANGE, validator.clone());
+        let response = self.ask_origin(&supply.domain, &supply.key, headers).await;
+        let response = response.map_err(|error| Broken::Origin(error.to_string()))?;
+        let part = ContentRange::of(response.headers());
+        let fits = response.status() == StatusCode::PARTIAL_CONTENT
+            && range::strong_validator(response.headers()).as_ref() == Some(validator)
+            && part.is_some_and(|part| (part.first, part.last, part.total) == (at, last, body.size()));
+        if fits { Ok(response.into_body()) } else { Err(Broken::Changed) }
+    }
+
+    async fn ask_origin(
+        &self,
+        domain: &Domain,
+        key: &Key,
+        headers: HeaderMap,
+    ) -> Result<Response<Incoming>, crate::origin::OriginError> {
+        let body = http_body_util::Either::Left(http_body_util::Empty::new());
+        self.origin.send(domain, Method::GET, key.path_and_query(), headers, body, None).await
+    }
+
+    /// Reads what an origin sends into the slices of a body, until it ends or nobody needs more of it; gives the last slice,
+    /// which is still to be sealed.
+    pub async fn pump(
+        self: &Arc<Pop>,
+        run: &Arc<Run>,
+        body: &Arc<Body>,
+        key: &Key,
+        source: Source,
+    ) -> Result<Option<Writing>, Broken> {
+        self.store.count_run(1);
+        let mut writing = None;
+        let pumped = self.pump_slices(run, body, key, source, &mut writing).await;
+        self.store.count_run(-1);
+        if let (Err(_), Some(Writing { slice, .. })) = (&pumped, &writing) {
+            body.unclaim(*slice);
+        }
+        pumped.map(|()| writing)
+    }
+
+    /// Writes the last slice. What turned out to be small is left in the run's memory.
+    pub async fn seal(
+        self: &Arc<Pop>,
+        run: &Arc<Run>,
+        body: &Arc<Body>,
+        key: &Key,
+        mut last: Option<Writing>,
+    ) -> Result<(), Broken> {
+        match body.size_or_zero() > SMALL_BYTES_MAX {
+            true => self.flush(run, body, key, &mut last, true).await,
+            false => Ok(()),
+        }
+    }
+
+    async fn pump_slices(
+        self: &Arc<Pop>,
+        run: &Arc<Run>,
+        body: &Arc<Body>,
+        key: &Key,
+        source: Source,
+        writing: &mut Option<Writing>,
+    ) -> Result<(), Broken> {
+        let Source { mut incoming, from, keeps_the_end, silence_max } = source;
+        let end = body.size();
+        let mut at = from;
+        let mut unneeded = 0;
+        while let Some(mut chunk) = self.next_chunk(&mut incoming, silence_max).await? {
+            if at + chunk.len() as u64 > end.unwrap_or(self.config.object_bytes_max) {
+                return Err(Broken::Origin("longer than it may be".into()));
+            }
+            while !chunk.is_empty() {
+                if at.is_multiple_of(SLICE_BYTES) {
+                    let slice = (at / SLICE_BYTES) as u32;
+                    let ours = body.claim(slice);
+                    unneeded = if body.needed(at) { 0 } else { unneeded + SLICE_BYTES };
+                    if at > from && run.stops() && (!ours || unneeded > READ_ON_BYTES) {
+                        if ours {
+                            body.unclaim(slice);
+                        }
+                        return Ok(());
+                    }
+                    run.next_slice(slice, !ours);
+                    *writing = ours.then_some(Writing { slice, file: None });
+                }
+                let room = SLICE_BYTES - at % SLICE_BYTES;
+                let piece = chunk.split_to((room as usize).min(chunk.len()));
+                at += piece.len() as u64;
+                if writing.is_some() {
+                    let waiting = run.push(piece);
+                    let whole = at.is_multiple_of(SLICE_BYTES) && end != Some(at);
+                    if whole || waiting > self.store.run_bytes_max() {
+                        self.flush(run, body, key, writing, whole).await?;
+                    }
+                }
+                if !(keeps_the_end && end == Some(at)) {
+                    run.show(at);
+                }
+            }
+        }
+        if end.is_some_and(|end| at < end.min(run.until())) {
+            return Err(Broken::Origin("shorter than it said".into()));
+        }
+        if end.is_none() {
+            body.set_size(at);
+        }
+        Ok(())
+    }
+
+    async fn next_chunk(
+        &self,
+        incoming: &mut Incoming,
+        silence_max: Duration,
+    ) -> Result<Option<Bytes>, Broken> {
+        loop {
+            let frame = tokio::time::timeout(silence_max, incoming.frame())
+                .await
+                .map_err(|_| Broken::Origin(format!("nothing came for {silence_max:?}")))?;
+            let Some(frame) = frame else { return Ok(None) };
+            let frame = frame.map_err(|error| Broken::Origin(error.to_string()))?;
+            if let Ok(chunk) = frame.into_data() {
+                self.metrics.origin_bytes.increment(chunk.len() as u64);
+                return Ok(Some(chunk));
+            }
+        }
+    }
+
+    /// Writes what waits of the growing slice; only then is it taken out of memory.
+    async fn flush(
+        self: &Arc<Pop>,
+        run: &Arc<Run>,
+        body: &Arc<Body>,
+        key: &Key,
+        writing: &mut Option<Writing>,
+        whole: bool,
+    ) -> Result<(), Broken> {
+        let Some(Writing { slice, file }) = writing.take() else { return Ok(()) };
+        let written = self.store.write_slice(key, body, slice, file, run.waiting(), whole).await;
+        match written {
+            Ok(Some(file)) => {
+                run.wrote(file.handle());
+                *writing = Some(Writing { slice, file: Some(file) });
+            }
+            Ok(None) => {}
+            Err(error) => {
+                self.metrics.disk_errors.increment(1);
+                body.unclaim(slice);
+                return Err(Broken::Disk(error.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Has all of a body brought here; tells each byte up to which it is there.
+    pub async fn bring_whole(
+        self: &Arc<Pop>,
+        supply: &Arc<Supply>,
+        body: &Arc<Body>,
+        mut there: impl FnMut(u64),
+    ) -> Result<(), Broken> {
+        let reading = body.reading(0, u64::MAX);
+        let mut at = 0;
+        let mut tries = Tries::default();
+        while body.size().is_none_or(|size| at < size) {
+            match body.locate(at) {
+                Place::Here => at = (at / SLICE_BYTES + 1) * SLICE_BYTES,
+                Place::Coming(run) => {
+                    let mut progress = run.watch();
+                    let (arrived, ended) = {
+                        let progress = progress.borrow_and_update();
+                        (progress.arrived, progress.ended.clone())
+                    };
+                    reading.moved(arrived);
+                    there(arrived);
+                    match ended {
+                        // All has come, and is written, or small.
+                        Some(Ok(())) if body.size().is_none_or(|size| arrived >= size) => break,
+                        Some(Ok(())) => {}
+                        Some(Err(broken)) => tries.failed(broken, at)?,
+                        None => drop(progress.changed().await),
+                    }
+                }
+                Place::Missing => {
+                    there(at);
+                    reading.moved(at);
+                    tries.again(at)?;
+                    self.start_run(supply, body, at, u64::MAX)?;
+                }
+            }
+        }
+        there(body.size().unwrap_or(at));
+        Ok(())
+    }
+}
+
+/// A Range field for one range; without `last` to the end.
+pub fn byte_range(first: u64, last: Option<u64>) -> HeaderValue {
+    let text = match last {
+        Some(last) => format!("bytes={first}-{last}"),
+        None => format!("bytes={first}-"),
+    };
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("bytes=0-"))
+}
