@@ -336,6 +336,14 @@ impl PopProcess {
         self.signal(Signal::CONT);
     }
 
+    /// The most memory it has held so far, bytes.
+    pub fn peak_rss(&self) -> u64 {
+        let pid = self.child.as_ref().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
+    }
+
     pub fn hang_up(&self) {
         self.signal(Signal::HUP);
     }

@@ -7,6 +7,8 @@ mod bucket;
 mod full_disk;
 mod hostile_viewers;
 mod installation;
+mod large;
+mod large_origin;
 mod origin;
 mod origins;
 mod raw;

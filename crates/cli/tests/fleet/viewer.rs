@@ -78,6 +78,11 @@ impl Viewer {
         self.ask(Method::GET, url, &[], "").await.into_body()
     }
 
+    /// The same with fields.
+    pub async fn begin_with(&self, url: &str, headers: &[(&str, &str)]) -> Incoming {
+        self.ask(Method::GET, url, headers, "").await.into_body()
+    }
+
     pub async fn send(&self, method: Method, url: &str, headers: &[(&str, &str)], body: &str) -> Got {
         Got::read(self.ask(method, url, headers, body).await).await
     }

@@ -272,17 +272,23 @@ impl Body {
         }
     }
 
-    /// Whether all slices of these bytes are there.
+    /// Whether all of these bytes are there, in slices or in what runs have brought so far.
     pub fn has(&self, first: u64, last: u64) -> bool {
         let Some(slices) = self.in_slices() else { return true };
         let state = slices.state.lock();
-        let (from, to) = ((first / SLICE_BYTES) as usize, (last / SLICE_BYTES) as usize);
-        (from..=to).all(|slice| matches!(state.slices.get(slice), Some(Slice::Here(_))))
+        (first / SLICE_BYTES..=last / SLICE_BYTES).all(|slice| {
+            let end = last.min((slice + 1) * SLICE_BYTES - 1);
+            matches!(state.slices.get(slice as usize), Some(Slice::Here(_)))
+                || state.runs.iter().any(|run| run.has_brought(slice as u32, end))
+        })
     }
 
-    /// Whether it is there from beginning to end.
+    /// Whether it is there from beginning to end, in slices that are written.
     pub fn is_whole(&self) -> bool {
-        self.size().is_some_and(|size| size == 0 || self.has(0, size - 1))
+        let Some(slices) = self.in_slices() else { return true };
+        let state = slices.state.lock();
+        let here = |slice| matches!(state.slices.get(slice as usize), Some(Slice::Here(_)));
+        slices.size().is_some_and(|size| (0..size.div_ceil(SLICE_BYTES)).all(here))
     }
 
     /// The checksums of a slice that is there.

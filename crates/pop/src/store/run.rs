@@ -108,6 +108,12 @@ impl Run {
         !passed && (at < progress.arrived || comes)
     }
 
+    /// Whether it writes this slice, and has all of it up to byte `last`.
+    pub fn has_brought(&self, slice: u32, last: u64) -> bool {
+        let growing = self.growing.lock();
+        growing.slice == slice && !growing.passes && last < self.arrived()
+    }
+
     /// What there is of the growing slice from byte `at` on; `None` where it lies elsewhere or has not come.
     pub fn read(&self, at: u64) -> Option<Arrived> {
         let growing = self.growing.lock();
