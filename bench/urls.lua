@@ -1,27 +1,20 @@
--- URLs for wrk, one for each request: `-- MODE PREFIX FIRST LAST HOST`. MODE `next` counts from FIRST and stops after
--- LAST, so that each URL is asked for once; `random` draws from FIRST to LAST. Says at its end what it measured.
-local mode, prefix, first, last, host, at
+-- URLs for wrk, one for each request: `-- MODE PREFIX LAST HOST`, numbers from 0 behind the prefix. MODE `next` counts,
+-- `random` draws up to LAST. Says at its end what it measured.
+local mode, prefix, last, host
+local at = -1
 
 function init(arguments)
-    mode, prefix, host = arguments[1], arguments[2], arguments[5]
-    first, last = tonumber(arguments[3]), tonumber(arguments[4])
-    at = first - 1
+    mode, prefix, last, host = arguments[1], arguments[2], tonumber(arguments[3]), arguments[4]
     math.randomseed(os.time())
 end
 
 function request()
-    local number
     if mode == "random" then
-        number = math.random(first, last)
+        at = math.random(0, last)
     else
         at = at + 1
-        number = at
-        if number > last then
-            wrk.thread:stop()
-            number = last
-        end
     end
-    return "GET " .. prefix .. string.format("%d", number) .. " HTTP/1.1\r\nHost: " .. host .. "\r\n\r\n"
+    return "GET " .. prefix .. string.format("%d", at) .. " HTTP/1.1\r\nHost: " .. host .. "\r\n\r\n"
 end
 
 function done(summary, latency, _)

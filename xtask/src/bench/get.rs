@@ -12,6 +12,7 @@ const BODY_BYTES_MAX: usize = 64 << 20;
 /// A connection that is kept.
 pub struct Connection {
     socket: TcpStream,
+    buffer: Vec<u8>,
 }
 
 impl Connection {
@@ -19,20 +20,20 @@ impl Connection {
         let socket = TcpStream::connect(("127.0.0.1", port))?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(TIMEOUT))?;
-        Ok(Connection { socket })
+        Ok(Connection { socket, buffer: vec![0; 256 << 10] })
     }
 
     /// Asks and reads all of the answer, which has a length. Gives its head, its body, and the time to its first byte.
     pub fn get(&mut self, host: &str, path: &str) -> anyhow::Result<(String, Vec<u8>, Duration)> {
         let asked = Instant::now();
         write!(self.socket, "GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")?;
-        let (mut bytes, mut buffer) = (Vec::new(), vec![0; 256 << 10]);
+        let mut bytes = Vec::new();
         let mut first = None;
         loop {
-            let count = self.socket.read(&mut buffer)?;
+            let count = self.socket.read(&mut self.buffer)?;
             first.get_or_insert_with(|| asked.elapsed());
             ensure!(count > 0 && bytes.len() < BODY_BYTES_MAX, "{path}: the answer breaks off");
-            bytes.extend_from_slice(&buffer[..count]);
+            bytes.extend_from_slice(&self.buffer[..count]);
             let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
             let head = String::from_utf8(bytes[..end].to_vec())?;
             let length = field(&head, "content-length").context("no length")?.parse::<usize>()?;

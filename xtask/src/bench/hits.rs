@@ -50,7 +50,7 @@ pub fn measure_from_disk(bench: &Bench) -> anyhow::Result<Section> {
     freshen.start_pop(&[("memory_bytes_max", LITTLE_MEMORY.into())])?;
     let sides = [freshen.side("Freshen")?, others.nginx(), others.nginx_without_sendfile()];
     let rounds = rounds(bench, &sides, &others, prefix, DISK_URLS, |side| {
-        load::wrk(&bench.root, side.port, prefix, Urls::Random(0, DISK_URLS as u64 - 1), bench.seconds)
+        load::wrk(&bench.root, side.port, prefix, Urls::Random(DISK_URLS as u64 - 1), bench.seconds)
     })?;
     Ok(Section { case, text: table::of_hits(&sides, &rounds) })
 }

@@ -72,25 +72,25 @@ fn from_log(log: &str, seconds: f64) -> anyhow::Result<Run> {
     Ok(Run { requests: times.len() as u64, seconds, p50_us: at(50), p99_us: at(99) })
 }
 
-/// Which URLs wrk asks for: numbers behind a prefix.
+/// Which URLs wrk asks for: numbers from 0 behind a prefix.
 #[derive(Clone, Copy)]
 pub enum Urls {
-    /// Each once, from the first to the last; the run ends with the last.
-    Next(u64, u64),
-    /// Drawn at random.
-    Random(u64, u64),
+    /// Each once.
+    Each,
+    /// Drawn at random, up to this one.
+    Random(u64),
 }
 
-/// wrk for so many seconds at most.
+/// wrk for so many seconds.
 pub fn wrk(root: &Path, port: u16, prefix: &str, urls: Urls, seconds: u64) -> anyhow::Result<Run> {
-    let (mode, first, last) = match urls {
-        Urls::Next(first, last) => ("next", first, last),
-        Urls::Random(first, last) => ("random", first, last),
+    let (mode, last) = match urls {
+        Urls::Each => ("next", 0),
+        Urls::Random(last) => ("random", last),
     };
     let mut command = on_core(LOAD_CORE, "wrk");
     command.args(["-t1", "-c", CONNECTIONS, "--timeout", "30s", "-d", &format!("{seconds}s"), "-s"]);
     command.arg(root.join("bench/urls.lua")).arg(format!("http://127.0.0.1:{port}/")).arg("--");
-    command.args([mode, prefix, &first.to_string(), &last.to_string(), HOST]);
+    command.args([mode, prefix, &last.to_string(), HOST]);
     let said = output(&mut command)?;
     from_script(&said).with_context(|| format!("wrk said:\n{said}"))
 }

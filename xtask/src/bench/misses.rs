@@ -12,8 +12,6 @@ use std::time::Duration;
 
 /// Cold URLs asked for one after the other for the time to the first byte, by each side in each round.
 const PROBES: u64 = 40;
-/// URLs that no run gets through.
-const URLS_MAX: u64 = 1_000_000_000;
 const DISK_BYTES_MAX: i64 = 2 << 30;
 
 /// CPU for a MiB, and what the cache adds to the time to the first byte.
@@ -52,8 +50,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Section> {
 fn turn(bench: &Bench, side: &Side<'_>, others: &Others, turn: u64) -> anyhow::Result<Round> {
     let asked = others.origin_requests()?;
     let cpu_us = side.process.cpu_us()?;
-    let urls = Urls::Next(0, URLS_MAX);
-    let run = load::wrk(&bench.root, side.port, &format!("/1m/{turn}/"), urls, bench.seconds)?;
+    let run = load::wrk(&bench.root, side.port, &format!("/1m/{turn}/"), Urls::Each, bench.seconds)?;
     let cpu_us = side.process.cpu_us()? - cpu_us;
     let asked = others.origin_requests()? - asked - 1;
     ensure!(asked >= run.requests, "{}: {asked} misses, but {} requests", side.name, run.requests);

@@ -1,18 +1,21 @@
 //! Very many objects on disk: what a look-up costs, how long a start takes, and what memory an object takes.
 
 use super::freshen::Freshen;
-use super::load::{self, Urls};
+use super::get::{self, Connection};
+use super::load::{self, HOST, Urls};
 use super::sides::{Others, metric};
 use super::table::{Round, Section, median};
 use super::{Bench, Case};
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 const PREFIX: &str = "/text/";
 /// Of memory there is the least that may be, so that look-ups go to disk.
 const LITTLE_MEMORY: i64 = 8 << 20;
-const FILL_SECONDS_MAX: u64 = 1_200;
+/// Connections that fill.
+const FILLERS: u64 = 32;
 
 /// A step: so many objects on disk.
 struct Step {
@@ -47,12 +50,9 @@ fn step(
     filled: u64,
     objects: u64,
 ) -> anyhow::Result<Step> {
-    let fill =
-        load::wrk(&bench.root, freshen.port, PREFIX, Urls::Next(filled, objects - 1), FILL_SECONDS_MAX)?;
-    // The run's end cuts the last ones off; those and their neighbours once more, until all are there.
-    let last = Urls::Next(objects.saturating_sub(1_000).max(filled), objects - 1);
-    load::wrk(&bench.root, freshen.port, PREFIX, last, FILL_SECONDS_MAX)?;
-    let fills_a_second = fill.requests as f64 / fill.seconds;
+    let began = Instant::now();
+    fill(freshen.port, filled, objects)?;
+    let fills_a_second = (objects - filled) as f64 / began.elapsed().as_secs_f64();
     eprintln!("    {objects} objects, {fills_a_second:.0} fills/s");
 
     let ready = freshen.start_pop(&[])?;
@@ -63,14 +63,13 @@ fn step(
         let asked = others.origin_requests()?;
         let hits = metric(freshen.admin_port, "freshen_pop_answers_total{x_cache=\"HIT\"}")?;
         let cpu_us = pop.cpu_us()?;
-        let urls = Urls::Random(0, objects - 1);
+        let urls = Urls::Random(objects - 1);
         let run = load::wrk(&bench.root, freshen.port, PREFIX, urls, bench.seconds)?;
         let cpu_us = pop.cpu_us()? - cpu_us;
         let hits = metric(freshen.admin_port, "freshen_pop_answers_total{x_cache=\"HIT\"}")? - hits;
         let asked = others.origin_requests()? - asked - 1;
-        // A few connections are cut off at a fill's end.
         ensure!(
-            asked * 1_000 <= run.requests && hits + asked >= run.requests,
+            asked == 0 && hits >= run.requests,
             "of {} look-ups {hits} were hits, and {asked} reached the origin",
             run.requests
         );
@@ -78,6 +77,24 @@ fn step(
     }
     let rss_after = pop.rss_bytes()?;
     Ok(Step { objects, fills_a_second, ready, rss_at_start, rss_after, rounds })
+}
+
+/// Asks for each object once, on several connections.
+fn fill(port: u16, from: u64, to: u64) -> anyhow::Result<()> {
+    let part = |filler: u64| -> anyhow::Result<()> {
+        let mut connection = Connection::open(port)?;
+        for number in (from + filler..to).step_by(FILLERS as usize) {
+            let (head, ..) = connection.get(HOST, &format!("{PREFIX}{number}"))?;
+            ensure!(get::status(&head) == "200", "{PREFIX}{number}: {head}");
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let fillers: Vec<_> = (0..FILLERS).map(|filler| scope.spawn(move || part(filler))).collect();
+        fillers
+            .into_iter()
+            .try_for_each(|filler| filler.join().unwrap_or_else(|_| bail!("a filler panicked")))
+    })
 }
 
 fn text(steps: &[Step]) -> String {
