@@ -3,6 +3,7 @@
 //! Invariant: what a task needs is installed or named, never skipped;
 //! a task that ends well has done all of its work.
 
+mod bench;
 mod ci;
 mod mutate;
 mod soak;
@@ -33,11 +34,21 @@ enum Task {
         #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
         seconds: u64,
     },
+    /// Measure.
+    #[command(subcommand)]
+    Bench(Bench),
     /// Break each promise on purpose, in a copy of the tree, and see its tests fail.
     Mutate {
         /// Only mutations whose name contains one of these.
         filters: Vec<String>,
     },
+}
+
+/// What can be measured.
+#[derive(clap::Subcommand)]
+enum Bench {
+    /// The edge beside nginx and Varnish, all on this machine; writes docs/benchmarks.md.
+    Edge(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +69,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Ci => ci::run(&root),
         Task::Tidy => tidy::run(&root),
         Task::Soak { seconds } => soak::run(&root, seconds),
+        Task::Bench(Bench::Edge(options)) => bench::run(&root, &options),
         Task::Mutate { filters } => mutate::run(&root, &filters),
     }
 }

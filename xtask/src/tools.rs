@@ -15,6 +15,11 @@ pub fn workspace_root() -> anyhow::Result<PathBuf> {
     Ok(Path::new(&package).parent().context("the workspace is the folder above xtask")?.to_path_buf())
 }
 
+/// Where cargo builds.
+pub fn target(root: &Path) -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target))
+}
+
 /// A cargo command in the workspace's root.
 pub fn cargo(root: &Path) -> Command {
     let mut cargo = Command::new("cargo");
@@ -59,9 +64,7 @@ pub fn cargo_deny(root: &Path) -> anyhow::Result<PathBuf> {
     if succeeds(Command::new(&installed).arg("--version")) {
         return Ok(installed);
     }
-    let target =
-        env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target));
-    let tools = target.join("tools");
+    let tools = target(root).join("tools");
     let built = tools.join("bin/cargo-deny");
     if !succeeds(Command::new(&built).arg("--version")) {
         let mut install = cargo(root);

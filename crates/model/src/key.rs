@@ -1,6 +1,7 @@
 //! The key of an object: one pure function makes it, for the POP, for purges, for prefetches and for the API alike.
 
 use crate::domain::{QueryPolicy, Settings};
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -46,12 +47,12 @@ impl Key {
             None => (path_and_query, None),
         };
         let path = match path {
-            "" => "/".to_owned(),
-            path if path.starts_with('/') => remove_dot_segments(&normalise_percent(path)?),
+            "" => Cow::Borrowed("/"),
+            path if path.starts_with('/') => remove_dot_segments(normalise_percent(path)?),
             _ => return Err(BadPath::NotAbsolute),
         };
         let query = match query {
-            Some(query) => query_policy.apply(&normalise_percent(query)?),
+            Some(query) => query_policy.apply(normalise_percent(query)?),
             None => None,
         };
         Ok(Key::from_parts(space, &path, query.as_deref()))
@@ -169,8 +170,12 @@ impl<'de> serde::Deserialize<'de> for Key {
 }
 
 /// Upper-cases percent-encodings, decodes those of unreserved characters, encodes what no URI may hold raw.
-fn normalise_percent(text: &str) -> Result<String, BadPath> {
+fn normalise_percent(text: &str) -> Result<Cow<'_, str>, BadPath> {
     let bytes = text.as_bytes();
+    // As most are: a `%` is no such character.
+    if bytes.iter().all(|byte| is_uri_character(*byte)) {
+        return Ok(Cow::Borrowed(text));
+    }
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
     while at < bytes.len() {
@@ -185,7 +190,7 @@ fn normalise_percent(text: &str) -> Result<String, BadPath> {
             at += 1;
         }
     }
-    Ok(out)
+    Ok(Cow::Owned(out))
 }
 
 fn hex_value(byte: &u8) -> Option<u8> {
@@ -231,7 +236,10 @@ fn is_uri_character(octet: u8) -> bool {
 }
 
 /// RFC 3986 §5.2.4, for a path that begins with `/`.
-fn remove_dot_segments(path: &str) -> String {
+fn remove_dot_segments(path: Cow<'_, str>) -> Cow<'_, str> {
+    if !path.contains("/.") {
+        return path;
+    }
     let mut out: Vec<&str> = Vec::new();
     let mut segments = path[1..].split('/').peekable();
     while let Some(segment) = segments.next() {
@@ -248,7 +256,7 @@ fn remove_dot_segments(path: &str) -> String {
             segment => out.push(segment),
         }
     }
-    format!("/{}", out.join("/"))
+    Cow::Owned(format!("/{}", out.join("/")))
 }
 
 #[cfg(test)]

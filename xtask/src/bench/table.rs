@@ -1,0 +1,147 @@
+//! Tables from rounds, and their place in `docs/benchmarks.md`.
+
+use super::Case;
+use super::load::Run;
+use super::sides::Side;
+use anyhow::Context as _;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+const BEGIN: &str = "<!-- cargo xtask bench edge writes from here -->";
+const END: &str = "<!-- to here -->";
+
+/// One side's turn in a round.
+#[derive(Clone, Copy)]
+pub struct Round {
+    pub cpu_us: u64,
+    pub run: Run,
+}
+
+impl Round {
+    pub fn cpu_us_a_request(&self) -> f64 {
+        self.cpu_us as f64 / self.run.requests as f64
+    }
+
+    pub fn requests_a_second(&self) -> f64 {
+        self.run.requests as f64 / self.run.seconds
+    }
+
+    fn busy_percent(&self) -> f64 {
+        self.cpu_us as f64 / self.run.seconds / 1e4
+    }
+}
+
+/// What a case has to tell.
+pub struct Section {
+    pub case: Case,
+    pub text: String,
+}
+
+/// A case's heading.
+pub fn title(case: Case) -> &'static str {
+    match case {
+        Case::Hit1k => "Hit, 1 KiB",
+        Case::Hit64k => "Hit, 64 KiB",
+        Case::Hit1mMemory => "Hit, 1 MiB, from memory",
+        Case::Hit1mDisk => "Hit, 1 MiB, from disk in the page cache",
+        Case::Tls1k => "Hit, 1 KiB, TLS 1.3",
+        Case::Tls64k => "Hit, 64 KiB, TLS 1.3",
+        Case::H21k => "Hit, 1 KiB, HTTP/2",
+        Case::Miss1m => "Miss, 1 MiB",
+        Case::Rules => "Hit, 1 KiB, with purge rules",
+        Case::Store => "Objects on disk",
+    }
+}
+
+/// The table of a hit case. `rounds` have a turn for each side, in their order; the first side is what the others are
+/// compared with.
+pub fn of_hits(sides: &[Side<'_>], rounds: &[Vec<Round>]) -> String {
+    let first = &sides[0].name;
+    let mut text = format!(
+        "| | CPU µs a request | {first} takes | requests/s | {first} gives | p50 µs | p99 µs | core busy |\n\
+         |---|--:|--:|--:|--:|--:|--:|--:|\n"
+    );
+    for (place, side) in sides.iter().enumerate() {
+        let median = |value: fn(&Round) -> f64| median(rounds.iter().map(|round| value(&round[place])));
+        let ratio = |value: fn(&Round) -> f64| match place {
+            0 => String::new(),
+            _ => format!(
+                "{:.2}×",
+                self::median(rounds.iter().map(|round| value(&round[0]) / value(&round[place])))
+            ),
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {:.2} | {} | {:.0} | {} | {:.0} | {:.0} | {:.0} % |",
+            side.name,
+            median(Round::cpu_us_a_request),
+            ratio(Round::cpu_us_a_request),
+            median(Round::requests_a_second),
+            ratio(Round::requests_a_second),
+            median(|round| round.run.p50_us as f64),
+            median(|round| round.run.p99_us as f64),
+            median(Round::busy_percent),
+        );
+    }
+    text
+}
+
+/// The middle one, or the mean of the two in the middle.
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values.len().saturating_sub(1) / 2, values.len() / 2);
+    match (values.get(low), values.get(high)) {
+        (Some(low), Some(high)) => (low + high) / 2.0,
+        _ => f64::NAN,
+    }
+}
+
+/// Puts each section into the document, in the place of the one with its title; other sections stay.
+pub fn write(document: &Path, sections: &[Section], measured: &str) -> anyhow::Result<()> {
+    let text = fs::read_to_string(document)?;
+    fs::write(document, replaced(&text, sections, measured)?).with_context(|| document.display().to_string())
+}
+
+fn replaced(text: &str, sections: &[Section], measured: &str) -> anyhow::Result<String> {
+    let marks = "docs/benchmarks.md has lost its marks";
+    let (before, rest) = text.split_once(BEGIN).context(marks)?;
+    let (between, after) = rest.split_once(END).context(marks)?;
+    let mut out = format!("{before}{BEGIN}\n\n");
+    for case in <Case as clap::ValueEnum>::value_variants() {
+        let heading = format!("### {}\n", title(*case));
+        let old =
+            between.split_once(&heading).map(|(_, rest)| rest.split("### ").next().unwrap_or(rest).trim());
+        let new = sections.iter().find(|section| section.case == *case);
+        let new = new.map(|section| format!("{}\n{measured}", section.text));
+        if let Some(section) = new.as_deref().or(old) {
+            let _ = write!(out, "{heading}\n{section}\n\n");
+        }
+    }
+    Ok(format!("{out}{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_of_values() {
+        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), 2.0);
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), 2.5);
+        assert!(median([].into_iter()).is_nan());
+    }
+
+    #[test]
+    fn a_section_takes_the_place_of_its_own_only() {
+        let section = |case, text: &str| Section { case, text: text.to_owned() };
+        let empty = format!("before\n{BEGIN}\n{END}\nafter\n");
+        let both = [section(Case::Store, "old store\n"), section(Case::Hit1k, "old hit\n")];
+        let first = replaced(&empty, &both, "so").unwrap();
+        let second = replaced(&first, &[section(Case::Hit1k, "new hit\n")], "then").unwrap();
+        let expected = "### Hit, 1 KiB\n\nnew hit\n\nthen\n\n### Objects on disk\n\nold store\n\nso\n";
+        assert_eq!(second, format!("before\n{BEGIN}\n\n{expected}\n{END}\nafter\n"));
+        assert!(replaced("no marks", &[], "").is_err());
+    }
+}
