@@ -11,6 +11,7 @@ use freshen_model::ids::PopId;
 use freshen_model::location::host_of;
 use freshen_model::quota::{Limits, Quota, day};
 use settings::check_settings;
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -257,7 +258,7 @@ fn domain_name(name: &str) -> Result<String, ManageError> {
     if name.contains(':') && !name.starts_with('[') {
         return Err(bad(format!("{name:?} has a port, leave it out")));
     }
-    host_of(name).map_err(|error| bad(error.to_string()))
+    host_of(name).map(Cow::into_owned).map_err(|error| bad(error.to_string()))
 }
 
 #[cfg(test)]

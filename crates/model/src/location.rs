@@ -1,5 +1,7 @@
 //! A submitted URL: what a line of a purge or prefetch names, or exactly why it names nothing.
 
+use std::borrow::Cow;
+
 /// The longest URL that is accepted, in bytes.
 pub const URL_BYTES_MAX: usize = 2_048;
 
@@ -72,7 +74,7 @@ impl Location {
         if authority.contains('@') {
             return Err(BadUrl::UserInfo);
         }
-        let host = host_of(authority)?;
+        let host = host_of(authority)?.into_owned();
         if path.contains(",http://") || path.contains(",https://") {
             return Err(BadUrl::Several);
         }
@@ -94,7 +96,7 @@ impl Location {
 /// The host of an authority or `Host` field: lower case, without port and trailing dot.
 ///
 /// Errors name what is wrong with it; an IP address is refused, since no domain is called that.
-pub fn host_of(authority: &str) -> Result<String, BadUrl> {
+pub fn host_of(authority: &str) -> Result<Cow<'_, str>, BadUrl> {
     if authority.starts_with('[') {
         return Err(BadUrl::Address(authority.to_owned()));
     }
@@ -103,7 +105,11 @@ pub fn host_of(authority: &str) -> Result<String, BadUrl> {
         Some(_) => return Err(BadUrl::BadHost(authority.to_owned())),
         None => authority,
     };
-    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let name = match name.bytes().any(|b| b.is_ascii_uppercase()) {
+        true => Cow::Owned(name.to_ascii_lowercase()),
+        false => Cow::Borrowed(name),
+    };
     if name.is_empty() {
         return Err(BadUrl::NoHost);
     }
@@ -111,9 +117,9 @@ pub fn host_of(authority: &str) -> Result<String, BadUrl> {
         return Err(BadUrl::Wildcard);
     }
     if name.parse::<std::net::Ipv4Addr>().is_ok() {
-        return Err(BadUrl::Address(name));
+        return Err(BadUrl::Address(name.into_owned()));
     }
-    if is_host_name(&name) { Ok(name) } else { Err(BadUrl::BadHost(name)) }
+    if is_host_name(&name) { Ok(name) } else { Err(BadUrl::BadHost(name.into_owned())) }
 }
 
 /// Whether `name` is a lower-case DNS name: labels of 1 to 63 letters, digits, `-`, `_`, at most 253 bytes in all.

@@ -7,7 +7,7 @@ use crate::policy::{conditional, fields};
 use crate::pump::Supply;
 use crate::reading::{Piece, ReadError, Reader};
 use crate::store::body::Body as StoredBody;
-use crate::store::record::Head;
+use crate::store::record::{Head, Variant};
 use crate::{Interim, Pop, origin};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
@@ -88,6 +88,11 @@ impl How {
     /// Some of it was there.
     const PARTIAL: How = How { x_cache: XCache::Miss, status: CacheStatus::forwarded(Forward::Partial) };
 
+    /// Whether it is from the cache, and fresh.
+    pub fn is_hit(&self) -> bool {
+        self.x_cache == XCache::Hit
+    }
+
     /// Not from the cache.
     pub fn forwarded(x_cache: XCache, forward: Forward) -> How {
         How { x_cache, status: CacheStatus::forwarded(forward) }
@@ -111,6 +116,12 @@ pub struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// Whether it wants the whole, whatever there is.
+    pub fn is_plain(&self) -> bool {
+        let has = |name| self.headers.contains_key(name);
+        !(has(header::RANGE) || has(header::IF_NONE_MATCH) || has(header::IF_MODIFIED_SINCE))
+    }
+
     /// What is to be done with interim answers of an origin.
     pub fn interim(&self) -> Option<origin::Interim> {
         let interim = self.interim.clone()?;
@@ -122,6 +133,29 @@ impl Asked<'_> {
 }
 
 impl Pop {
+    /// Answers with the whole of a small copy: the common case, with its fields made once.
+    pub fn answer_whole(
+        &self,
+        asked: &Asked<'_>,
+        copy: &Variant,
+        bytes: &Bytes,
+        age: Duration,
+    ) -> Response<Payload> {
+        self.metrics.answered(XCache::Hit);
+        let fields = copy.hit.get_or_init(|| {
+            let mut response = self.frame(&copy.head, Some(Duration::ZERO));
+            shape(asked, &copy.head, Some(bytes.len() as u64), &mut response);
+            self.sign(response.headers_mut(), How::HIT);
+            std::mem::take(response.headers_mut())
+        });
+        let body = if asked.method == Method::HEAD { Bytes::new() } else { bytes.clone() };
+        let mut response = Response::new(whole(body));
+        *response.status_mut() = copy.head.status;
+        *response.headers_mut() = fields.clone();
+        response.headers_mut().insert(header::AGE, HeaderValue::from(age.as_secs()));
+        response
+    }
+
     /// Answers from a copy, or from what a fill brings. An error says that its first bytes cannot be had.
     ///
     /// Where a copy counts as a hit but lacks what is asked for, the answer says that it is a miss.
@@ -138,6 +172,7 @@ impl Pop {
         let shape = shape(asked, head, length, &mut response);
         let wants = asked.method != Method::HEAD && length != Some(0);
         let how = if how.x_cache == XCache::Hit && wants && !shape.is_in(body) { How::PARTIAL } else { how };
+        self.metrics.answered(how.x_cache);
         self.sign(response.headers_mut(), how);
         if !wants {
             return Ok(response);
@@ -163,6 +198,7 @@ impl Pop {
         let (mut parts, body) = answer.into_parts();
         fields::strip_hop_by_hop(&mut parts.headers);
         let mut response = Response::from_parts(parts, Payload::Passed(body));
+        self.metrics.answered(how.x_cache);
         self.sign(response.headers_mut(), how);
         response
     }
@@ -180,6 +216,7 @@ impl Pop {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(how) = how {
+            self.metrics.answered(how.x_cache);
             self.sign(headers, how);
         }
         response
@@ -199,9 +236,8 @@ impl Pop {
         response
     }
 
-    /// Counts the answer and says how it came about.
+    /// Says how the answer came about.
     fn sign(&self, headers: &mut HeaderMap, how: How) {
-        self.metrics.answered(how.x_cache);
         let signatures = &self.signatures;
         headers.insert(X_CACHE.clone(), signatures.x_cache[how.x_cache as usize].clone());
         let status = match how.status == CacheStatus::HIT {

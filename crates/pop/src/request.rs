@@ -24,6 +24,7 @@ use freshen_model::protocol::follower::Domain;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request};
 use http_body_util::Either;
 use hyper::body::{Body, Incoming};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -55,7 +56,7 @@ impl Pop {
             Method::CONNECT | Method::TRACE => {
                 self.answer_plainly(StatusCode::NOT_IMPLEMENTED, "this method is not offered", None)
             }
-            _ => self.pass(&host, parts, body, interim).await,
+            _ => self.pass(&host, &parts, body, interim).await,
         }
     }
 
@@ -134,6 +135,12 @@ impl Pop {
         how: How,
     ) -> Result<Response<Payload>, Again> {
         let age = copy.head.age(looked.view.now.wall);
+        if let Some(bytes) = copy.body.at_hand()
+            && how.is_hit()
+            && asked.is_plain()
+        {
+            return Ok(self.answer_whole(asked, copy, bytes, age));
+        }
         let supply = || self.supply(looked, asked.headers, &copy.head);
         self.answer_from(asked, &copy.head, &copy.body, supply, (how, Some(age)))
             .await
@@ -273,7 +280,7 @@ impl Pop {
     async fn pass(
         self: &Arc<Pop>,
         host: &str,
-        parts: request::Parts,
+        parts: &request::Parts,
         body: Incoming,
         interim: Option<Interim>,
     ) -> Response<Payload> {
@@ -421,7 +428,7 @@ fn first_part(opening: Opening) -> Option<(u64, Option<u64>)> {
 }
 
 /// The host a request is for: of its absolute target, else of its one `Host` field.
-fn requested_host(parts: &request::Parts) -> Result<String, String> {
+fn requested_host(parts: &request::Parts) -> Result<Cow<'_, str>, String> {
     let mut fields = parts.headers.get_all(header::HOST).iter();
     let (field, second) = (fields.next(), fields.next());
     if second.is_some() {
@@ -435,7 +442,7 @@ fn requested_host(parts: &request::Parts) -> Result<String, String> {
     // An address is nobody's domain; it goes on to be answered as an unknown host.
     match location::host_of(authority) {
         Ok(host) => Ok(host),
-        Err(location::BadUrl::Address(address)) => Ok(address),
+        Err(location::BadUrl::Address(address)) => Ok(address.into()),
         Err(why) => Err(format!("the Host field is no host name: {why}")),
     }
 }

@@ -51,8 +51,8 @@ async fn a_download_under_way_outlives_sigterm() {
     demo.write("large.bin", vec![b'x'; BYTES]);
     let viewer = demo.viewer(0);
     viewer.get("demo.localhost/large.bin").await;
-    let mut cached = viewer.begin("demo.localhost/large.bin").await;
-    let mut fetched = viewer.begin("demo.localhost/large.bin?another").await;
+    let mut cached = viewer.begin("demo.localhost/large.bin", &[]).await;
+    let mut fetched = viewer.begin("demo.localhost/large.bin?another", &[]).await;
     let pop = demo.part("pop-asia");
     pop.signal(Signal::TERM);
     asked_until("new viewers are turned away", async || {

@@ -73,7 +73,7 @@ async fn the_tail_of_a_cold_file_is_found_without_fetching_the_rest() {
 async fn a_whole_read_streams_at_once_and_shares_its_slices_with_who_seeks() {
     let origin = LargeOrigin::start(4 * GIB).await;
     let fleet = fleet(&origin).await;
-    let mut film = fleet.viewer(0).begin(A).await;
+    let mut film = fleet.viewer(0).begin(A, &[]).await;
     let mut read = Vec::new();
     while read.len() < 3 * MIB as usize {
         read.extend_from_slice(&film.frame().await.unwrap().unwrap().into_data().unwrap());
@@ -97,7 +97,7 @@ async fn one_purge_covers_all_slices_and_versions_never_mix() {
         part(&viewer, at..at + 10).await;
     }
     // Begun with the first version, and read on when the origin has only the second one.
-    let mut begun = viewer.begin(A).await;
+    let mut begun = viewer.begin(A, &[]).await;
     origin.change();
     let mut read = 0;
     let broke_off = loop {
@@ -148,7 +148,7 @@ async fn two_hundred_slow_readers_of_four_gib_take_less_than_512_mib() {
         let viewer = fleet.viewer(0);
         let from = reader.saturating_sub(149) * 80 * MIB;
         let asked = format!("bytes={from}-");
-        readers.push((from, viewer.begin_with(A, &[("range", &asked)]).await));
+        readers.push((from, viewer.begin(A, &[("range", &asked)]).await));
     }
     for _ in 0..16 {
         for (at, body) in &mut readers {

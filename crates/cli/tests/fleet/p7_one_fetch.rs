@@ -41,7 +41,7 @@ async fn p7_an_answer_that_was_cut_off_is_never_stored() {
     let held = fleet.origin.hold("/a");
     let begun = tokio::spawn({
         let viewer = viewer.clone();
-        async move { viewer.begin("a.example/a").await }
+        async move { viewer.begin("a.example/a", &[]).await }
     });
     let rest = held.await.unwrap().answer_part(100_000);
     let body = begun.await.unwrap();

@@ -74,12 +74,7 @@ impl Viewer {
     }
 
     /// Asks, and waits for the head only.
-    pub async fn begin(&self, url: &str) -> Incoming {
-        self.ask(Method::GET, url, &[], "").await.into_body()
-    }
-
-    /// The same with fields.
-    pub async fn begin_with(&self, url: &str, headers: &[(&str, &str)]) -> Incoming {
+    pub async fn begin(&self, url: &str, headers: &[(&str, &str)]) -> Incoming {
         self.ask(Method::GET, url, headers, "").await.into_body()
     }
 

@@ -8,7 +8,7 @@ use super::heat::Queue;
 use super::record::{Object, ObjectRecord, Queued};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use freshen_model::domain::Settings;
-use freshen_model::ids::{DataId, Seq};
+use freshen_model::ids::{DataId, Epoch, Seq};
 use freshen_model::key::Key;
 use freshen_model::order::PrefetchOrder;
 use freshen_model::protocol::follower::{Plan, Saved};
@@ -98,6 +98,7 @@ const SAVED: &str = "follower";
 const DATA: &str = "data";
 const BOOT_NUMBER: &str = "boot_number";
 const HELD: &str = "held";
+const TIDIED: &str = "tidied";
 
 impl Journal {
     /// Opens or makes the journal in `folder`, and counts this start. Secrets are sealed with `secrets`.
@@ -222,6 +223,16 @@ impl Journal {
             rules.iter().try_for_each(&mut see)?;
         }
         Ok(())
+    }
+
+    /// The epoch whose entries have been looked through.
+    pub fn tidied(&self) -> Result<Option<Epoch>, JournalError> {
+        read(self.state.get(TIDIED)?, TIDIED)
+    }
+
+    /// Notes that no entry of an older epoch is left; after the deletions, in the same log.
+    pub fn set_tidied(&self, epoch: Epoch) -> Result<(), JournalError> {
+        Ok(self.state.insert(TIDIED, json(&epoch))?)
     }
 
     // ---- prefetches ----

@@ -203,9 +203,12 @@ impl Store {
     }
 
     /// Deletes what no entry speaks of: slices of fills that a crash cut off, unreadable entries, copies of older epochs.
-    /// Blocks; run after the start and after a change of epochs, beside the traffic.
+    /// Blocks; run after the start and after a change of epochs, beside the traffic. Entries are looked through once an epoch.
     pub fn tidy_up(&self, epoch: Epoch) -> Result<(), JournalError> {
         self.remove_orphans();
+        if self.journal.tidied()? == Some(epoch) {
+            return Ok(());
+        }
         let mut unreadable = Vec::new();
         let mut old_epochs = false;
         self.journal.each_object(|key, record| match record {
@@ -220,7 +223,7 @@ impl Store {
         if old_epochs {
             self.sweep("", epoch, |_| Marks::default())?;
         }
-        Ok(())
+        self.journal.set_tidied(epoch)
     }
 
     fn remove_orphans(&self) {

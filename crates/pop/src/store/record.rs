@@ -10,8 +10,8 @@ use freshen_model::ids::{Epoch, Seq};
 use freshen_model::protocol::copy::Provenance;
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// What one URL names: its variants. Replaced as a whole, never changed in place.
@@ -33,7 +33,7 @@ impl Object {
     pub fn memory_bytes(&self) -> u64 {
         self.variants
             .iter()
-            .map(|variant| 512 + variant.head.bytes() + variant.body.memory_bytes())
+            .map(|variant| 512 + 2 * variant.head.bytes() + variant.body.memory_bytes())
             .sum::<u64>()
             + 128
     }
@@ -85,6 +85,8 @@ pub struct Variant {
     pub provenance: Provenance,
     /// Its body.
     pub body: Arc<Body>,
+    /// The fields of its answer to a plain request, made at the first one.
+    pub hit: OnceLock<HeaderMap>,
     /// No rule up to here matches it. Belongs to this very version: a commit makes a new variant with a new mark.
     checked: AtomicU64,
 }
@@ -97,6 +99,7 @@ impl Variant {
             checked: AtomicU64::new(provenance.confirmed.0.min(provenance.filled.0)),
             provenance,
             body,
+            hit: OnceLock::new(),
         }
     }
 
