@@ -6,6 +6,7 @@
 use super::body::{FillId, SliceRecord};
 use super::heat::Queue;
 use super::record::{Object, ObjectRecord, Queued};
+use fjall::config::{PartitioningPolicy, PinningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use freshen_model::domain::Settings;
 use freshen_model::ids::{DataId, Epoch, Seq};
@@ -112,16 +113,26 @@ impl Journal {
             .cache_size(32 << 20)
             .max_journaling_size(JOURNAL_BYTES_MAX)
             .open()?;
-        let keyspace =
-            |name| db.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(NEWEST_BYTES_MAX));
+        let options = || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(NEWEST_BYTES_MAX)
+                // One block of data is read for a cold look-up, however many objects there are.
+                .index_block_partitioning_policy(PartitioningPolicy::all(false))
+                .index_block_pinning_policy(PinningPolicy::all(true))
+                .filter_block_partitioning_policy(PartitioningPolicy::all(false))
+                .filter_block_pinning_policy(PinningPolicy::all(true))
+        };
+        let keyspace = |name| db.keyspace(name, options);
+        // Only what an entry names is asked for there.
+        let named = |name| db.keyspace(name, || options().expect_point_read_hits(true));
         let journal = Journal {
             state: keyspace("state")?,
             rules: keyspace("rules")?,
             domains: keyspace("domains")?,
             prefetches: keyspace("prefetches")?,
             objects: keyspace("objects")?,
-            bodies: keyspace("bodies")?,
-            slices: keyspace("slices")?,
+            bodies: named("bodies")?,
+            slices: named("slices")?,
             queue: keyspace("queue")?,
             secrets,
             db,

@@ -134,8 +134,7 @@ impl Store {
     /// disk is smaller or others fill it.
     fn budget(&self) -> u64 {
         let own = self.disk_bytes_max.saturating_sub(journal::OVERHEAD_BYTES.min(self.disk_bytes_max / 2));
-        let disk = (self.slice_bytes.load(Ordering::Relaxed) + self.free_bytes())
-            .saturating_sub(self.disk_reserve_bytes);
+        let disk = (self.disk_bytes() + self.free_bytes()).saturating_sub(self.disk_reserve_bytes);
         own.min(disk)
     }
 
