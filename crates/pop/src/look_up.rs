@@ -88,8 +88,11 @@ impl Pop {
                 return Ok(looked(view, domain, key, Found::Absent, false));
             }
             let object = match trace {
-                Trace::Promote => self.store.look_up(&key).await,
-                Trace::None => self.store.peek(&key).await,
+                Trace::Promote => match self.store.look_up_now(&key) {
+                    Some(object) => Some(object),
+                    None => Box::pin(self.store.look_up(&key)).await,
+                },
+                Trace::None => Box::pin(self.store.peek(&key)).await,
             };
             let Some(copy) = object.as_ref().and_then(|object| object.select(viewer)).cloned() else {
                 let varies = object.is_some();

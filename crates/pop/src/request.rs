@@ -56,11 +56,13 @@ impl Pop {
             Method::CONNECT | Method::TRACE => {
                 self.answer_plainly(StatusCode::NOT_IMPLEMENTED, "this method is not offered", None)
             }
-            _ => self.pass(&host, &parts, body, interim).await,
+            _ => Box::pin(self.pass(&host, &parts, body, interim)).await,
         }
     }
 
     /// GET and HEAD: look up, then answer from a copy or fetch.
+    ///
+    /// All but the answer from a small copy is boxed: a hit is not to carry the size of what it does not need around.
     async fn serve_from_cache(
         self: &Arc<Pop>,
         host: &str,
@@ -74,7 +76,7 @@ impl Pop {
                 Err(no) => return self.refuse(no),
             };
             if !looked.view.member {
-                return self.pass_through(&looked, asked).await;
+                return Box::pin(self.pass_through(&looked, asked)).await;
             }
             let answered = match &looked.found {
                 Found::Fresh(copy) => self.answer_from_copy(asked, &looked, copy, How::HIT).await,
@@ -83,7 +85,7 @@ impl Pop {
                     let text = "not in this cache, and the request wants no other answer";
                     return self.answer_plainly(StatusCode::GATEWAY_TIMEOUT, text, Some(looked.misses()));
                 }
-                _ => self.answer_with_origin(asked, &looked, joins < JOINS_MAX).await,
+                _ => Box::pin(self.answer_with_origin(asked, &looked, joins < JOINS_MAX)).await,
             };
             match answered {
                 Ok(answer) => return answer,
@@ -92,7 +94,9 @@ impl Pop {
                     unreadable += 1;
                     match error {
                         // The disk takes nothing: the viewer is served all the same.
-                        ReadError::Broken(Broken::Disk(_)) => return self.pass_through(&looked, asked).await,
+                        ReadError::Broken(Broken::Disk(_)) => {
+                            return Box::pin(self.pass_through(&looked, asked)).await;
+                        }
                         ReadError::Broken(Broken::Origin(why)) => {
                             let text = format!("the rest is not to be had: {why}");
                             return self.answer_plainly(StatusCode::BAD_GATEWAY, text, Some(looked.misses()));
@@ -101,7 +105,7 @@ impl Pop {
                             let text = error.to_string();
                             return self.answer_plainly(StatusCode::BAD_GATEWAY, text, Some(looked.misses()));
                         }
-                        _ => self.store.forget_body(&looked.key, &body).await,
+                        _ => Box::pin(self.store.forget_body(&looked.key, &body)).await,
                     }
                 }
             }
@@ -142,7 +146,7 @@ impl Pop {
             return Ok(self.answer_whole(asked, copy, bytes, age));
         }
         let supply = || self.supply(looked, asked.headers, &copy.head);
-        self.answer_from(asked, &copy.head, &copy.body, supply, (how, Some(age)))
+        Box::pin(self.answer_from(asked, &copy.head, &copy.body, supply, (how, Some(age))))
             .await
             .map_err(|error| Again::Unreadable(copy.body.clone(), error))
     }
