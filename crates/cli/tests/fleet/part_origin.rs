@@ -13,6 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 #[derive(Clone, Debug)]
 pub struct Ask {
     pub path: String,
+    /// Whether only the head is wanted.
+    head: bool,
     /// How many were there for this path before.
     pub before: usize,
     pub fields: HashMap<String, String>,
@@ -25,8 +27,9 @@ impl Ask {
         Some((first.parse().ok()?, last.parse().ok()))
     }
 
-    fn field(&self, name: &str) -> Option<&str> {
-        self.fields.get(name).map(String::as_str)
+    /// A field's value; empty where it is not there.
+    pub fn field(&self, name: &str) -> &str {
+        self.fields.get(name).map_or("", String::as_str)
     }
 }
 
@@ -41,10 +44,10 @@ pub struct File {
 impl File {
     /// As RFC 9110 has it.
     pub fn honest(&self, ask: &Ask) -> Reply {
-        if ask.field("if-none-match") == Some(&self.tag) {
+        if ask.field("if-none-match") == self.tag {
             return Reply::new(304, Bytes::new()).with("ETag", &self.tag).without("Content-Length");
         }
-        let same = ask.field("if-range").is_none_or(|tag| tag == self.tag);
+        let same = ["", &self.tag].contains(&ask.field("if-range"));
         match ask.range() {
             Some((first, last)) if same && first < self.bytes.len() => {
                 let end = self.bytes.len() - 1;
@@ -121,6 +124,13 @@ impl Reply {
         Reply { cut: Some(bytes), ..self }
     }
 
+    /// Something comes behind the body whose length was told.
+    pub fn trailed_by(self, bytes: Bytes) -> Reply {
+        let length = self.body.len();
+        let both: Bytes = [self.body.as_ref(), &bytes].concat().into();
+        if length == 0 { self } else { self.body(both).with("Content-Length", length.to_string()) }
+    }
+
     pub fn late(self, delay: Duration) -> Reply {
         Reply { delay, ..self }
     }
@@ -179,14 +189,18 @@ impl PartOrigin {
 
     async fn converse(&self, mut socket: TcpStream) -> std::io::Result<()> {
         socket.set_nodelay(true)?;
-        while let Some((path, fields)) = read_head(&mut socket).await? {
+        while let Some((head, path, fields)) = read_head(&mut socket).await? {
             let ask = {
                 let mut asked = self.asked.lock();
                 let before = asked.iter().filter(|ask| ask.path == path).count();
-                asked.push(Ask { path, before, fields });
+                asked.push(Ask { path, head, before, fields });
                 asked[asked.len() - 1].clone()
             };
-            if !(self.answers)(&ask).send(&mut socket).await? {
+            let mut reply = (self.answers)(&ask);
+            if ask.head {
+                reply.body = Bytes::new();
+            }
+            if !reply.send(&mut socket).await? {
                 break;
             }
         }
@@ -194,8 +208,10 @@ impl PartOrigin {
     }
 }
 
-/// Path and fields of the next request; `None` where there is none.
-async fn read_head(socket: &mut TcpStream) -> std::io::Result<Option<(String, HashMap<String, String>)>> {
+/// Whether it is a HEAD, path and fields of the next request; `None` where there is none.
+async fn read_head(
+    socket: &mut TcpStream,
+) -> std::io::Result<Option<(bool, String, HashMap<String, String>)>> {
     // No request is sent before the last one is answered, so nothing is lost with the buffer.
     let mut lines = BufReader::new(socket).lines();
     let Some(first) = lines.next_line().await? else { return Ok(None) };
@@ -205,5 +221,5 @@ async fn read_head(socket: &mut TcpStream) -> std::io::Result<Option<(String, Ha
         let (name, value) = line.split_once(':').unwrap();
         fields.insert(name.to_lowercase(), value.trim().to_owned());
     }
-    Ok(Some((path, fields)))
+    Ok(Some((first.starts_with("HEAD "), path, fields)))
 }
