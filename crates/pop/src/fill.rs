@@ -167,7 +167,7 @@ impl Pop {
         body.enter(&run);
         let shown = Arc::new(head.clone());
         let silence_max = self.config.origin_silence_max(&question.domain.settings);
-        let source = Source { incoming, from, keeps_the_end: !open, silence_max };
+        let source = Source { incoming, from, until, keeps_the_end: !open, silence_max };
         if open {
             self.enter(fill, &key, head, body.clone()).await;
             fill.settle(Outcome::Streaming(shown, body.clone()), true);
@@ -181,11 +181,15 @@ impl Pop {
                 let stored =
                     if small { Arc::new(Body::small(fill.id, joined(run.waiting()))) } else { body.clone() };
                 self.enter(fill, &key, head, stored).await;
-                let sealed = self.seal(&run, &body, &key, last).await;
-                if sealed.is_err() {
+                if let Err(broken) = self.seal(&run, &body, &key, last).await {
+                    // What the disk did not take is in the run's memory, for those who asked for it.
+                    tracing::debug!(error = %broken, %key, "not stored");
                     self.store.forget_body(&key, &body).await;
+                    run.end(size, Ok(()));
+                    fill.end();
+                    return None;
                 }
-                sealed.map(|()| size)
+                Ok(size)
             }
             Err(broken) => {
                 body.doom();
@@ -319,6 +323,12 @@ impl Pop {
                     self.metrics.not_stored(NotStored::Partial);
                     let _ = alone.send(response);
                     return Err(Outcome::Alone(NotStored::Partial));
+                }
+                // Neither means anything to a viewer who gets it for a request without conditions and ranges.
+                (None, status @ (StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT))
+                | (Some(_), status @ StatusCode::NOT_MODIFIED) => {
+                    let origin = question.domain.settings.origin.address.clone();
+                    return Err(Outcome::Failed(OriginError::Refused(origin, format!("{status}, unasked"))));
                 }
                 _ => Told::whole(&response),
             };

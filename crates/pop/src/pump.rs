@@ -40,6 +40,8 @@ pub struct Source {
     pub incoming: Incoming,
     /// Where its first byte belongs; the beginning of a slice.
     pub from: u64,
+    /// One behind its last byte, as far as the origin says; `u64::MAX` for the body's end.
+    pub until: u64,
     /// Whether the end is kept from readers until [`Pop::seal`]: who has the whole answer shall find it cached.
     pub keeps_the_end: bool,
     /// How long the origin may be silent.
@@ -102,7 +104,7 @@ impl Pop {
         let response = self.ask_origin(&supply.domain, &supply.key, headers).await;
         let response = response.map_err(|error| Broken::Origin(error.to_string()))?;
         let same = range::strong_validator(response.headers()).as_ref() == Some(validator);
-        let from = match response.status() {
+        let (from, until) = match response.status() {
             StatusCode::PARTIAL_CONTENT => {
                 let part = ContentRange::of(response.headers());
                 let part = part.ok_or_else(|| Broken::Origin("a part that does not say which".into()))?;
@@ -112,11 +114,11 @@ impl Pop {
                 if part.first != from || part.last >= until {
                     return Err(Broken::Origin("another part than asked for".into()));
                 }
-                from
+                (from, part.last + 1)
             }
             StatusCode::OK if same && response.body().size_hint().exact() == body.size() => {
                 run.goes_all_the_way();
-                0
+                (0, u64::MAX)
             }
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
                 return Err(Broken::Origin(format!("it answered {status}")));
@@ -124,7 +126,8 @@ impl Pop {
             _ => return Err(Broken::Changed),
         };
         let silence_max = self.config.origin_silence_max(&supply.domain.settings);
-        let source = Source { incoming: response.into_body(), from, keeps_the_end: false, silence_max };
+        let incoming = response.into_body();
+        let source = Source { incoming, from, until, keeps_the_end: false, silence_max };
         let last = self.pump(run, body, &supply.key, source).await?;
         self.seal(run, body, &supply.key, last).await
     }
@@ -201,12 +204,14 @@ impl Pop {
         source: Source,
         writing: &mut Option<Writing>,
     ) -> Result<(), Broken> {
-        let Source { mut incoming, from, keeps_the_end, silence_max } = source;
+        let Source { mut incoming, from, until, keeps_the_end, silence_max } = source;
         let end = body.size();
+        // What comes behind a part that the origin has named is nothing it has vouched for.
+        let limit = end.unwrap_or(self.config.object_bytes_max).min(until);
         let mut at = from;
         let mut unneeded = 0;
         while let Some(mut chunk) = self.next_chunk(&mut incoming, silence_max).await? {
-            if at + chunk.len() as u64 > end.unwrap_or(self.config.object_bytes_max) {
+            if at + chunk.len() as u64 > limit {
                 return Err(Broken::Origin("longer than it may be".into()));
             }
             while !chunk.is_empty() {

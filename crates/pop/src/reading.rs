@@ -268,6 +268,10 @@ async fn next(
                 Err(error) => {
                     pop.store.lose_slice(&supply.key, body, (at / SLICE_BYTES) as u32).await;
                     damaged += 1;
+                    if supply.validator.is_none() {
+                        // Nothing mends it: the next request shall fetch it anew.
+                        pop.store.forget_body(&supply.key, body).await;
+                    }
                     if damaged == TRIES_MAX || supply.validator.is_none() {
                         return Err(ReadError::Damaged(error));
                     }
@@ -305,6 +309,10 @@ async fn next(
                 match pop.start_run(supply, body, at, last) {
                     Err(Broken::Disk(_)) if supply.validator.is_some() => {
                         return directly(pop, supply, body, at, last).await;
+                    }
+                    Err(Broken::Lost) => {
+                        pop.store.forget_body(&supply.key, body).await;
+                        return Err(Broken::Lost.into());
                     }
                     started => started?,
                 }

@@ -216,6 +216,12 @@ impl Pop {
             }
             // A 304 that somebody else asked for, where this request may count none.
             Fetched::Shared(Outcome::Kept(_), ..) if looked.counts_no_304() => return Err(Again::Joined),
+            // A variant that somebody else asked about, which is none for this request.
+            Fetched::Shared(Outcome::Kept(copy) | Outcome::StaleServes(copy), _, true)
+                if !copy.head.answers(asked.headers) =>
+            {
+                return Err(Again::Joined);
+            }
             Fetched::Shared(Outcome::Kept(copy), ..) => {
                 self.answer_from_copy(asked, looked, &copy, How::REVALIDATED).await?
             }

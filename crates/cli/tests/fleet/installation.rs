@@ -323,8 +323,13 @@ impl PopProcess {
         }
     }
 
+    /// Asks where health and metrics are.
+    pub fn admin(&self) -> Viewer {
+        Viewer::of(format!("127.0.0.1:{}", self.admin))
+    }
+
     async fn ask_admin(&self, path: &str) -> Option<(u16, String)> {
-        let got = Viewer::of(format!("127.0.0.1:{}", self.admin)).try_get(&format!("pop{path}")).await?;
+        let got = self.admin().try_get(&format!("pop{path}")).await?;
         Some((got.status.as_u16(), got.text().to_owned()))
     }
 
@@ -385,7 +390,8 @@ impl Drop for PopProcess {
     }
 }
 
-fn metric(text: &str, name: &str) -> Option<f64> {
+/// The sum of a metric's lines.
+pub fn metric(text: &str, name: &str) -> Option<f64> {
     let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| {
         let rest = &line[name.len()..];
         (rest.starts_with([' ', '{'])).then(|| line.rsplit(' ').next()?.parse::<f64>().ok())?

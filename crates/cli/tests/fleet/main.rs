@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
 mod bucket;
+mod disk_faults;
+mod faults;
 mod full_disk;
 mod hostile_viewers;
 mod installation;
@@ -11,6 +13,7 @@ mod large;
 mod large_origin;
 mod origin;
 mod origins;
+mod part_origin;
 mod raw;
 mod raw_origin;
 mod settings;

@@ -65,7 +65,12 @@ impl Viewer {
 
     /// `None` where nobody answers.
     pub async fn try_get(&self, url: &str) -> Option<Got> {
-        let answer = self.client.request(self.request(Method::GET, url, &[], "")).await.ok()?;
+        self.try_send(Method::GET, url, &[]).await
+    }
+
+    /// The same with a method and fields.
+    pub async fn try_send(&self, method: Method, url: &str, headers: &[(&str, &str)]) -> Option<Got> {
+        let answer = self.client.request(self.request(method, url, headers, "")).await.ok()?;
         Some(Got::read(answer).await)
     }
 

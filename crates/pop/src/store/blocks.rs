@@ -179,7 +179,15 @@ impl Store {
             }
             Ok(None)
         });
-        written.await.unwrap_or_else(|| Err(io::Error::other("stopping")))
+        let written = written.await.unwrap_or_else(|| Err(io::Error::other("stopping")));
+        if let Err(error) = &written {
+            tracing::warn!(%error, slice, "a slice could not be written");
+            // Where it is only full, room is being made.
+            if error.kind() != io::ErrorKind::StorageFull {
+                self.pause_writes();
+            }
+        }
+        written
     }
 }
 

@@ -62,6 +62,8 @@ pub struct Store {
     disk_bytes_max: u64,
     disk_reserve_bytes: u64,
     making_room: Mutex<()>,
+    /// When the disk may be written to again after it failed, milliseconds since the machine's start.
+    writes_again_ms: AtomicU64,
     queue_end: AtomicU64,
     /// Bytes that runs may keep in memory together, and how many there are.
     growing_bytes_max: u64,
@@ -137,6 +139,7 @@ impl Store {
             disk_bytes_max: room.disk_bytes,
             disk_reserve_bytes: room.disk_reserve_bytes,
             making_room: Mutex::default(),
+            writes_again_ms: AtomicU64::new(0),
             growing_bytes_max: quarter,
             runs: AtomicUsize::new(0),
             metrics,

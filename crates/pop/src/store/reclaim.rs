@@ -5,6 +5,7 @@ use super::heat::{Fate, Queue};
 use super::journal::{self, Held, JournalError};
 use super::record::{Object, Variant};
 use super::{Store, slice_file};
+use crate::clock;
 use freshen_model::ids::Epoch;
 use freshen_model::key::Key;
 use freshen_model::protocol::index::Marks;
@@ -12,6 +13,9 @@ use std::sync::Arc;
 
 /// Keys walked at a time by the sweep, so that it never holds much in memory.
 const WALK_KEYS: usize = 512;
+
+/// How long nothing new is stored after the disk failed.
+const WRITES_PAUSE_MS: u64 = 5_000;
 
 /// What a sweep did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -119,14 +123,22 @@ impl Store {
         self.disk_bytes().saturating_add(more) <= self.budget()
     }
 
-    /// Whether a body of that length may come; where not, room is made for the next one.
+    /// Whether a body of that length may come; where there is no room, some is made for the next one.
     pub fn has_room(self: &Arc<Self>, length: u64) -> bool {
+        if self.writes_again_ms.load(Ordering::Relaxed) > boot_ms() {
+            return false;
+        }
         let fits = self.free_bytes() >= self.disk_reserve_bytes.saturating_add(length);
         if !fits {
             let store = self.clone();
             tokio::task::spawn_blocking(move || store.make_room(length));
         }
         fits
+    }
+
+    /// Leaves the disk alone for a while: it has just failed, and would break off more answers.
+    pub(super) fn pause_writes(&self) {
+        self.writes_again_ms.store(boot_ms() + WRITES_PAUSE_MS, Ordering::Relaxed);
     }
 
     /// What the cache may take without what the journal needs for itself: what the configuration says, or less where the
@@ -239,6 +251,10 @@ impl Store {
             }
         }
     }
+}
+
+fn boot_ms() -> u64 {
+    clock::now().boot.as_millis() as u64
 }
 
 /// Why nothing more leaves.
