@@ -80,11 +80,6 @@ pub struct How {
 impl How {
     /// From the cache.
     pub const HIT: How = How { x_cache: XCache::Hit, status: CacheStatus::HIT };
-    /// The origin confirmed it.
-    pub const REVALIDATED: How = How {
-        x_cache: XCache::Revalidated,
-        status: CacheStatus { forward: Some(Forward::Stale), forward_status: Some(304), ..CacheStatus::HIT },
-    };
     /// Some of it was there.
     const PARTIAL: How = How { x_cache: XCache::Miss, status: CacheStatus::forwarded(Forward::Partial) };
 
@@ -93,10 +88,16 @@ impl How {
         How { x_cache, status: CacheStatus::forwarded(forward) }
     }
 
-    /// Past its lifetime by so much.
-    pub fn stale(past: Duration) -> How {
-        let ttl_s = Some(-(past.as_secs() as i64));
-        How { x_cache: XCache::Stale, status: CacheStatus { ttl_s, ..CacheStatus::HIT } }
+    /// The origin confirmed it: fresh again for so many seconds, and maybe because somebody else asked.
+    pub fn revalidated(ttl_s: i64, collapsed: bool) -> How {
+        let forwarded = CacheStatus::forwarded(Forward::Stale);
+        let status = CacheStatus { forward_status: Some(304), ttl_s: Some(ttl_s), collapsed, ..forwarded };
+        How { x_cache: XCache::Revalidated, status }
+    }
+
+    /// From the cache, though not fresh: below zero by the seconds that it is past its lifetime.
+    pub fn stale(ttl_s: i64) -> How {
+        How { x_cache: XCache::Stale, status: CacheStatus { ttl_s: Some(ttl_s), ..CacheStatus::HIT } }
     }
 }
 

@@ -6,6 +6,7 @@
 mod bucket;
 mod full_disk;
 mod hostile_viewers;
+mod http_rules;
 mod installation;
 mod large;
 mod large_origin;
