@@ -180,8 +180,9 @@ impl Pop {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // RFC 9211 §2: nothing of it comes from a cache, and so no Cache-Status.
         if let Some(how) = how {
-            self.sign(headers, how);
+            self.sign_as_own(headers, how);
         }
         response
     }
@@ -202,15 +203,19 @@ impl Pop {
 
     /// Counts the answer and says how it came about.
     fn sign(&self, headers: &mut HeaderMap, how: How) {
-        self.metrics.answered(how.x_cache);
-        let signatures = &self.signatures;
-        headers.insert(X_CACHE.clone(), signatures.x_cache[how.x_cache as usize].clone());
+        self.sign_as_own(headers, how);
         let status = match how.status == CacheStatus::HIT {
-            true => signatures.hit.clone(),
-            false => how.status.value(&signatures.name),
+            true => self.signatures.hit.clone(),
+            false => how.status.value(&self.signatures.name),
         };
         headers.append(CACHE_STATUS.clone(), status);
-        headers.append(header::VIA, signatures.via.clone());
+    }
+
+    /// Counts the answer and names this POP.
+    fn sign_as_own(&self, headers: &mut HeaderMap, how: How) {
+        self.metrics.answered(how.x_cache);
+        headers.insert(X_CACHE.clone(), self.signatures.x_cache[how.x_cache as usize].clone());
+        headers.append(header::VIA, self.signatures.via.clone());
     }
 }
 

@@ -104,3 +104,10 @@ async fn cache_status_says_whether_the_origin_was_asked_and_what_is_left() {
     one_of(told("a.example/b").await, "fwd=stale; ttl=TTL", -40);
     assert!(origin.heads().len() >= 4);
 }
+
+#[tokio::test]
+async fn an_answer_of_the_pops_own_has_no_cache_status() {
+    let (fleet, _origin) = before(vec![Act::Close]).await;
+    let got = fleet.viewer(0).get(A).await;
+    assert_eq!((got.status.as_u16(), got.x_cache(), got.header("cache-status")), (502, Some("MISS"), None));
+}
