@@ -80,11 +80,6 @@ pub struct How {
 impl How {
     /// From the cache.
     pub const HIT: How = How { x_cache: XCache::Hit, status: CacheStatus::HIT };
-    /// The origin confirmed it.
-    pub const REVALIDATED: How = How {
-        x_cache: XCache::Revalidated,
-        status: CacheStatus { forward: Some(Forward::Stale), forward_status: Some(304), ..CacheStatus::HIT },
-    };
     /// Some of it was there.
     const PARTIAL: How = How { x_cache: XCache::Miss, status: CacheStatus::forwarded(Forward::Partial) };
 
@@ -98,10 +93,16 @@ impl How {
         How { x_cache, status: CacheStatus::forwarded(forward) }
     }
 
-    /// Past its lifetime by so much.
-    pub fn stale(past: Duration) -> How {
-        let ttl_s = Some(-(past.as_secs() as i64));
-        How { x_cache: XCache::Stale, status: CacheStatus { ttl_s, ..CacheStatus::HIT } }
+    /// The origin confirmed it: fresh again for so many seconds, and maybe because somebody else asked.
+    pub fn revalidated(ttl_s: i64, collapsed: bool) -> How {
+        let forwarded = CacheStatus::forwarded(Forward::Stale);
+        let status = CacheStatus { forward_status: Some(304), ttl_s: Some(ttl_s), collapsed, ..forwarded };
+        How { x_cache: XCache::Revalidated, status }
+    }
+
+    /// From the cache, though not fresh: below zero by the seconds that it is past its lifetime.
+    pub fn stale(ttl_s: i64) -> How {
+        How { x_cache: XCache::Stale, status: CacheStatus { ttl_s: Some(ttl_s), ..CacheStatus::HIT } }
     }
 }
 
@@ -215,9 +216,10 @@ impl Pop {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // RFC 9211 §2: nothing of it comes from a cache, and so no Cache-Status.
         if let Some(how) = how {
             self.metrics.answered(how.x_cache);
-            self.sign(headers, how);
+            self.sign_as_own(headers, how);
         }
         response
     }
@@ -238,14 +240,18 @@ impl Pop {
 
     /// Says how the answer came about.
     fn sign(&self, headers: &mut HeaderMap, how: How) {
-        let signatures = &self.signatures;
-        headers.insert(X_CACHE.clone(), signatures.x_cache[how.x_cache as usize].clone());
+        self.sign_as_own(headers, how);
         let status = match how.status == CacheStatus::HIT {
-            true => signatures.hit.clone(),
-            false => how.status.value(&signatures.name),
+            true => self.signatures.hit.clone(),
+            false => how.status.value(&self.signatures.name),
         };
         headers.append(CACHE_STATUS.clone(), status);
-        headers.append(header::VIA, signatures.via.clone());
+    }
+
+    /// Names this POP.
+    fn sign_as_own(&self, headers: &mut HeaderMap, how: How) {
+        headers.insert(X_CACHE.clone(), self.signatures.x_cache[how.x_cache as usize].clone());
+        headers.append(header::VIA, self.signatures.via.clone());
     }
 }
 

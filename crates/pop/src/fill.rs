@@ -6,6 +6,7 @@
 use crate::Pop;
 use crate::clock;
 use crate::origin::{self, OriginError};
+use crate::policy::cache_control::Directives;
 use crate::policy::range::{self, ContentRange};
 use crate::policy::storing::{self, NotStored};
 use crate::policy::vary::VaryBy;
@@ -23,8 +24,8 @@ use freshen_model::protocol::follower::Domain;
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body_util::{Either, Empty};
 use hyper::body::{Body as _, Incoming};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
@@ -62,6 +63,8 @@ pub struct Fill {
     id: FillId,
     /// Set where the object was changed at the origin while this fill ran.
     overtaken: AtomicBool,
+    /// The fields that nobody gets but the one who asked.
+    for_the_asker: OnceLock<HeaderMap>,
 }
 
 /// How far a fill is.
@@ -117,12 +120,26 @@ impl Fill {
             progress: watch::Sender::new(Progress::default()),
             id,
             overtaken: AtomicBool::new(false),
+            for_the_asker: OnceLock::new(),
         }
     }
 
     /// Notes that the object was changed at the origin: what this fill brings serves those who asked, and is not kept.
     pub fn overtake(&self) {
         self.overtaken.store(true, Ordering::SeqCst);
+    }
+
+    /// The fields that only the one who asked gets, RFC 9111 §5.2.2.4 and §5.2.2.7. To be read once there is an outcome.
+    pub fn for_the_asker(&self) -> HeaderMap {
+        self.for_the_asker.get().cloned().unwrap_or_default()
+    }
+
+    fn keep_for_the_asker(&self, governing: &HeaderMap, sent: &HeaderMap) {
+        let fields = fields::for_the_asker(&Directives::governing(governing), sent);
+        if !fields.is_empty() {
+            // A fill has one outcome, and so one such set.
+            let _ = self.for_the_asker.set(fields);
+        }
     }
 
     /// Follows how far it is.
@@ -283,6 +300,7 @@ impl Pop {
                     fields::stamp(&mut update, received.wall);
                     let mut headers = copy.head.headers.clone();
                     fields::freshen(&mut headers, &update);
+                    fill.keep_for_the_asker(&headers, response.headers());
                     let judged =
                         storing::judge(&question.headers, copy.head.status, &headers, &question.lifetimes());
                     let kept = match judged {
@@ -337,6 +355,7 @@ impl Pop {
                     let sends_parts = told.is_part || accepts_ranges(response.headers());
                     let (parts, incoming) = response.into_parts();
                     let mut headers = parts.headers;
+                    fill.keep_for_the_asker(&headers, &headers);
                     if told.is_part {
                         headers.remove(header::CONTENT_RANGE);
                         headers.remove(header::CONTENT_LENGTH);

@@ -39,12 +39,18 @@ pub type Interim = Arc<dyn Fn(StatusCode, HeaderMap) + Send + Sync>;
 
 /// Interim answers to one request.
 const INTERIM_MAX: u32 = 100;
+/// How long an idle connection is kept for requests that may be sent again, and for those that may not. Origins close idle
+/// ones after 5 s and more, and a request that meets the end of its connection is lost.
+const IDLE_MAX: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(1));
 /// Before a request is sent again: the first wait; each further one is twice as long.
 const BACKOFF: Duration = Duration::from_millis(50);
 
 /// A client for all origins, with its pool of connections.
 pub struct OriginClient {
-    client: Client<HttpsConnector<HttpConnector>, UpstreamBody>,
+    /// For what is sent again where a connection turns out to be closed.
+    repeating: Client<HttpsConnector<HttpConnector>, UpstreamBody>,
+    /// For what is sent once: over connections that were in use a moment ago, which hardly any origin closes.
+    once: Client<HttpsConnector<HttpConnector>, UpstreamBody>,
     head_max: Duration,
     healths: Healths,
     metrics: Arc<Metrics>,
@@ -112,15 +118,18 @@ impl OriginClient {
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(60))
-            .pool_max_idle_per_host(256)
-            .http1_max_buf_size(config.head_bytes_max)
-            .http1_max_headers(200)
-            .build(connector);
+        let client = |idle_max| {
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(idle_max)
+                .pool_max_idle_per_host(256)
+                .http1_max_buf_size(config.head_bytes_max)
+                .http1_max_headers(200)
+                .build(connector.clone())
+        };
+        let (repeating, once) = (client(IDLE_MAX.0), client(IDLE_MAX.1));
         let head_max = Duration::from_millis(config.origin_head_ms_max);
-        Ok(OriginClient { client, head_max, healths: Healths::default(), metrics })
+        Ok(OriginClient { repeating, once, head_max, healths: Healths::default(), metrics })
     }
 
     /// Sends a request to a domain's origins; `path_and_query` and `headers` are as they shall arrive there, `Host`
@@ -143,7 +152,7 @@ impl OriginClient {
         let head_max = settings.origin_head_ms_max.map(|ms| Duration::from_millis(ms.into()));
         let deadline = Instant::now() + head_max.unwrap_or(self.head_max);
         let answer = match body {
-            Either::Left(_) if matches!(sending.method, Method::GET | Method::HEAD) => {
+            body if may_be_repeated(&sending.method, &body) => {
                 let order = self.healths.order(settings, now().boot);
                 self.send_repeatedly(&sending, &order, deadline).await
             }
@@ -245,6 +254,7 @@ impl OriginClient {
             .path_and_query(&*path)
             .build()
             .map_err(|error| refused(error.to_string()))?;
+        let client = if may_be_repeated(&sending.method, &body) { &self.repeating } else { &self.once };
         let mut request = Request::new(body);
         *request.method_mut() = sending.method.clone();
         *request.uri_mut() = uri;
@@ -270,7 +280,7 @@ impl OriginClient {
         let answer = tokio::select! {
             biased;
             () = too_many.notified() => return Err(refused(format!("more than {INTERIM_MAX} interim answers"))),
-            answer = self.client.request(request) => answer.map_err(|error| OriginError::of(origin, &error))?,
+            answer = client.request(request) => answer.map_err(|error| OriginError::of(origin, &error))?,
         };
         match unreliable(&answer) {
             Some(why) => Err(refused(why.into())),
@@ -292,6 +302,11 @@ fn host_of<'a>(origin: &'a Origin, domain: &'a str) -> &'a str {
 /// Whether an answer says that the origin is out of order, so that another is asked.
 fn out_of_order(status: StatusCode) -> bool {
     matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+}
+
+/// Whether a request may be sent again when it brought no answer.
+fn may_be_repeated(method: &Method, body: &UpstreamBody) -> bool {
+    matches!(*method, Method::GET | Method::HEAD) && matches!(body, Either::Left(_))
 }
 
 /// Why the end of an answer's body, or its meaning, cannot be relied on: RFC 9112 §6.1 and §6.3.
@@ -356,6 +371,43 @@ mod tests {
     use freshen_model::domain::Settings;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+    fn client() -> OriginClient {
+        let id = "pop-1".parse().unwrap();
+        let config =
+            Config::new(id, "data".into(), String::new(), String::new(), String::new(), String::new());
+        OriginClient::new(&config, Arc::default()).unwrap()
+    }
+
+    fn domain_at(address: std::net::SocketAddr) -> Domain {
+        let settings = Settings::of_origin(format!("http://{address}").parse().unwrap());
+        Domain { name: "a.example".into(), settings }
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_once_takes_no_connection_that_was_kept_for_what_is_repeated() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let domain = domain_at(listener.local_addr().unwrap());
+        let serving = tokio::spawn(async move {
+            let mut sockets = Vec::new();
+            for method in ["GET ", "POST"] {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let mut head = [0; 4];
+                socket.read_exact(&mut head).await.unwrap();
+                assert_eq!(str::from_utf8(&head).unwrap(), method);
+                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+                socket.write_all(answer).await.unwrap();
+                sockets.push(socket);
+            }
+        });
+        let client = client();
+        for method in [Method::GET, Method::POST] {
+            let sent = client.send(&domain, method, "/", HeaderMap::new(), empty(), None);
+            let answer = tokio::time::timeout(Duration::from_secs(10), sent).await;
+            assert_eq!(answer.expect("it took the connection that is open").unwrap().status(), 200);
+        }
+        serving.await.unwrap();
+    }
+
     #[tokio::test]
     async fn interim_answers_are_told_as_they_come_and_100_is_not() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -370,17 +422,7 @@ mod tests {
             socket.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
             told
         });
-        let config = Config::new(
-            "pop-1".parse().unwrap(),
-            "data".into(),
-            String::new(),
-            String::new(),
-            String::new(),
-            String::new(),
-        );
-        let client = OriginClient::new(&config, Arc::default()).unwrap();
-        let settings = Settings::of_origin(format!("http://{address}").parse().unwrap());
-        let domain = Domain { name: "a.example".into(), settings };
+        let (client, domain) = (client(), domain_at(address));
         let interim: Interim = Arc::new(move |status, headers| drop(told.send((status, headers))));
         let headers = HeaderMap::new();
         let answer = client.send(&domain, Method::GET, "/", headers, empty(), Some(interim)).await.unwrap();

@@ -180,7 +180,7 @@ impl Pop {
                 Some(own) => own.await.map_or(Fetched::Again, Fetched::Own),
                 None => Fetched::Again,
             },
-            Some(outcome) => Fetched::Shared(outcome, progress, own.is_none()),
+            Some(outcome) => Fetched::Shared(outcome, progress, own.map(|_| fill.for_the_asker())),
             None => Fetched::Refused,
         }
     }
@@ -199,7 +199,7 @@ impl Pop {
     ) -> Result<Response<Payload>, Again> {
         let new = looked.misses();
         Ok(match fetched {
-            Fetched::Shared(Outcome::Streaming(head, body), mut progress, collapsed) => {
+            Fetched::Shared(Outcome::Streaming(head, body), mut progress, his) => {
                 if !head.answers(asked.headers) {
                     return Err(Again::Joined);
                 }
@@ -210,23 +210,33 @@ impl Pop {
                 }
                 let age = (head.initial_age >= Duration::from_secs(1)).then_some(head.initial_age);
                 let supply = || self.supply(looked, asked.headers, &head);
-                let how = How { status: CacheStatus { stored: true, collapsed, ..new.status }, ..new };
-                let answered = self.answer_from(asked, &head, &body, supply, (how, age)).await;
-                answered.map_err(|error| Again::Unreadable(body, error))?
+                let ttl_s = Some(head.ttl_s(looked.view.now.wall));
+                let status = CacheStatus { stored: true, collapsed: his.is_none(), ttl_s, ..new.status };
+                let answered =
+                    self.answer_from(asked, &head, &body, supply, (How { status, ..new }, age)).await;
+                let mut answer = answered.map_err(|error| Again::Unreadable(body, error))?;
+                answer.headers_mut().extend(his.unwrap_or_default());
+                answer
             }
             // A 304 that somebody else asked for, where this request may count none.
             Fetched::Shared(Outcome::Kept(_), ..) if looked.counts_no_304() => return Err(Again::Joined),
             // A variant that somebody else asked about, which is none for this request.
-            Fetched::Shared(Outcome::Kept(copy) | Outcome::StaleServes(copy), _, true)
+            Fetched::Shared(Outcome::Kept(copy) | Outcome::StaleServes(copy), _, None)
                 if !copy.head.answers(asked.headers) =>
             {
                 return Err(Again::Joined);
             }
-            Fetched::Shared(Outcome::Kept(copy), ..) => {
-                self.answer_from_copy(asked, looked, &copy, How::REVALIDATED).await?
+            Fetched::Shared(Outcome::Kept(copy), _, his) => {
+                let how = How::revalidated(copy.head.ttl_s(looked.view.now.wall), his.is_none());
+                let mut answer = self.answer_from_copy(asked, looked, &copy, how).await?;
+                answer.headers_mut().extend(his.unwrap_or_default());
+                answer
             }
             Fetched::Shared(Outcome::StaleServes(copy), ..) if looked.allows_stale() => {
-                self.answer_from_copy(asked, looked, &copy, looked.stale()).await?
+                // The origin was asked: no hit in the standard's sense.
+                let stale = looked.stale();
+                let status = CacheStatus { forward: Some(Forward::Stale), ..stale.status };
+                self.answer_from_copy(asked, looked, &copy, How { status, ..stale }).await?
             }
             Fetched::Shared(Outcome::StaleServes(_), ..) => {
                 let text = "the origin fails, and this copy may not be served without it";
@@ -367,8 +377,8 @@ enum Again {
 
 /// What became of a request's part in a fill.
 enum Fetched {
-    /// Something that all who wait share; and whether somebody else had asked for it.
-    Shared(Outcome, watch::Receiver<Progress>, bool),
+    /// Something that all who wait share; and for the one who asked, the fields that only he gets.
+    Shared(Outcome, watch::Receiver<Progress>, Option<HeaderMap>),
     /// An answer for this request only.
     Own(Response<Incoming>),
     /// Nothing for this request: look up again.
@@ -414,13 +424,10 @@ impl Looked {
 
     /// How an answer from a stale copy comes about.
     fn stale(&self) -> How {
-        let past = match &self.found {
-            Found::Stale { copy, .. } => {
-                copy.head.age(self.view.now.wall).saturating_sub(copy.head.terms.lifetime)
-            }
-            _ => Duration::ZERO,
-        };
-        How::stale(past)
+        How::stale(match &self.found {
+            Found::Stale { copy, .. } => copy.head.ttl_s(self.view.now.wall),
+            _ => 0,
+        })
     }
 }
 

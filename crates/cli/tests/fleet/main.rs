@@ -8,6 +8,7 @@ mod disk_faults;
 mod faults;
 mod full_disk;
 mod hostile_viewers;
+mod http_rules;
 mod installation;
 mod large;
 mod large_origin;

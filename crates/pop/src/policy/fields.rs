@@ -75,6 +75,22 @@ pub fn prepare(headers: &mut HeaderMap) {
     }
 }
 
+/// What a response has for the one who asked only: of the fields it was `sent` with, those that [`prepare`] and
+/// [`freshen`] do not let others have, cookies among them unless the whole is said to be for everybody.
+pub fn for_the_asker(governing: &Directives, sent: &HeaderMap) -> HeaderMap {
+    let mut names: Vec<_> = governing.withheld().collect();
+    if !governing.public {
+        names.push(&header::SET_COOKIE);
+    }
+    if !names.iter().any(|name| sent.contains_key(*name)) {
+        return HeaderMap::new();
+    }
+    let mut passed = sent.clone();
+    strip_hop_by_hop(&mut passed);
+    let kept = passed.iter().filter(|(name, _)| names.contains(name));
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
 /// Makes the fields of a stored response those of a 304 in its place, RFC 9110 §15.4.5: without what describes the body
 /// that is not sent, but for what its validation needs.
 pub fn shorten_to_not_modified(headers: &mut HeaderMap) {
@@ -214,6 +230,27 @@ mod tests {
             headers(&[said, ("a", "1"), ("b", "2"), ("set-cookie", "x=y"), ("c", "3"), ("te", "x")]);
         prepare(&mut map);
         assert_eq!(map, headers(&[said, ("c", "3")]));
+    }
+
+    #[test]
+    fn fields_kept_from_caches_are_for_the_one_who_asked() {
+        let said = ("cache-control", "max-age=60, no-cache=\"a, te\", private=\"A, set-cookie\"");
+        let cookies = [("set-cookie", "x=y"), ("set-cookie", "z=z")];
+        let others = [("a", "1"), ("te", "x"), ("c", "3")];
+        let mut map = headers(&[said]);
+        for (name, value) in cookies.into_iter().chain(others) {
+            map.append(name, HeaderValue::from_static(value));
+        }
+        let mut his = HeaderMap::new();
+        for (name, value) in cookies.into_iter().chain([("a", "1")]) {
+            his.append(name, HeaderValue::from_static(value));
+        }
+        assert_eq!(for_the_asker(&Directives::governing(&map), &map), his);
+        map.insert("cache-control", HeaderValue::from_static("max-age=60"));
+        his.remove("a");
+        assert_eq!(for_the_asker(&Directives::governing(&map), &map), his);
+        map.insert("cache-control", HeaderValue::from_static("max-age=60, public"));
+        assert!(for_the_asker(&Directives::governing(&map), &map).is_empty());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use freshen_model::ids::Epoch;
 use freshen_model::key::Key;
 use freshen_model::protocol::index::Marks;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Keys walked at a time by the sweep, so that it never holds much in memory.
 const WALK_KEYS: usize = 512;

@@ -14,6 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+/// The longest that a field tells of in seconds: half of what an integer of RFC 9651 §3.3.1 may be, so that differences
+/// of two are integers.
+const TTL_S_MAX: u64 = 499_999_999_999_999;
+
 /// What one URL names: its variants. Replaced as a whole, never changed in place.
 #[derive(Debug, Default)]
 pub struct Object {
@@ -164,6 +168,12 @@ impl Head {
     /// Whether it may be used at `wall` without asking the origin.
     pub fn fresh(&self, wall: Duration) -> bool {
         self.terms.fresh(self.age(wall))
+    }
+
+    /// The seconds for which it stays fresh at `wall`; below zero since it is not any more. RFC 9211 §2.4.
+    pub fn ttl_s(&self, wall: Duration) -> i64 {
+        let seconds = |time: Duration| time.as_secs().min(TTL_S_MAX) as i64;
+        seconds(self.terms.lifetime) - seconds(self.age(wall))
     }
 
     /// The length of its body, where the origin told it.
