@@ -184,7 +184,7 @@ impl Pop {
         body.enter(&run);
         let shown = Arc::new(head.clone());
         let silence_max = self.config.origin_silence_max(&question.domain.settings);
-        let source = Source { incoming, from, until, keeps_the_end: !open, silence_max };
+        let source = Source { incoming, from, until, silence_max };
         if open {
             self.enter(fill, &key, head, body.clone()).await;
             fill.settle(Outcome::Streaming(shown, body.clone()), true);

@@ -42,8 +42,6 @@ pub struct Source {
     pub from: u64,
     /// One behind its last byte, as far as the origin says; `u64::MAX` for the body's end.
     pub until: u64,
-    /// Whether the end is kept from readers until [`Pop::seal`]: who has the whole answer shall find it cached.
-    pub keeps_the_end: bool,
     /// How long the origin may be silent.
     pub silence_max: Duration,
 }
@@ -127,7 +125,7 @@ impl Pop {
         };
         let silence_max = self.config.origin_silence_max(&supply.domain.settings);
         let incoming = response.into_body();
-        let source = Source { incoming, from, until, keeps_the_end: false, silence_max };
+        let source = Source { incoming, from, until, silence_max };
         let last = self.pump(run, body, &supply.key, source).await?;
         self.seal(run, body, &supply.key, last).await
     }
@@ -204,7 +202,7 @@ impl Pop {
         source: Source,
         writing: &mut Option<Writing>,
     ) -> Result<(), Broken> {
-        let Source { mut incoming, from, until, keeps_the_end, silence_max } = source;
+        let Source { mut incoming, from, until, silence_max } = source;
         let end = body.size();
         // What comes behind a part that the origin has named is nothing it has vouched for.
         let limit = end.unwrap_or(self.config.object_bytes_max).min(until);
@@ -238,7 +236,8 @@ impl Pop {
                         self.flush(run, body, key, writing, whole).await?;
                     }
                 }
-                if !(keeps_the_end && end == Some(at)) {
+                // The end is kept from readers until it is sealed: who has the whole answer shall find it cached.
+                if end != Some(at) {
                     run.show(at);
                 }
             }

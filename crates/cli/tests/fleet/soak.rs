@@ -289,7 +289,7 @@ async fn watch(known: Arc<Known>, folder: PathBuf, admin: Viewer) {
         }
         pause(50).await;
     }
-    println!("{} took at most {most} bytes", folder.display());
+    eprintln!("{} took at most {most} bytes", folder.display());
 }
 
 /// Bytes that a folder takes on its disk.
