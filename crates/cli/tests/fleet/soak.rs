@@ -293,7 +293,7 @@ async fn watch(known: Arc<Known>, folder: PathBuf, admin: Viewer) {
 }
 
 /// Bytes that a folder takes on its disk.
-fn disk_bytes(folder: &Path) -> u64 {
+pub fn disk_bytes(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let bytes_of = |entry: std::fs::DirEntry| match entry.metadata() {
         Ok(metadata) if metadata.is_dir() => disk_bytes(&entry.path()),

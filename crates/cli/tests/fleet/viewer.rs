@@ -80,7 +80,7 @@ impl Viewer {
 
     /// Asks, and waits for the head only.
     pub async fn begin(&self, url: &str) -> Incoming {
-        self.ask(Method::GET, url, &[], "").await.into_body()
+        self.begin_with(url, &[]).await
     }
 
     /// The same with fields.

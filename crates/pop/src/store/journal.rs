@@ -20,12 +20,14 @@ use std::path::Path;
 
 /// Bytes of write-ahead log before older parts must have reached the tables.
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;
-/// Bytes of the newest entries that are kept in memory, for entries and for small bodies each.
+/// Bytes of the newest entries that are kept in memory.
 const NEWEST_BYTES_MAX: u64 = 16 << 20;
+/// The same of small bodies: several times as much waits on disk to be merged.
+const NEWEST_BODIES_BYTES_MAX: u64 = 4 << 20;
 /// Bytes that the index may take beside what it holds: write-ahead log, and tables that are being merged.
-pub const OVERHEAD_BYTES: u64 = 3 * (JOURNAL_BYTES_MAX / 2);
+pub const OVERHEAD_BYTES: u64 = JOURNAL_BYTES_MAX + 10 * NEWEST_BODIES_BYTES_MAX;
 /// What lies in the index takes up to so many times its size there, until tables are merged.
-pub const SPREAD: u64 = 2;
+pub const SPREAD: u64 = 3;
 
 /// The journal of one POP.
 pub struct Journal {
@@ -111,15 +113,16 @@ impl Journal {
             .cache_size(32 << 20)
             .max_journaling_size(JOURNAL_BYTES_MAX)
             .open()?;
-        let keyspace =
-            |name| db.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(NEWEST_BYTES_MAX));
+        let of_size =
+            |name, bytes| db.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(bytes));
+        let keyspace = |name| of_size(name, NEWEST_BYTES_MAX);
         let journal = Journal {
             state: keyspace("state")?,
             rules: keyspace("rules")?,
             domains: keyspace("domains")?,
             prefetches: keyspace("prefetches")?,
             objects: keyspace("objects")?,
-            bodies: keyspace("bodies")?,
+            bodies: of_size("bodies", NEWEST_BODIES_BYTES_MAX)?,
             slices: keyspace("slices")?,
             queue: keyspace("queue")?,
             secrets,
