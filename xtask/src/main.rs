@@ -28,7 +28,8 @@ enum Task {
     Ci,
     /// Check the repository's own rules.
     Tidy,
-    /// Mixed traffic while POPs are killed and paused and control is cut off; nothing purged may be seen again.
+    /// Mixed traffic while POPs are killed and paused, control is cut off and the origin fails and lies; nothing purged or
+    /// mixed may be seen, and no disk may hold more than its budget.
     Soak {
         /// How long.
         #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]

@@ -3,7 +3,8 @@
 use crate::tools;
 use std::path::Path;
 
-/// Mixed traffic against a fleet that is killed, paused and cut off, for so many seconds; the binary in release.
+/// Mixed traffic against a fleet that is killed, paused and cut off, with an origin that fails and lies and disks that are
+/// too small, for so many seconds; the binary in release.
 pub fn run(root: &Path, seconds: u64) -> anyhow::Result<()> {
     let mut soak = tools::cargo(root);
     soak.args([

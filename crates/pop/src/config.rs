@@ -165,7 +165,7 @@ impl Config {
             (value >= least).then_some(()).ok_or(format!("{field}: {value} is less than {least}"))
         };
         at_least("memory_bytes_max", self.memory_bytes_max, 8 << 20)?;
-        at_least("disk_bytes_max", self.disk_bytes_max, 64 << 20)?;
+        at_least("disk_bytes_max", self.disk_bytes_max, 192 << 20)?;
         at_least("object_bytes_max", self.object_bytes_max, 1 << 20)?;
         at_least("connections_max", self.connections_max as u64, 1)?;
         at_least("head_bytes_max", self.head_bytes_max as u64, 8 << 10)?;

@@ -19,3 +19,4 @@ mod prefetch;
 mod serve;
 mod settings;
 mod survival;
+mod tree;

@@ -44,6 +44,12 @@ impl Known {
     fn count(&self, what: &str) {
         *self.counts.lock().entry(what.to_owned()).or_default() += 1;
     }
+
+    fn at_most(&self, what: &str, value: u64) {
+        let mut counts = self.counts.lock();
+        let most = counts.entry(what.to_owned()).or_default();
+        *most = value.max(*most);
+    }
 }
 
 /// Small, reproducible and good enough to choose by.
@@ -273,11 +279,10 @@ impl Asked {
 
 /// Looks all the time what a POP's folder takes of the disk, and whether anything had to leave it.
 async fn watch(known: Arc<Known>, folder: PathBuf, admin: Viewer) {
-    let mut most = 0;
     while !known.stop.load(Ordering::SeqCst) {
         let data = folder.clone();
         let taken = tokio::task::spawn_blocking(move || disk_bytes(&data)).await.unwrap();
-        most = most.max(taken);
+        known.at_most("most bytes on a disk", taken);
         assert!(taken <= DISK_BYTES_MAX, "{} takes {taken} bytes of {DISK_BYTES_MAX}", folder.display());
         known.count("looks at the disk");
         let metrics = admin.try_get("pop/-/metrics").await;
@@ -289,11 +294,10 @@ async fn watch(known: Arc<Known>, folder: PathBuf, admin: Viewer) {
         }
         pause(50).await;
     }
-    eprintln!("{} took at most {most} bytes", folder.display());
 }
 
 /// Bytes that a folder takes on its disk.
-fn disk_bytes(folder: &Path) -> u64 {
+pub fn disk_bytes(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let bytes_of = |entry: std::fs::DirEntry| match entry.metadata() {
         Ok(metadata) if metadata.is_dir() => disk_bytes(&entry.path()),

@@ -21,12 +21,14 @@ use std::path::Path;
 
 /// Bytes of write-ahead log before older parts must have reached the tables.
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;
-/// Bytes of the newest entries that are kept in memory, for entries and for small bodies each.
+/// Bytes of the newest entries that are kept in memory.
 const NEWEST_BYTES_MAX: u64 = 16 << 20;
+/// The same of small bodies: several times as much waits on disk to be merged.
+const NEWEST_BODIES_BYTES_MAX: u64 = 4 << 20;
 /// Bytes that the index may take beside what it holds: write-ahead log, and tables that are being merged.
-pub const OVERHEAD_BYTES: u64 = 3 * (JOURNAL_BYTES_MAX / 2);
+pub const OVERHEAD_BYTES: u64 = JOURNAL_BYTES_MAX + 10 * NEWEST_BODIES_BYTES_MAX;
 /// What lies in the index takes up to so many times its size there, until tables are merged.
-pub const SPREAD: u64 = 2;
+pub const SPREAD: u64 = 3;
 
 /// The journal of one POP.
 pub struct Journal {
@@ -113,26 +115,26 @@ impl Journal {
             .cache_size(32 << 20)
             .max_journaling_size(JOURNAL_BYTES_MAX)
             .open()?;
-        let options = || {
+        let options = |newest| {
             KeyspaceCreateOptions::default()
-                .max_memtable_size(NEWEST_BYTES_MAX)
+                .max_memtable_size(newest)
                 // One block of data is read for a cold look-up, however many objects there are.
                 .index_block_partitioning_policy(PartitioningPolicy::all(false))
                 .index_block_pinning_policy(PinningPolicy::all(true))
                 .filter_block_partitioning_policy(PartitioningPolicy::all(false))
                 .filter_block_pinning_policy(PinningPolicy::all(true))
         };
-        let keyspace = |name| db.keyspace(name, options);
+        let keyspace = |name| db.keyspace(name, || options(NEWEST_BYTES_MAX));
         // Only what an entry names is asked for there.
-        let named = |name| db.keyspace(name, || options().expect_point_read_hits(true));
+        let named = |name, newest| db.keyspace(name, || options(newest).expect_point_read_hits(true));
         let journal = Journal {
             state: keyspace("state")?,
             rules: keyspace("rules")?,
             domains: keyspace("domains")?,
             prefetches: keyspace("prefetches")?,
             objects: keyspace("objects")?,
-            bodies: named("bodies")?,
-            slices: named("slices")?,
+            bodies: named("bodies", NEWEST_BODIES_BYTES_MAX)?,
+            slices: named("slices", NEWEST_BYTES_MAX)?,
             queue: keyspace("queue")?,
             secrets,
             db,
