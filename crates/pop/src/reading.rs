@@ -173,29 +173,32 @@ impl Body for Reader {
     ) -> Poll<Option<Result<Frame<Bytes>, ReadError>>> {
         let this = &mut *self;
         loop {
-            if let Some(incoming) = &mut this.directly {
-                let frame = ready!(Pin::new(incoming).poll_frame(context));
-                match frame {
-                    Some(Ok(frame)) => {
-                        let Ok(bytes) = frame.into_data() else { continue };
-                        this.gave(bytes.len() as u64);
-                        return Poll::Ready(Some(Ok(Frame::data(bytes))));
-                    }
-                    Some(Err(error)) => {
-                        return Poll::Ready(Some(Err(Broken::Origin(error.to_string()).into())));
-                    }
-                    None => {
-                        this.directly = None;
-                        continue;
-                    }
-                }
-            }
-            let waited = ready!(this.poll_waiting(context));
             let Some(front) = this.pieces.front() else { return Poll::Ready(None) };
             let Piece::Range { at, last } = *front else {
                 let Some(Piece::Text(bytes)) = this.pieces.pop_front() else { return Poll::Ready(None) };
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             };
+            if let Some(incoming) = &mut this.directly {
+                let bytes = match ready!(Pin::new(incoming).poll_frame(context)) {
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(bytes) => cut(bytes, at, last),
+                        Err(_trailers) => continue,
+                    },
+                    Some(Err(error)) => {
+                        return Poll::Ready(Some(Err(Broken::Origin(error.to_string()).into())));
+                    }
+                    None => {
+                        let short = Broken::Origin("shorter than it said".into());
+                        return Poll::Ready(Some(Err(short.into())));
+                    }
+                };
+                if at + bytes.len() as u64 > last {
+                    this.directly = None;
+                }
+                this.gave(bytes.len() as u64);
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            let waited = ready!(this.poll_waiting(context));
             let bytes = match waited {
                 Some(Ok(Next::Bytes(bytes))) => bytes,
                 Some(Ok(Next::End)) => {
