@@ -173,6 +173,7 @@ async fn a_head_is_well_formed_or_the_connection_ends() {
             format!("GET /{} HTTP/1.1\r\nHost: a.example\r\n\r\n", "x".repeat(1 << 20)),
             SaysAndEnds(431),
         ),
+        ("a head over its limit", get(&format!("X-A: {}\r\n", "x".repeat(80_000))), SaysAndEnds(431)),
         ("a large head", get(&format!("X-A: {}\r\n", "x".repeat(1 << 20))), SaysAndEnds(431)),
         ("a head of many fields", get(&"X-A: b\r\n".repeat(150)), SaysAndEnds(431)),
         ("a head that is all names", get(&"A:\r\n".repeat(100_000)), SaysAndEnds(431)),

@@ -31,6 +31,9 @@ const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 /// Bytes of one stream's answer that wait for the viewer, beside the piece of a body that is being sent.
 const SEND_BYTES_MAX: usize = 64 << 10;
+/// Bytes of an answer that are collected before they are written at once. A head may fill as much of a buffer before it is
+/// looked at, and is then held against its own limit.
+const WRITE_BYTES: usize = 256 << 10;
 /// How often a quiet HTTP/2 connection is asked whether anybody is there, and how long it may take to say so.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_MAX: Duration = Duration::from_secs(20);
@@ -55,7 +58,7 @@ impl Protocols {
             .timer(TokioTimer::new())
             // The socket looks after that: a timer made and dropped for each request costs more than its parsing.
             .header_read_timeout(None)
-            .max_buf_size(config.head_bytes_max);
+            .max_buf_size(config.head_bytes_max.max(WRITE_BYTES));
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
@@ -252,7 +255,9 @@ impl Pop {
         request: Request<Incoming>,
         interim: Option<Interim>,
     ) -> Response<Payload> {
-        let Some((status, why)) = refusal(&request) else { return self.serve(request, interim).await };
+        let Some((status, why)) = refusal(&request, self.config.head_bytes_max) else {
+            return self.serve(request, interim).await;
+        };
         let mut response = self.answer_plainly(status, why, None);
         if request.version() != Version::HTTP_2 {
             // What follows on this connection may not be what it seems.
@@ -263,7 +268,11 @@ impl Pop {
 }
 
 /// Why a request goes no further, whatever it is for.
-fn refusal(request: &Request<Incoming>) -> Option<(StatusCode, &'static str)> {
+fn refusal(request: &Request<Incoming>, head_bytes_max: usize) -> Option<(StatusCode, &'static str)> {
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    if fields.sum::<usize>() > head_bytes_max {
+        return Some((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the fields are too long"));
+    }
     let long =
         request.uri().path_and_query().is_some_and(|both| both.as_str().len() > PATH_AND_QUERY_BYTES_MAX);
     if long {
