@@ -10,7 +10,9 @@ use freshen_model::domain::Settings;
 use freshen_model::ids::TaskId;
 use freshen_model::location::Scheme;
 use freshen_model::task::{Step, StepState, Task, TaskKind};
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -90,7 +92,7 @@ impl Installation {
     pub async fn start(plan: Plan) -> Installation {
         let folder = tempfile::tempdir().unwrap();
         let origin = Origin::start().await;
-        let fleet = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let fleet = TcpListener::bind(("127.0.0.1", free_port())).await.unwrap();
         let config = Config {
             data: folder.path().join("control"),
             fleet_listen: fleet.local_addr().unwrap().to_string(),
@@ -400,9 +402,22 @@ pub fn metric(text: &str, name: &str) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum())
 }
 
-/// A port that nobody has now. Somebody may take it before its user does; then the test fails with a clear message.
+/// A port that no other test takes while this process lives: claimed by its UDP twin, and below those that the system hands
+/// out by itself.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const FIRST: u32 = 10_000;
+    const PORTS: u32 = 10_000;
+    static CLAIMS: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
+    let start = std::process::id().wrapping_mul(31) % PORTS;
+    for offset in 0..PORTS {
+        let port = (FIRST + (start + offset) % PORTS) as u16;
+        let Ok(claim) = UdpSocket::bind(("127.0.0.1", port)) else { continue };
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            CLAIMS.lock().push(claim);
+            return port;
+        }
+    }
+    panic!("no free port");
 }
 
 /// The step of the only POP.
