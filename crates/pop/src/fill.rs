@@ -60,7 +60,8 @@ pub struct Fill {
     /// What was fixed when it started.
     pub start: FillStart,
     progress: watch::Sender<Progress>,
-    id: FillId,
+    /// Its name, and that of the body it brings.
+    pub id: FillId,
     /// Set where the object was changed at the origin while this fill ran.
     overtaken: AtomicBool,
     /// The fields that nobody gets but the one who asked.
@@ -170,6 +171,7 @@ impl Pop {
         let answer = match self.ask(fill, &question, alone).await {
             Ok(answer) => answer,
             Err(settled) => {
+                self.fills.over(fill, &question.key);
                 fill.settle(settled, true);
                 return None;
             }
@@ -187,6 +189,7 @@ impl Pop {
         let source = Source { incoming, from, until, silence_max };
         if open {
             self.enter(fill, &key, head, body.clone()).await;
+            self.fills.over(fill, &key);
             fill.settle(Outcome::Streaming(shown, body.clone()), true);
             return Some(Rest { run, body, key, source });
         }
@@ -198,6 +201,7 @@ impl Pop {
                 let stored =
                     if small { Arc::new(Body::small(fill.id, joined(run.waiting()))) } else { body.clone() };
                 self.enter(fill, &key, head, stored).await;
+                self.fills.over(fill, &key);
                 if let Err(broken) = self.seal(&run, &body, &key, last).await {
                     // What the disk did not take is in the run's memory, for those who asked for it.
                     tracing::debug!(error = %broken, %key, "not stored");
@@ -209,6 +213,7 @@ impl Pop {
                 Ok(size)
             }
             Err(broken) => {
+                self.fills.over(fill, &key);
                 body.doom();
                 Err(broken)
             }

@@ -83,6 +83,21 @@ impl Fills {
         young.map(|fill| fill.start.fill_seq()).min()
     }
 
+    /// A fill is over: what it brings is entered, or will not be. To be called before anybody is told, so that who knows of it
+    /// and asks again does not get the same outcome once more.
+    pub fn over(&self, fill: &Fill, key: &Key) {
+        let mut running = self.running.lock();
+        // Who looked up before what it brought was there, and finds it gone from here, sees that.
+        self.counter(key).fetch_add(1, Ordering::Release);
+        running.all.remove(&fill.id);
+        for gzip in [false, true] {
+            let name = (key.clone(), gzip);
+            if running.shared.get(&name).is_some_and(|current| current.id == fill.id) {
+                running.shared.remove(&name);
+            }
+        }
+    }
+
     /// Lets nobody join the fills of a key any more, and keeps nothing of them: what they fetch was changed at the origin.
     pub fn overtake(&self, key: &Key) {
         let mut running = self.running.lock();
@@ -131,17 +146,7 @@ impl Pop {
         let (alone, answer) = oneshot::channel();
         let (pop, question, run) = (self.clone(), question(), fill.clone());
         tokio::spawn(async move {
-            let rest = pop.run_fill(&run, question, alone).await;
-            {
-                let mut running = pop.fills.running.lock();
-                // Who looked up before what it brought was there, and finds it gone from here, sees that.
-                pop.fills.counter(&name.0).fetch_add(1, Ordering::Release);
-                running.all.remove(&id);
-                if running.shared.get(&name).is_some_and(|current| Arc::ptr_eq(current, &run)) {
-                    running.shared.remove(&name);
-                }
-            }
-            if let Some(rest) = rest {
+            if let Some(rest) = pop.run_fill(&run, question, alone).await {
                 pop.run_rest(rest).await;
             }
             drop(place);
