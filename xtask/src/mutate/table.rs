@@ -36,7 +36,7 @@ pub const MUTATIONS: &[Mutation] = &[
         find: "if !same || part.total != body.size() {",
         replace: "if false {",
         package: "freshen-cli",
-        tests: "versions_never_mix",
+        tests: "whatever_an_origin_says_of_a_further_part",
     },
     Mutation {
         name: "a damaged block taken for sound",
