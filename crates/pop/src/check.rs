@@ -56,7 +56,7 @@ impl Pop {
             Found::Gone(seq) => {
                 (XCache::Miss, Some(format!("purged: its copy of fill_seq {seq} is not used again")), None)
             }
-            Found::Absent => (XCache::Miss, None, None),
+            Found::Absent { .. } => (XCache::Miss, None, None),
         };
         answer.x_cache = x_cache.as_str().into();
         answer.why = why;

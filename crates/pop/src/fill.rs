@@ -21,8 +21,7 @@ use freshen_model::domain::{Lifetimes, Ranges};
 use freshen_model::key::Key;
 use freshen_model::protocol::fill::FillStart;
 use freshen_model::protocol::follower::Domain;
-use http::{HeaderMap, Method, Response, StatusCode, header};
-use http_body_util::{Either, Empty};
+use http::{HeaderMap, Response, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -52,6 +51,13 @@ pub struct Question {
 impl Question {
     fn lifetimes(&self) -> Lifetimes {
         self.domain.settings.lifetimes_for(self.key.path())
+    }
+
+    /// Whether a body of that length, with these fields, can be entered before it is whole and completed later.
+    fn completable(&self, size: Option<u64>, headers: &HeaderMap) -> bool {
+        size.is_some_and(|size| size > SLICE_BYTES)
+            && self.domain.settings.ranges == Ranges::Slices
+            && range::strong_validator(headers).is_some()
     }
 }
 
@@ -143,9 +149,14 @@ impl Fill {
         }
     }
 
-    /// Follows how far it is.
-    pub fn watch(&self) -> watch::Receiver<Progress> {
-        self.progress.subscribe()
+    /// Waits until its outcome is known; `None` where this POP is stopping. Gives the way to follow it on, too.
+    pub async fn outcome(&self) -> (Option<Outcome>, watch::Receiver<Progress>) {
+        let mut progress = self.progress.subscribe();
+        let outcome = match progress.wait_for(|progress| progress.outcome.is_some()).await {
+            Ok(progress) => progress.outcome.clone(),
+            Err(_) => None,
+        };
+        (outcome, progress)
     }
 
     fn settle(&self, outcome: Outcome, ended: bool) {
@@ -171,16 +182,14 @@ impl Pop {
         let answer = match self.ask(fill, &question, alone).await {
             Ok(answer) => answer,
             Err(settled) => {
-                self.fills.over(fill, &question.key);
+                self.fills.over(fill);
                 fill.settle(settled, true);
                 return None;
             }
         };
         let Answer { head, incoming, from, until, size, sends_parts } = answer;
+        let open = question.completable(size, &head.headers);
         let key = question.key;
-        let open = size.is_some_and(|size| size > SLICE_BYTES)
-            && question.domain.settings.ranges == Ranges::Slices
-            && range::strong_validator(&head.headers).is_some();
         let body = self.store.new_body(fill.id, size);
         let run = Run::new(from, until, open && sends_parts);
         body.enter(&run);
@@ -189,7 +198,7 @@ impl Pop {
         let source = Source { incoming, from, until, silence_max };
         if open {
             self.enter(fill, &key, head, body.clone()).await;
-            self.fills.over(fill, &key);
+            self.fills.over(fill);
             fill.settle(Outcome::Streaming(shown, body.clone()), true);
             return Some(Rest { run, body, key, source });
         }
@@ -201,7 +210,7 @@ impl Pop {
                 let stored =
                     if small { Arc::new(Body::small(fill.id, joined(run.waiting()))) } else { body.clone() };
                 self.enter(fill, &key, head, stored).await;
-                self.fills.over(fill, &key);
+                self.fills.over(fill);
                 if let Err(broken) = self.seal(&run, &body, &key, last).await {
                     // What the disk did not take is in the run's memory, for those who asked for it.
                     tracing::debug!(error = %broken, %key, "not stored");
@@ -213,7 +222,7 @@ impl Pop {
                 Ok(size)
             }
             Err(broken) => {
-                self.fills.over(fill, &key);
+                self.fills.over(fill);
                 body.doom();
                 Err(broken)
             }
@@ -266,6 +275,7 @@ impl Pop {
         question: &Question,
         alone: oneshot::Sender<Response<Incoming>>,
     ) -> Result<Answer, Outcome> {
+        let lifetimes = question.lifetimes();
         let mut part = question.part;
         let mut validators =
             question.stale.as_ref().and_then(|copy| conditional::validators(&copy.head.headers));
@@ -279,12 +289,8 @@ impl Pop {
                 headers.insert(header::RANGE, byte_range(first, last));
             }
             let asked = clock::now();
-            let body = Either::Left(Empty::new());
-            let path = question.key.path_and_query();
-            let answer = self
-                .origin
-                .send(&question.domain, Method::GET, path, headers, body, question.interim.clone())
-                .await;
+            let answer =
+                self.ask_origin(&question.domain, &question.key, headers, question.interim.clone()).await;
             let received = clock::now();
             let response = match answer {
                 Ok(response) => response,
@@ -301,33 +307,10 @@ impl Pop {
                         // The origin confirms another version than the one we have: ask for it, whole.
                         continue;
                     }
-                    let mut update = response.headers().clone();
-                    fields::stamp(&mut update, received.wall);
-                    let mut headers = copy.head.headers.clone();
-                    fields::freshen(&mut headers, &update);
-                    fill.keep_for_the_asker(&headers, response.headers());
-                    let judged =
-                        storing::judge(&question.headers, copy.head.status, &headers, &question.lifetimes());
-                    let kept = match judged {
-                        Ok(vary) => {
-                            let selecting = vary.select(&question.headers);
-                            self.keep(
-                                fill,
-                                question,
-                                copy,
-                                (headers, vary, selecting),
-                                (asked.wall, received.wall),
-                            )
-                            .await
-                        }
-                        // It may not be kept any longer. This once it is good.
-                        Err(why) => {
-                            self.metrics.not_stored(why);
-                            self.store.forget_body(&question.key, &copy.body).await;
-                            copy.clone()
-                        }
-                    };
-                    return Err(Outcome::Kept(kept));
+                    let times = (asked.wall, received.wall);
+                    return Err(Outcome::Kept(
+                        self.confirm(fill, question, copy, response.headers(), times).await,
+                    ));
                 }
                 let failing = matches!(response.status().as_u16(), 500 | 502 | 503 | 504);
                 if failing && question.stale_if_error {
@@ -355,7 +338,7 @@ impl Pop {
                 }
                 _ => Told::whole(&response),
             };
-            return match self.judge_answer(question, &told, &response) {
+            return match self.judge_answer(question, &lifetimes, &told, &response) {
                 Ok(vary) => {
                     let sends_parts = told.is_part || accepts_ranges(response.headers());
                     let (parts, incoming) = response.into_parts();
@@ -370,8 +353,7 @@ impl Pop {
                     }
                     let selecting = vary.select(&question.headers);
                     let times = (asked.wall, received.wall);
-                    let head =
-                        Head::new(told.status, headers, (vary, selecting), times, &question.lifetimes());
+                    let head = Head::new(told.status, headers, (vary, selecting), times, &lifetimes);
                     let Told { from, until, size, .. } = told;
                     Ok(Answer { head, incoming, from, until, size, sends_parts })
                 }
@@ -385,38 +367,54 @@ impl Pop {
         }
     }
 
-    /// Keeps a copy that the origin confirmed, with the fields it has now.
-    async fn keep(
+    /// Takes a 304 in: gives the copy with the fields it has now.
+    async fn confirm(
         self: &Arc<Pop>,
         fill: &Fill,
         question: &Question,
         copy: &Arc<Variant>,
-        (headers, vary, selecting): (HeaderMap, VaryBy, String),
+        sent: &HeaderMap,
         times: (Duration, Duration),
     ) -> Arc<Variant> {
-        let lifetimes = question.lifetimes();
-        let head = Head::new(copy.head.status, headers, (vary, selecting), times, &lifetimes);
-        let (fresh, stored) = self.store.freshen(&self.follower, &question.key, fill.start, copy, head).await;
-        self.note_stored(&stored);
-        fresh
+        let mut update = sent.clone();
+        fields::stamp(&mut update, times.1);
+        let mut headers = copy.head.headers.clone();
+        fields::freshen(&mut headers, &update);
+        fill.keep_for_the_asker(&headers, sent);
+        let (status, lifetimes) = (copy.head.status, question.lifetimes());
+        match storing::judge(&question.headers, status, &headers, &lifetimes) {
+            Ok(vary) => {
+                let selecting = vary.select(&question.headers);
+                let head = Head::new(status, headers, (vary, selecting), times, &lifetimes);
+                let (fresh, stored) =
+                    self.store.freshen(&self.follower, &question.key, fill.start, copy, head).await;
+                self.note_stored(&stored);
+                fresh
+            }
+            // It may not be kept any longer. This once it is good.
+            Err(why) => {
+                self.metrics.not_stored(why);
+                self.store.forget_body(&question.key, &copy.body).await;
+                copy.clone()
+            }
+        }
     }
 
     fn judge_answer(
         &self,
         question: &Question,
+        lifetimes: &Lifetimes,
         told: &Told,
         response: &Response<Incoming>,
     ) -> Result<VaryBy, NotStored> {
         let headers = response.headers();
-        let vary = storing::judge(&question.headers, told.status, headers, &question.lifetimes())?;
-        let coding =
-            headers.get(header::TRANSFER_ENCODING).map(|coding| coding.as_bytes().to_ascii_lowercase());
-        match (coding, told.size) {
-            (Some(coding), _) if coding != b"chunked" => Err(NotStored::TransferCoding),
-            (None, None) => Err(NotStored::EndUnknown),
-            (_, Some(length)) if length > self.config.object_bytes_max => Err(NotStored::TooLarge),
+        let vary = storing::judge(&question.headers, told.status, headers, lifetimes)?;
+        match told.size {
+            // A transfer coding that is there is `chunked`: others were refused.
+            None if !headers.contains_key(header::TRANSFER_ENCODING) => Err(NotStored::EndUnknown),
+            Some(length) if length > self.config.object_bytes_max => Err(NotStored::TooLarge),
             // Room is made slice by slice.
-            _ if !self.store.has_room(SLICE_BYTES.min(told.size.unwrap_or(0))) => Err(NotStored::NoRoom),
+            size if !self.store.has_room(SLICE_BYTES.min(size.unwrap_or(0))) => Err(NotStored::NoRoom),
             _ => Ok(vary),
         }
     }
@@ -462,9 +460,7 @@ impl Told {
         let told = response.body().size_hint().exact().is_none_or(|exact| exact == length);
         let asked = part.first == first && part.last == last.map_or(size - 1, |last| last.min(size - 1));
         let whole = part.first == 0 && part.last == size - 1;
-        let open = size > SLICE_BYTES
-            && question.domain.settings.ranges == Ranges::Slices
-            && range::strong_validator(response.headers()).is_some();
+        let open = question.completable(Some(size), response.headers());
         (told && asked && (whole || open)).then_some(Told {
             status: StatusCode::OK,
             is_part: true,

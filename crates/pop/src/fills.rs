@@ -32,11 +32,14 @@ pub struct Fills {
 
 #[derive(Default)]
 struct Running {
-    /// Those that may be joined, by what they ask for.
-    shared: HashMap<(Key, bool), Arc<Fill>>,
+    /// Those that may be joined.
+    shared: HashMap<Name, Arc<Fill>>,
     /// All: also those that ask for one request only, and those whose place a younger one took.
-    all: HashMap<FillId, (Key, Arc<Fill>)>,
+    all: HashMap<FillId, (Name, Arc<Fill>)>,
 }
+
+/// What a fill asks for: the key, and whether gzip is welcome.
+type Name = (Key, bool);
 
 /// A request's part in a fill.
 pub enum Part {
@@ -85,16 +88,13 @@ impl Fills {
 
     /// A fill is over: what it brings is entered, or will not be. To be called before anybody is told, so that who knows of it
     /// and asks again does not get the same outcome once more.
-    pub fn over(&self, fill: &Fill, key: &Key) {
+    pub fn over(&self, fill: &Fill) {
         let mut running = self.running.lock();
+        let Some((name, _)) = running.all.remove(&fill.id) else { return };
         // Who looked up before what it brought was there, and finds it gone from here, sees that.
-        self.counter(key).fetch_add(1, Ordering::Release);
-        running.all.remove(&fill.id);
-        for gzip in [false, true] {
-            let name = (key.clone(), gzip);
-            if running.shared.get(&name).is_some_and(|current| current.id == fill.id) {
-                running.shared.remove(&name);
-            }
+        self.counter(&name.0).fetch_add(1, Ordering::Release);
+        if running.shared.get(&name).is_some_and(|current| current.id == fill.id) {
+            running.shared.remove(&name);
         }
     }
 
@@ -104,7 +104,7 @@ impl Fills {
         for gzip in [false, true] {
             running.shared.remove(&(key.clone(), gzip));
         }
-        for (_, fill) in running.all.values().filter(|(of, _)| of == key) {
+        for (_, fill) in running.all.values().filter(|((of, _), _)| of == key) {
             fill.overtake();
         }
     }
@@ -141,7 +141,7 @@ impl Pop {
             // A fill that may not be joined any more runs on for those who wait for it.
             running.shared.insert(name.clone(), fill.clone());
         }
-        running.all.insert(id, (key.clone(), fill.clone()));
+        running.all.insert(id, (name, fill.clone()));
         drop(running);
         let (alone, answer) = oneshot::channel();
         let (pop, question, run) = (self.clone(), question(), fill.clone());

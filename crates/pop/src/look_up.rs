@@ -23,8 +23,6 @@ pub struct Looked {
     pub key: Key,
     /// What is there.
     pub found: Found,
-    /// Whether there are variants, but for other requests.
-    pub varies: bool,
     /// How many fills of the key had ended before.
     pub fills_ended: u64,
 }
@@ -43,7 +41,10 @@ pub enum Found {
     /// A copy that may not be used at all, nor its validators.
     Gone(Seq),
     /// Nothing.
-    Absent,
+    Absent {
+        /// Whether there are variants, but for other requests.
+        varies: bool,
+    },
 }
 
 /// Why there is no look-up.
@@ -82,34 +83,30 @@ impl Pop {
             let key =
                 Key::in_domain(&domain.name, &domain.settings, path_and_query).map_err(NoLookUp::BadPath)?;
             let fills_ended = self.fills.ended(&key);
-            let looked =
-                |view, domain, key, found, varies| Looked { view, domain, key, found, varies, fills_ended };
-            if !view.member {
-                return Ok(looked(view, domain, key, Found::Absent, false));
-            }
             let object = match trace {
-                Trace::Promote => match self.store.look_up_now(&key) {
+                // A POP that is no member may not touch its cache.
+                _ if !view.member => None,
+                Trace::Promote => match self.store.look_up_in_memory(&key) {
                     Some(object) => Some(object),
-                    None => Box::pin(self.store.look_up(&key)).await,
+                    None => Box::pin(self.store.look_up_on_disk(&key)).await,
                 },
                 Trace::None => Box::pin(self.store.peek(&key)).await,
             };
-            let Some(copy) = object.as_ref().and_then(|object| object.select(viewer)).cloned() else {
-                let varies = object.is_some();
-                return Ok(looked(view, domain, key, Found::Absent, varies));
+            let varies = object.is_some();
+            let found = match object.as_ref().and_then(|object| object.select(viewer)).cloned() {
+                None => Found::Absent { varies },
+                Some(copy) => match self.judge(&view, &domain, &key, &copy) {
+                    Verdict::Usable if copy.head.fresh(view.now.wall) => Found::Fresh(copy),
+                    Verdict::Usable => Found::Stale { copy, doubt: None },
+                    Verdict::Revalidate(doubt) => Found::Stale { copy, doubt: Some(doubt) },
+                    Verdict::Reread if rereads < REREADS_MAX => {
+                        rereads += 1;
+                        continue;
+                    }
+                    Verdict::Gone | Verdict::Reread => Found::Gone(copy.provenance.filled),
+                },
             };
-            let verdict = self.judge(&view, &domain, &key, &copy);
-            let found = match verdict {
-                Verdict::Usable if copy.head.fresh(view.now.wall) => Found::Fresh(copy),
-                Verdict::Usable => Found::Stale { copy, doubt: None },
-                Verdict::Revalidate(doubt) => Found::Stale { copy, doubt: Some(doubt) },
-                Verdict::Reread if rereads < REREADS_MAX => {
-                    rereads += 1;
-                    continue;
-                }
-                Verdict::Gone | Verdict::Reread => Found::Gone(copy.provenance.filled),
-            };
-            return Ok(looked(view, domain, key, found, false));
+            return Ok(Looked { view, domain, key, found, fills_ended });
         }
     }
 

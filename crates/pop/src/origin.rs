@@ -77,9 +77,14 @@ pub enum OriginError {
 }
 
 impl OriginError {
-    /// Whether time ran out, which viewers are told as 504 instead of 502.
+    /// Whether time ran out.
     pub fn timed_out(&self) -> bool {
         matches!(self, OriginError::TimedOut(..))
+    }
+
+    /// What viewers are told, RFC 9110 §15.6.3 and §15.6.5.
+    pub fn status(&self) -> StatusCode {
+        if self.timed_out() { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY }
     }
 
     /// An error of the HTTP client, as what it says about the origin.

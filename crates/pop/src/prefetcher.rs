@@ -235,25 +235,22 @@ impl Pop {
     ) -> Result<Arc<Variant>, NotWarm> {
         let mut looked = self.look_up_item(item, gzip).await?;
         let mut counted = Counted { job, bytes: 0, expected: 0 };
-        match &looked.found {
-            Found::Fresh(copy) => self.bring(&looked, copy, gzip, &mut counted).await?,
-            _ => {
-                self.fetch_for_prefetch(&mut counted, &looked, gzip).await?;
-                looked = self.look_up_item(item, gzip).await?;
-            }
+        if !matches!(looked.found, Found::Fresh(_)) {
+            self.fetch_for_prefetch(&mut counted, &looked, gzip).await?;
+            looked = self.look_up_item(item, gzip).await?;
         }
-        counted.keep();
         match &looked.found {
             Found::Fresh(copy) => {
-                self.bring(&looked, copy, gzip, &mut Counted { job, bytes: 0, expected: 0 }).await?;
+                self.bring(&looked, copy, gzip, &mut counted).await?;
                 self.read_back(&looked, copy).await?;
+                counted.keep();
                 Ok(copy.clone())
             }
             Found::Stale { .. } => {
                 Err(not_warm("not fresh any more once it had arrived", looked.view.leased))
             }
             Found::Gone(_) => Err(not_warm("purged again while it was fetched", true)),
-            Found::Absent => Err(not_warm("evicted again before completion", true)),
+            Found::Absent { .. } => Err(not_warm("evicted again before completion", true)),
         }
     }
 
@@ -304,9 +301,7 @@ impl Pop {
             Part::LooksAgain => return Ok(()),
             Part::Refused => return Err(not_warm("too many fetches at this moment", true)),
         };
-        let mut progress = fill.watch();
-        let outcome = progress.wait_for(|progress| progress.outcome.is_some()).await;
-        let outcome = outcome.ok().and_then(|progress| progress.outcome.clone());
+        let (outcome, mut progress) = fill.outcome().await;
         match outcome {
             Some(Outcome::Streaming(head, body)) => {
                 if !head.status.is_success() {

@@ -5,6 +5,7 @@
 //! its later slices: a purge that covers the oldest of them covers the body.
 
 use crate::Pop;
+use crate::origin::{Interim, OriginError};
 use crate::policy::range::{self, ContentRange};
 use crate::reading::Tries;
 use crate::store::SliceFile;
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use freshen_model::key::Key;
 use freshen_model::protocol::follower::Domain;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Either, Empty};
 use hyper::body::{Body as _, Incoming};
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,12 +97,7 @@ impl Pop {
         run: &Arc<Run>,
     ) -> Result<(), Broken> {
         let (from, until) = (run.arrived(), run.until());
-        let mut headers = supply.headers.clone();
-        headers.insert(header::RANGE, byte_range(from, Some(until - 1)));
-        headers.insert(header::IF_RANGE, validator.clone());
-        let response = self.ask_origin(&supply.domain, &supply.key, headers).await;
-        let response = response.map_err(|error| Broken::Origin(error.to_string()))?;
-        let same = range::strong_validator(response.headers()).as_ref() == Some(validator);
+        let (response, same) = self.ask_part(supply, validator, from, until - 1).await?;
         let (from, until) = match response.status() {
             StatusCode::PARTIAL_CONTENT => {
                 let part = ContentRange::of(response.headers());
@@ -139,26 +135,41 @@ impl Pop {
         last: u64,
     ) -> Result<Incoming, Broken> {
         let validator = supply.validator.as_ref().ok_or_else(|| Broken::Disk("it takes no more".into()))?;
-        let mut headers = supply.headers.clone();
-        headers.insert(header::RANGE, byte_range(at, Some(last)));
-        headers.insert(header::IF_RANGE, validator.clone());
-        let response = self.ask_origin(&supply.domain, &supply.key, headers).await;
-        let response = response.map_err(|error| Broken::Origin(error.to_string()))?;
+        let (response, same) = self.ask_part(supply, validator, at, last).await?;
         let part = ContentRange::of(response.headers());
         let fits = response.status() == StatusCode::PARTIAL_CONTENT
-            && range::strong_validator(response.headers()).as_ref() == Some(validator)
+            && same
             && part.is_some_and(|part| (part.first, part.last, part.total) == (at, last, body.size()));
         if fits { Ok(response.into_body()) } else { Err(Broken::Changed) }
     }
 
-    async fn ask_origin(
+    /// Asks the origin for bytes of a version; gives its answer, and whether that is of the same version.
+    async fn ask_part(
+        &self,
+        supply: &Supply,
+        validator: &HeaderValue,
+        first: u64,
+        last: u64,
+    ) -> Result<(Response<Incoming>, bool), Broken> {
+        let mut headers = supply.headers.clone();
+        headers.insert(header::RANGE, byte_range(first, Some(last)));
+        headers.insert(header::IF_RANGE, validator.clone());
+        let response = self.ask_origin(&supply.domain, &supply.key, headers, None).await;
+        let response = response.map_err(|error| Broken::Origin(error.to_string()))?;
+        let same = range::strong_validator(response.headers()).as_ref() == Some(validator);
+        Ok((response, same))
+    }
+
+    /// Asks the origin for content, with fields as they shall arrive there.
+    pub async fn ask_origin(
         &self,
         domain: &Domain,
         key: &Key,
         headers: HeaderMap,
-    ) -> Result<Response<Incoming>, crate::origin::OriginError> {
-        let body = http_body_util::Either::Left(http_body_util::Empty::new());
-        self.origin.send(domain, Method::GET, key.path_and_query(), headers, body, None).await
+        interim: Option<Interim>,
+    ) -> Result<Response<Incoming>, OriginError> {
+        let nothing = Either::Left(Empty::new());
+        self.origin.send(domain, Method::GET, key.path_and_query(), headers, nothing, interim).await
     }
 
     /// Reads what an origin sends into the slices of a body, until it ends or nobody needs more of it; gives the last slice,
@@ -170,10 +181,9 @@ impl Pop {
         key: &Key,
         source: Source,
     ) -> Result<Option<Writing>, Broken> {
-        self.store.count_run(1);
+        let _counted = self.store.count_run();
         let mut writing = None;
         let pumped = self.pump_slices(run, body, key, source, &mut writing).await;
-        self.store.count_run(-1);
         if let (Err(_), Some(Writing { slice, .. })) = (&pumped, &writing) {
             body.unclaim(*slice);
         }

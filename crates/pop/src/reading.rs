@@ -250,8 +250,23 @@ fn at_hand(pop: &Pop, body: &StoredBody, at: u64, open: &mut Open) -> Option<Byt
     Some(bytes.slice((at % BLOCK_BYTES) as usize..))
 }
 
-/// Bytes from `at` on, as many as come in one piece.
+/// Bytes from `at` on, as many as come in one piece. A body that they cannot be had of, now or later, is forgotten.
 async fn next(
+    pop: &Arc<Pop>,
+    supply: &Arc<Supply>,
+    body: &Arc<StoredBody>,
+    at: u64,
+    last: u64,
+    open: &mut Open,
+) -> Result<Next, ReadError> {
+    let next = find(pop, supply, body, at, last, open).await;
+    if matches!(next, Err(ReadError::Damaged(_) | ReadError::Broken(Broken::Lost | Broken::Changed))) {
+        pop.store.forget_body(&supply.key, body).await;
+    }
+    next
+}
+
+async fn find(
     pop: &Arc<Pop>,
     supply: &Arc<Supply>,
     body: &Arc<StoredBody>,
@@ -271,10 +286,6 @@ async fn next(
                 Err(error) => {
                     pop.store.lose_slice(&supply.key, body, (at / SLICE_BYTES) as u32).await;
                     damaged += 1;
-                    if supply.validator.is_none() {
-                        // Nothing mends it: the next request shall fetch it anew.
-                        pop.store.forget_body(&supply.key, body).await;
-                    }
                     if damaged == TRIES_MAX || supply.validator.is_none() {
                         return Err(ReadError::Damaged(error));
                     }
@@ -312,10 +323,6 @@ async fn next(
                 match pop.start_run(supply, body, at, last) {
                     Err(Broken::Disk(_)) if supply.validator.is_some() => {
                         return directly(pop, supply, body, at, last).await;
-                    }
-                    Err(Broken::Lost) => {
-                        pop.store.forget_body(&supply.key, body).await;
-                        return Err(Broken::Lost.into());
                     }
                     started => started?,
                 }

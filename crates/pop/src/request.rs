@@ -12,7 +12,7 @@ use crate::policy::range::{self, Opening};
 use crate::policy::{fields, invalidation};
 use crate::pump::Supply;
 use crate::reading::ReadError;
-use crate::store::body::{Body as StoredBody, SLICE_BYTES};
+use crate::store::body::SLICE_BYTES;
 use crate::store::record::{Head, Variant};
 use crate::store::run::Broken;
 use crate::{Interim, Pop};
@@ -31,7 +31,7 @@ use tokio::sync::watch;
 
 /// How long the answer to a HEAD waits for the fill that it started.
 const HEAD_PATIENCE: Duration = Duration::from_millis(500);
-/// Times that a copy which cannot be read is forgotten and looked up again.
+/// Times that a copy which cannot be read, and is forgotten for that, is looked up again.
 const UNREADABLE_MAX: usize = 3;
 /// Times that a request waits for somebody else's fill before it asks for itself.
 const JOINS_MAX: usize = 3;
@@ -90,22 +90,20 @@ impl Pop {
             match answered {
                 Ok(answer) => return answer,
                 Err(Again::Joined) => joins += 1,
-                Err(Again::Unreadable(body, error)) => {
+                // The disk takes nothing: the viewer is served all the same.
+                Err(Again::Unreadable(ReadError::Broken(Broken::Disk(_)))) => {
+                    return Box::pin(self.pass_through(&looked, asked)).await;
+                }
+                Err(Again::Unreadable(ReadError::Broken(Broken::Origin(why)))) => {
+                    let text = format!("the rest is not to be had: {why}");
+                    return self.answer_plainly(StatusCode::BAD_GATEWAY, text, Some(looked.misses()));
+                }
+                // What was there is forgotten: it is fetched anew.
+                Err(Again::Unreadable(error)) => {
                     unreadable += 1;
-                    match error {
-                        // The disk takes nothing: the viewer is served all the same.
-                        ReadError::Broken(Broken::Disk(_)) => {
-                            return Box::pin(self.pass_through(&looked, asked)).await;
-                        }
-                        ReadError::Broken(Broken::Origin(why)) => {
-                            let text = format!("the rest is not to be had: {why}");
-                            return self.answer_plainly(StatusCode::BAD_GATEWAY, text, Some(looked.misses()));
-                        }
-                        error if unreadable == UNREADABLE_MAX => {
-                            let text = error.to_string();
-                            return self.answer_plainly(StatusCode::BAD_GATEWAY, text, Some(looked.misses()));
-                        }
-                        _ => Box::pin(self.store.forget_body(&looked.key, &body)).await,
+                    if unreadable == UNREADABLE_MAX {
+                        let text = error.to_string();
+                        return self.answer_plainly(StatusCode::BAD_GATEWAY, text, Some(looked.misses()));
                     }
                 }
             }
@@ -148,7 +146,7 @@ impl Pop {
         let supply = || self.supply(looked, asked.headers, &copy.head);
         Box::pin(self.answer_from(asked, &copy.head, &copy.body, supply, (how, Some(age))))
             .await
-            .map_err(|error| Again::Unreadable(copy.body.clone(), error))
+            .map_err(Again::Unreadable)
     }
 
     /// Where more of a body comes from, for this viewer.
@@ -170,11 +168,7 @@ impl Pop {
             Part::LooksAgain => return Fetched::Again,
             Part::Refused => return Fetched::Refused,
         };
-        let mut progress = fill.watch();
-        let outcome = match progress.wait_for(|progress| progress.outcome.is_some()).await {
-            Ok(progress) => progress.outcome.clone(),
-            Err(_) => None,
-        };
+        let (outcome, progress) = fill.outcome().await;
         match outcome {
             Some(Outcome::Alone(_)) => match own.take() {
                 Some(own) => own.await.map_or(Fetched::Again, Fetched::Own),
@@ -214,7 +208,7 @@ impl Pop {
                 let status = CacheStatus { stored: true, collapsed: his.is_none(), ttl_s, ..new.status };
                 let answered =
                     self.answer_from(asked, &head, &body, supply, (How { status, ..new }, age)).await;
-                let mut answer = answered.map_err(|error| Again::Unreadable(body, error))?;
+                let mut answer = answered.map_err(Again::Unreadable)?;
                 answer.headers_mut().extend(his.unwrap_or_default());
                 answer
             }
@@ -243,9 +237,7 @@ impl Pop {
                 self.answer_plainly(StatusCode::BAD_GATEWAY, text, Some(new))
             }
             Fetched::Shared(Outcome::Failed(error), ..) => {
-                let status =
-                    if error.timed_out() { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
-                self.answer_plainly(status, error.to_string(), Some(new))
+                self.answer_plainly(error.status(), error.to_string(), Some(new))
             }
             Fetched::Shared(Outcome::Alone(_), ..) | Fetched::Again => return Err(Again::Joined),
             Fetched::Own(answer) => self.answer_from_origin(answer, new),
@@ -339,11 +331,7 @@ impl Pop {
         let Passed { method, path, headers, body, interim } = passed;
         match self.origin.send(domain, method, path, headers, body, interim).await {
             Ok(answer) => self.answer_from_origin(answer, how),
-            Err(error) => {
-                let status =
-                    if error.timed_out() { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
-                self.answer_plainly(status, error.to_string(), Some(how))
-            }
+            Err(error) => self.answer_plainly(error.status(), error.to_string(), Some(how)),
         }
     }
 
@@ -371,8 +359,8 @@ struct Passed<'a> {
 enum Again {
     /// What somebody else asked for does not serve it.
     Joined,
-    /// What was there of this body cannot be read, or not completed.
-    Unreadable(Arc<StoredBody>, ReadError),
+    /// What was there cannot be read, or not completed.
+    Unreadable(ReadError),
 }
 
 /// What became of a request's part in a fill.
@@ -417,8 +405,8 @@ impl Looked {
         match &self.found {
             Found::Stale { .. } | Found::Gone(_) => How::forwarded(XCache::Expired, Forward::Stale),
             Found::Fresh(_) => How::forwarded(XCache::Miss, Forward::Partial),
-            Found::Absent if self.varies => How::forwarded(XCache::Miss, Forward::VaryMiss),
-            Found::Absent => How::forwarded(XCache::Miss, Forward::UriMiss),
+            Found::Absent { varies: true } => How::forwarded(XCache::Miss, Forward::VaryMiss),
+            Found::Absent { varies: false } => How::forwarded(XCache::Miss, Forward::UriMiss),
         }
     }
 

@@ -4,7 +4,7 @@ use super::freshen::Freshen;
 use super::get::Connection;
 use super::load::{self, HOST, Urls};
 use super::sides::{Others, Side};
-use super::table::{Round, Section, median};
+use super::table::{Round, Section, Turns, median};
 use super::{Bench, Case};
 use anyhow::ensure;
 use std::fmt::Write as _;
@@ -79,23 +79,16 @@ fn text(sides: &[Side<'_>], rounds: &[Vec<Round>], firsts: &[Vec<Duration>]) -> 
             .to_owned();
     let _ = writeln!(text, "| the origin itself | | | | | {direct:.0} | |");
     for (place, side) in sides.iter().enumerate() {
-        let median = |value: fn(&Round) -> f64| median(rounds.iter().map(|round| value(&round[place])));
-        let ratio = |value: fn(&Round) -> f64| match place {
-            0 => String::new(),
-            _ => {
-                let ratios = rounds.iter().map(|round| value(&round[0]) / value(&round[place]));
-                format!("{:.2}×", super::table::median(ratios))
-            }
-        };
+        let turns = Turns { rounds, place };
         let first = first_us(place + 1);
         let _ = writeln!(
             text,
             "| {} | {:.0} | {} | {:.0} | {} | {first:.0} | {:.0} |",
             side.name,
-            median(Round::cpu_us_a_request),
-            ratio(Round::cpu_us_a_request),
-            median(Round::requests_a_second),
-            ratio(Round::requests_a_second),
+            turns.median(Round::cpu_us_a_request),
+            turns.ratio(Round::cpu_us_a_request),
+            turns.median(Round::requests_a_second),
+            turns.ratio(Round::requests_a_second),
             first - direct,
         );
     }

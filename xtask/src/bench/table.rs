@@ -32,6 +32,31 @@ impl Round {
     }
 }
 
+/// All turns of one side, beside those of the first.
+pub struct Turns<'a> {
+    /// A turn for each side, in their order.
+    pub rounds: &'a [Vec<Round>],
+    /// Which side.
+    pub place: usize,
+}
+
+impl Turns<'_> {
+    pub fn median(&self, value: fn(&Round) -> f64) -> f64 {
+        median(self.rounds.iter().map(|round| value(&round[self.place])))
+    }
+
+    /// The median of the first side's values divided by this one's, round by round; nothing for the first itself.
+    pub fn ratio(&self, value: fn(&Round) -> f64) -> String {
+        match self.place {
+            0 => String::new(),
+            place => {
+                let ratios = self.rounds.iter().map(|round| value(&round[0]) / value(&round[place]));
+                format!("{:.2}×", median(ratios))
+            }
+        }
+    }
+}
+
 /// What a case has to tell.
 pub struct Section {
     pub case: Case,
@@ -63,25 +88,18 @@ pub fn of_hits(sides: &[Side<'_>], rounds: &[Vec<Round>]) -> String {
          |---|--:|--:|--:|--:|--:|--:|--:|\n"
     );
     for (place, side) in sides.iter().enumerate() {
-        let median = |value: fn(&Round) -> f64| median(rounds.iter().map(|round| value(&round[place])));
-        let ratio = |value: fn(&Round) -> f64| match place {
-            0 => String::new(),
-            _ => format!(
-                "{:.2}×",
-                self::median(rounds.iter().map(|round| value(&round[0]) / value(&round[place])))
-            ),
-        };
+        let turns = Turns { rounds, place };
         let _ = writeln!(
             text,
             "| {} | {:.2} | {} | {:.0} | {} | {:.0} | {:.0} | {:.0} % |",
             side.name,
-            median(Round::cpu_us_a_request),
-            ratio(Round::cpu_us_a_request),
-            median(Round::requests_a_second),
-            ratio(Round::requests_a_second),
-            median(|round| round.run.p50_us as f64),
-            median(|round| round.run.p99_us as f64),
-            median(Round::busy_percent),
+            turns.median(Round::cpu_us_a_request),
+            turns.ratio(Round::cpu_us_a_request),
+            turns.median(Round::requests_a_second),
+            turns.ratio(Round::requests_a_second),
+            turns.median(|round| round.run.p50_us as f64),
+            turns.median(|round| round.run.p99_us as f64),
+            turns.median(Round::busy_percent),
         );
     }
     text

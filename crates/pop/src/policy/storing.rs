@@ -28,8 +28,6 @@ pub enum NotStored {
     Varies,
     /// It would never be fresh and could not be revalidated.
     NeverFresh,
-    /// A transfer coding that is not understood.
-    TransferCoding,
     /// It ends when the connection does, so that nobody can tell whether it was cut off.
     EndUnknown,
     /// Longer than this POP stores.
@@ -50,7 +48,6 @@ impl NotStored {
             NotStored::Status => "status",
             NotStored::Varies => "varies",
             NotStored::NeverFresh => "never_fresh",
-            NotStored::TransferCoding => "transfer_coding",
             NotStored::EndUnknown => "end_unknown",
             NotStored::TooLarge => "too_large",
             NotStored::NoRoom => "no_room",
@@ -74,7 +71,6 @@ impl NotStored {
             NotStored::Status => "the status is not cacheable".into(),
             NotStored::Varies => said(header::VARY),
             NotStored::NeverFresh => "neither a lifetime nor a validator".into(),
-            NotStored::TransferCoding => said(header::TRANSFER_ENCODING),
             NotStored::EndUnknown => {
                 "neither Content-Length nor chunked: the end of the body is not told".into()
             }

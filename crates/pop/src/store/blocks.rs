@@ -8,7 +8,7 @@ use freshen_model::key::Key;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The file that a reader has open: the slice he is in.
 #[derive(Default, Clone)]
@@ -17,6 +17,15 @@ pub struct Open(Option<(u32, Arc<File>)>);
 impl Open {
     fn file(&self, slice: u32) -> Option<&Arc<File>> {
         self.0.as_ref().filter(|(number, _)| *number == slice).map(|(_, file)| file)
+    }
+}
+
+/// A run that counts.
+pub struct CountedRun<'a>(&'a AtomicUsize);
+
+impl Drop for CountedRun<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -128,12 +137,10 @@ impl Store {
         (self.growing_bytes_max / runs).clamp(BLOCK_BYTES, SLICE_BYTES)
     }
 
-    /// Counts a run that begins (1) or ends (-1).
-    pub fn count_run(&self, difference: isize) {
-        match difference {
-            1 => self.runs.fetch_add(1, Ordering::Relaxed),
-            _ => self.runs.fetch_sub(1, Ordering::Relaxed),
-        };
+    /// Counts a run, as long as what is given lives.
+    pub fn count_run(&self) -> CountedRun<'_> {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        CountedRun(&self.runs)
     }
 
     /// Writes the next part of a claimed slice; `whole` with its last part. Gives the file back until then.

@@ -217,7 +217,7 @@ impl Body {
         }
     }
 
-    /// Its length, or what is known to be there of it.
+    /// Its length; 0 while nobody knows it.
     pub fn size_or_zero(&self) -> u64 {
         self.size().unwrap_or(0)
     }
@@ -291,14 +291,6 @@ impl Body {
         slices.size().is_some_and(|size| (0..size.div_ceil(SLICE_BYTES)).all(here))
     }
 
-    /// The checksums of a slice that is there.
-    pub fn slice_record(&self, slice: u32) -> Option<SliceRecord> {
-        match self.in_slices()?.state.lock().slices.get(slice as usize) {
-            Some(Slice::Here(record)) => Some(record.clone()),
-            _ => None,
-        }
-    }
-
     /// The checksum of a block that is there.
     pub fn block_sum(&self, block: u64) -> Option<u32> {
         const BLOCKS: u64 = SLICE_BYTES / BLOCK_BYTES;
@@ -332,12 +324,6 @@ impl Body {
             Some(slices) => self.id.slice_path(&slices.folder, slice),
             None => PathBuf::new(),
         }
-    }
-
-    /// Bytes of a slice, as far as the length is known.
-    pub fn slice_bytes(&self, slice: u32) -> u64 {
-        let start = u64::from(slice) * SLICE_BYTES;
-        self.size().map_or(SLICE_BYTES, |size| SLICE_BYTES.min(size.saturating_sub(start)))
     }
 
     /// Bytes of a block.

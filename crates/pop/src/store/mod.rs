@@ -149,17 +149,14 @@ impl Store {
     // ---- looking up ----
 
     /// The object where it is in memory; counts as a use.
-    pub fn look_up_now(&self, key: &Key) -> Option<Arc<Object>> {
+    pub fn look_up_in_memory(&self, key: &Key) -> Option<Arc<Object>> {
         let object = self.objects.get(key)?;
         self.heat.used(key);
         Some(object)
     }
 
-    /// The object, from memory or disk; counts as a use. What comes from disk is promoted to memory.
-    pub async fn look_up(self: &Arc<Self>, key: &Key) -> Option<Arc<Object>> {
-        if let Some(object) = self.look_up_now(key) {
-            return Some(object);
-        }
+    /// The object that is not in memory, or was not a moment ago; counts as a use. It is promoted to memory.
+    pub async fn look_up_on_disk(self: &Arc<Self>, key: &Key) -> Option<Arc<Object>> {
         let (store, key) = (self.clone(), key.clone());
         blocking(move || {
             let _stripe = store.stripe(&key).lock();

@@ -3,7 +3,7 @@
 use super::body::FillId;
 use super::heat::{Fate, Queue};
 use super::journal::{self, Held, JournalError};
-use super::record::{Object, Variant};
+use super::record::{Object, Queued, Variant};
 use super::{Store, slice_file};
 use crate::clock;
 use freshen_model::ids::Epoch;
@@ -58,8 +58,7 @@ impl Store {
         loop {
             let keys = self.journal.keys(prefix, after.as_ref(), WALK_KEYS)?;
             for key in &keys {
-                let _stripe = self.stripe(key).lock();
-                self.sweep_one(key, epoch, marks(key), &mut swept)?;
+                self.sweep_key(key, epoch, marks(key), &mut swept)?;
             }
             match keys.last() {
                 Some(last) if keys.len() == WALK_KEYS => after = Some(last.clone()),
@@ -77,16 +76,6 @@ impl Store {
         swept: &mut Swept,
     ) -> Result<(), JournalError> {
         let _stripe = self.stripe(key).lock();
-        self.sweep_one(key, epoch, marks, swept)
-    }
-
-    fn sweep_one(
-        &self,
-        key: &Key,
-        epoch: Epoch,
-        marks: Marks,
-        swept: &mut Swept,
-    ) -> Result<(), JournalError> {
         let Some(object) = self.current(key) else { return Ok(()) };
         let mut variants = Vec::with_capacity(object.variants.len());
         let mut changed = false;
@@ -163,41 +152,48 @@ impl Store {
         while self.disk_bytes() > target {
             let held = *self.held.lock();
             let queue = self.heat.gives_up(held.probation, held.index + held.slices);
-            if let Err(error) = self.let_one_go(queue) {
-                match error {
-                    NoMore::Empty => {}
-                    NoMore::Failed(error) => tracing::warn!(%error, "no room could be made on disk"),
-                }
-                return;
+            match self.let_one_go(queue) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => return tracing::warn!(%error, "no room could be made on disk"),
             }
         }
     }
 
-    /// Takes the object at the head of a queue, or of the other one: it leaves, or goes to the end of the main queue.
-    fn let_one_go(&self, queue: Queue) -> Result<(), NoMore> {
+    /// Takes the object at the head of a queue, or of the other one: it leaves, or goes to the end of the main queue. Says
+    /// whether there was one.
+    fn let_one_go(&self, queue: Queue) -> Result<bool, JournalError> {
         let other = if queue == Queue::Main { Queue::Probation } else { Queue::Main };
         let first = match self.journal.oldest(queue)? {
-            Some(first) => first,
-            None => self.journal.oldest(other)?.ok_or(NoMore::Empty)?,
+            None => self.journal.oldest(other)?,
+            first => first,
         };
-        let (place, Some(key)) = first else { return Ok(self.journal.unqueue(first.0)?) };
-        let _stripe = self.stripe(&key).lock();
-        let Some(object) = self.current(&key).filter(|object| object.queued == place) else {
-            return Ok(self.journal.unqueue(place)?);
+        let Some((place, key)) = first else { return Ok(false) };
+        match key {
+            Some(key) => self.let_go(place, &key)?,
+            None => self.journal.unqueue(place)?,
+        }
+        Ok(true)
+    }
+
+    fn let_go(&self, place: Queued, key: &Key) -> Result<(), JournalError> {
+        let _stripe = self.stripe(key).lock();
+        let Some(object) = self.current(key).filter(|object| object.queued == place) else {
+            return self.journal.unqueue(place);
         };
-        match self.heat.judge(place.queue(), &key) {
+        match self.heat.judge(place.queue(), key) {
             Fate::Stays => {
                 let queued = self.next_place(Queue::Main);
                 let again = Arc::new(Object { variants: object.variants.clone(), queued });
-                Ok(self.exchange(&key, Some(&object), Some(&again)).map(|()| {
-                    if self.objects.peek(&key).is_some() {
-                        self.objects.insert(key.clone(), again);
-                    }
-                })?)
+                self.exchange(key, Some(&object), Some(&again))?;
+                if self.objects.peek(key).is_some() {
+                    self.objects.insert(key.clone(), again);
+                }
+                Ok(())
             }
             Fate::Leaves => {
                 self.metrics.evicted.increment(object.variants.len() as u64);
-                Ok(self.delete(&key)?)
+                self.delete(key)
             }
         }
     }
@@ -256,18 +252,4 @@ impl Store {
 
 fn boot_ms() -> u64 {
     clock::now().boot.as_millis() as u64
-}
-
-/// Why nothing more leaves.
-enum NoMore {
-    /// There is nothing.
-    Empty,
-    /// The journal failed.
-    Failed(JournalError),
-}
-
-impl From<JournalError> for NoMore {
-    fn from(error: JournalError) -> NoMore {
-        NoMore::Failed(error)
-    }
 }
