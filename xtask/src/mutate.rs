@@ -74,17 +74,17 @@ fn test(root: &Path, tree: &Path, mutation: &Mutation) -> anyhow::Result<bool> {
     Ok(failed)
 }
 
-/// Copies what git tracks, so that a mutation never touches the checkout. Files that did not change keep their times.
+/// Copies what git tracks, so that a mutation never touches the checkout; what an earlier copy left behind goes.
 fn copy_tree(root: &Path, tree: &Path) -> anyhow::Result<()> {
+    if tree.exists() {
+        fs::remove_dir_all(tree).with_context(|| tree.display().to_string())?;
+    }
     let listed = Command::new("git").current_dir(root).args(["ls-files", "-z"]).output()?;
     ensure!(listed.status.success(), "git does not list the files");
     let names = String::from_utf8(listed.stdout)?;
     for name in names.split('\0').filter(|name| !name.is_empty()) {
         let (from, to): (PathBuf, PathBuf) = (root.join(name), tree.join(name));
         let Ok(bytes) = fs::read(&from) else { continue };
-        if fs::read(&to).is_ok_and(|there| there == bytes) {
-            continue;
-        }
         fs::create_dir_all(to.parent().context("a file without a folder")?)?;
         fs::write(to, bytes)?;
     }
