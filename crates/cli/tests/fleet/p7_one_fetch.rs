@@ -22,6 +22,21 @@ async fn p7_concurrent_misses_share_one_fetch() {
     assert_eq!(fleet.viewer(0).get("a.example/a").await.x_cache(), Some("HIT"));
 }
 
+/// Of viewers who come all at once, some look up before the fill ends and would take part in it after that.
+#[tokio::test]
+async fn p7_who_looked_up_before_a_fill_ended_does_not_fetch_once_more() {
+    let fleet = Installation::start(Plan::default()).await;
+    let viewers: Vec<_> = (0..20).map(|_| fleet.viewer(0)).collect();
+    for turn in 0..60 {
+        let path = format!("/a/{turn}");
+        fleet.origin.set(&path, Page::new(vec![b'x'; 1_500_000]));
+        let url = format!("a.example{path}");
+        let all = join_all(viewers.iter().map(|viewer| viewer.get(&url))).await;
+        assert!(all.iter().all(|got| got.size() == 1_500_000));
+        assert_eq!(fleet.origin.requests(&path).len(), 1, "turn {turn}");
+    }
+}
+
 #[tokio::test]
 async fn p7_what_may_not_be_shared_is_not() {
     let fleet = Installation::start(Plan::default()).await;

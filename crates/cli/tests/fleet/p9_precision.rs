@@ -63,6 +63,25 @@ async fn p9_a_killed_pop_comes_back_with_all_that_was_not_purged() {
     assert_eq!(fleet.origin.all().len(), before + 10);
 }
 
+/// The last slice is as long as one can be, so that a kill right behind its last byte would come before it is written.
+#[tokio::test]
+async fn p9_what_a_viewer_has_wholly_outlives_a_kill_at_that_moment() {
+    let mut fleet = Installation::start(Plan::default()).await;
+    let body = vec![b'x'; (4 << 20) - 1];
+    for turn in 0..8 {
+        let path = format!("/whole/{turn}");
+        fleet.origin.set(&path, Page::new(body.clone()));
+        let url = format!("{DOMAIN}{path}");
+        assert_eq!(fleet.viewer(0).get(&url).await.size(), body.len());
+        fleet.pops[0].kill();
+        fleet.pops[0].start();
+        fleet.pops[0].ready().await;
+        let got = fleet.viewer(0).get(&url).await;
+        assert_eq!((got.x_cache(), got.size()), (Some("HIT"), body.len()), "turn {turn}");
+        assert_eq!(fleet.origin.requests(&path).len(), 1);
+    }
+}
+
 #[tokio::test]
 async fn p9_bytes_outlive_a_kill_in_slices_too() {
     let mut fleet = Installation::start(Plan::default()).await;
