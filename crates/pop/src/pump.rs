@@ -355,3 +355,91 @@ pub fn byte_range(first: u64, last: Option<u64>) -> HeaderValue {
     };
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("bytes=0-"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use freshen_model::area::Area;
+    use freshen_model::domain::Settings;
+    use freshen_model::ids::{LogId, OrderId, Seq};
+    use freshen_model::order::Snapshot;
+    use std::collections::BTreeMap;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::oneshot;
+
+    const SIZE: usize = 1_500_000;
+
+    /// The one thread that does the disk's work is kept busy when the last byte comes.
+    #[test]
+    fn p9_the_end_of_a_body_is_shown_once_its_last_slice_is_recorded() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .max_blocking_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        runtime.block_on(async {
+            let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let viewers = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let at = viewers.local_addr().unwrap();
+            let pop = member(folder.path(), origin.local_addr().unwrap());
+            tokio::spawn(pop.serve_viewers(viewers, None, std::future::pending()));
+
+            let mut viewer = TcpStream::connect(at).await.unwrap();
+            viewer.write_all(b"GET /a HTTP/1.1\r\nHost: a.example\r\n\r\n").await.unwrap();
+            let (mut asked, _) = origin.accept().await.unwrap();
+            assert_ne!(asked.read(&mut [0; 4_096]).await.unwrap(), 0);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\nETag: \"1\"\r\nCache-Control: max-age=60\r\n\r\n"
+            );
+            asked.write_all(head.as_bytes()).await.unwrap();
+            asked.write_all(&vec![b'x'; SIZE - 1]).await.unwrap();
+            let mut got = Vec::new();
+            while body_bytes(&got) < SIZE - 1 {
+                assert_ne!(viewer.read_buf(&mut got).await.unwrap(), 0);
+            }
+
+            let (busy, is_busy) = oneshot::channel();
+            let (free, is_free) = std::sync::mpsc::channel::<()>();
+            tokio::task::spawn_blocking(move || {
+                busy.send(()).unwrap();
+                is_free.recv().unwrap();
+            });
+            is_busy.await.unwrap();
+            asked.write_all(b"x").await.unwrap();
+            let early = tokio::time::timeout(Duration::from_millis(300), viewer.read_buf(&mut got)).await;
+            assert!(early.is_err(), "the end came before its slice was recorded");
+            free.send(()).unwrap();
+            viewer.read_buf(&mut got).await.unwrap();
+            assert_eq!(body_bytes(&got), SIZE);
+        });
+    }
+
+    /// A POP that has joined, and knows the one domain of that origin.
+    fn member(folder: &std::path::Path, origin: std::net::SocketAddr) -> Arc<Pop> {
+        let nowhere = String::new;
+        let id = "pop-1".parse().unwrap();
+        let config = Config::new(id, folder.into(), "h:1".into(), "h:2".into(), "h:3".into(), nowhere());
+        let pop = Pop::open(config).unwrap();
+        let settings = Settings::of_origin(format!("http://{origin}").parse().unwrap());
+        let snapshot = Snapshot {
+            log: LogId([1; 16]),
+            seq: Seq(1),
+            id: OrderId([1; 16]),
+            domains: BTreeMap::from([("a.example".into(), settings)]),
+            member: Some(Area::Domestic),
+            prefetches: Vec::new(),
+        };
+        let plan = pop.follower.read().plan_snapshot(&snapshot);
+        pop.follower.write().commit(&plan);
+        pop
+    }
+
+    fn body_bytes(answer: &[u8]) -> usize {
+        let head = answer.windows(4).position(|end| end == b"\r\n\r\n");
+        head.map_or(0, |head| answer.len() - head - 4)
+    }
+}

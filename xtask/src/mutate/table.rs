@@ -53,8 +53,8 @@ pub const MUTATIONS: &[Mutation] = &[
         file: "crates/pop/src/pump.rs",
         find: "if end != Some(at) {\n                    run.show(at);",
         replace: "if true {\n                    run.show(at);",
-        package: "freshen-cli",
-        tests: "p9_what_a_viewer_has_wholly",
+        package: "freshen-pop",
+        tests: "p9_the_end_of_a_body",
     },
     Mutation {
         name: "a fill that ended since the look-up overlooked",

@@ -63,7 +63,6 @@ async fn p9_a_killed_pop_comes_back_with_all_that_was_not_purged() {
     assert_eq!(fleet.origin.all().len(), before + 10);
 }
 
-/// The last slice is as long as one can be, so that a kill right behind its last byte would come before it is written.
 #[tokio::test]
 async fn p9_what_a_viewer_has_wholly_outlives_a_kill_at_that_moment() {
     let mut fleet = Installation::start(Plan::default()).await;
