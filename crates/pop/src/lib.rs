@@ -37,6 +37,7 @@ use origin::OriginClient;
 use parking_lot::RwLock;
 use prefetcher::Prefetcher;
 use std::fs::{File, TryLockError};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use store::journal::{Journal, JournalError};
@@ -118,7 +119,19 @@ impl Pop {
         let metrics = Arc::new(Metrics::default());
         let secrets = SealingKey::derived_from(&config.token.0);
         let new_data = DataId(random().map_err(data)?);
-        let (journal, restored) = Journal::open(&config.data.join("index"), new_data, secrets)?;
+        let (index, slices) = (config.data.join("index"), config.data.join("slices"));
+        let (journal, restored) = match Journal::open(&index, new_data, secrets.clone()) {
+            // Nothing is known any more of what lies here. As another data folder, the POP owes nothing and holds nothing.
+            Err(error) if error.is_damage() => {
+                tracing::error!(%error, "the index on disk is damaged: everything cached is given up");
+                metrics.index_lost.increment(1);
+                for folder in [&index, &slices] {
+                    remove_folder(folder).map_err(|error| data(error.to_string()))?;
+                }
+                Journal::open(&index, new_data, secrets)?
+            }
+            opened => opened?,
+        };
         let journal = Arc::new(journal);
         let identity = Identity {
             pop: config.id.clone(),
@@ -128,7 +141,7 @@ impl Pop {
         };
         let store = Store::new(
             journal.clone(),
-            config.data.join("slices"),
+            slices,
             restored.boot_number,
             restored.held,
             &Room {
@@ -198,6 +211,13 @@ impl Pop {
                 tracing::warn!(%error, "the store could not be tidied up");
             }
         });
+    }
+}
+
+fn remove_folder(folder: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Metrics {
     pub rules_widened: Counter,
     /// Times that everything had to be given up: another log, or a gap in it.
     pub starts_over: Counter,
+    /// Starts with a damaged index, so that everything cached was given up.
+    pub index_lost: Counter,
     /// Copies that the sweep deleted or marked.
     pub swept: Counter,
     /// The watermark.
@@ -111,6 +113,7 @@ impl Default for Metrics {
             orders: counter!("freshen_pop_orders_total"),
             rules_widened: counter!("freshen_pop_rules_widened_total"),
             starts_over: counter!("freshen_pop_starts_over_total"),
+            index_lost: counter!("freshen_pop_index_lost_total"),
             swept: counter!("freshen_pop_swept_total"),
             watermark: gauge!("freshen_pop_watermark"),
             leased: gauge!("freshen_pop_leased"),

@@ -1,7 +1,8 @@
 //! Disks that lose or change what was stored, or take nothing: a miss and a metric, never a wrong byte, never an outage.
 
 use crate::faults::{MIB, SIZE, fleet, is_good, part, version, whole};
-use crate::installation::{Installation, PopProcess};
+use crate::installation::{DOMAIN, Installation, Plan, PopProcess};
+use crate::origin::Page;
 use crate::part_origin::{PartOrigin, Reply};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -198,4 +199,30 @@ async fn a_disk_that_takes_nothing_does_not_keep_viewers_from_being_served() {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), stored).await.expect("nothing is stored again");
+}
+
+/// A POP that cannot know any more what was purged begins anew, instead of staying away.
+#[tokio::test]
+async fn p1_a_damaged_index_costs_what_was_cached_and_nothing_else() {
+    let mut fleet = Installation::start(Plan { lease_ms: 1_000, ..Plan::default() }).await;
+    let body = vec![b'x'; 3 * MIB];
+    fleet.origin.set("/a", Page::new(body.clone()));
+    let url = format!("{DOMAIN}/a");
+    assert_eq!(fleet.viewer(0).get(&url).await.x_cache(), Some("MISS"));
+    fleet.purge(&["a.example/else"]).await;
+    fleet.pops[0].kill();
+    let index = fleet.pops[0].folder().join("index");
+    let files = fs::read_dir(&index).unwrap().map(|file| file.unwrap().path());
+    let log = files.filter(|file| file.extension().is_some_and(|kind| kind == "jnl")).max().unwrap();
+    let text = fs::read(&log).unwrap().windows(9).position(|text| text == b"watermark").unwrap();
+    overwrite(&log, text);
+    fleet.pops[0].start();
+    fleet.pops[0].ready().await;
+    fleet.pops[0].metric_when("freshen_pop_index_lost_total", |times| times == 1.0).await;
+    let got = fleet.viewer(0).get(&url).await;
+    assert_eq!((got.x_cache(), got.size()), (Some("MISS"), body.len()));
+    assert_eq!(fleet.viewer(0).get(&url).await.x_cache(), Some("HIT"));
+    // It confirms again, as the data folder that it is now.
+    fleet.purge(&[&url]).await;
+    assert_eq!(fleet.viewer(0).get(&url).await.x_cache(), Some("EXPIRED"));
 }

@@ -4,7 +4,7 @@ use crate::origin::{Held, Origin};
 use crate::slow_line::SlowLine;
 use crate::viewer::{Got, Viewer};
 use freshen_control::{Config, Control, SubmitRequest};
-use freshen_ledger::SqliteLedger;
+use freshen_ledger::{Ledger, SqliteLedger};
 use freshen_model::area::Area;
 use freshen_model::domain::Settings;
 use freshen_model::ids::TaskId;
@@ -186,6 +186,16 @@ impl Installation {
         self.config.data = backup.to_owned();
         self.control = open_control(&self.config).await;
         self.restore_control().await;
+    }
+
+    /// Control starts again, and has forgotten every order but the newest.
+    pub async fn prune(&mut self) {
+        let pruned = self.folder.path().join("pruned");
+        copy_folder(&self.config.data, &pruned);
+        let ledger = SqliteLedger::open(&pruned.join("ledger.sqlite")).unwrap();
+        ledger.prune(self.control.log_end()).await.unwrap();
+        drop(ledger);
+        self.restore_ledger(&pruned).await;
     }
 
     pub fn viewer(&self, pop: usize) -> Viewer {

@@ -25,6 +25,7 @@ mod tls_origin;
 mod tls_viewers;
 mod viewer;
 
+mod p1_races;
 mod p1_resurrection;
 mod p2_completion;
 mod p3_staleness;

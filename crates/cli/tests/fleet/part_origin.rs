@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 /// A request, as far as it matters.
 #[derive(Clone, Debug)]
@@ -82,11 +83,15 @@ pub struct Reply {
     delay: Duration,
     /// So many bytes of the body are sent, then the connection ends.
     cut: Option<usize>,
+    /// So many bytes of the body are sent, the rest once a place is given.
+    held: Option<(usize, Arc<Semaphore>)>,
 }
 
 impl Reply {
     pub fn new(status: u16, body: Bytes) -> Reply {
-        Reply { status, fields: Vec::new(), body: Bytes::new(), delay: Duration::ZERO, cut: None }.body(body)
+        let nothing = Bytes::new();
+        Reply { status, fields: Vec::new(), body: nothing, delay: Duration::ZERO, cut: None, held: None }
+            .body(body)
     }
 
     /// Another body, with its length.
@@ -135,6 +140,11 @@ impl Reply {
         Reply { delay, ..self }
     }
 
+    /// Stops after `bytes` of the body until `rest` has a place.
+    pub fn held(self, bytes: usize, rest: &Arc<Semaphore>) -> Reply {
+        Reply { held: Some((bytes, rest.clone())), ..self }
+    }
+
     async fn send(self, socket: &mut TcpStream) -> std::io::Result<bool> {
         if !self.delay.is_zero() {
             tokio::time::sleep(self.delay).await; // tidy: allow-sleep, a slow origin is slow
@@ -149,7 +159,12 @@ impl Reply {
         head.push_str("\r\n");
         socket.write_all(head.as_bytes()).await?;
         let sent = self.cut.unwrap_or(self.body.len()).min(self.body.len());
-        socket.write_all(&self.body[..sent]).await?;
+        let (first, rest) = self.body[..sent].split_at(self.held.as_ref().map_or(sent, |(first, _)| *first));
+        socket.write_all(first).await?;
+        if let Some((_, wait)) = &self.held {
+            wait.acquire().await.unwrap().forget();
+        }
+        socket.write_all(rest).await?;
         Ok(self.cut.is_none())
     }
 }

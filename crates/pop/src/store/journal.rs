@@ -17,6 +17,7 @@ use freshen_model::rule::Rule;
 use freshen_model::secret::SealingKey;
 use freshen_model::task::{Failure, Progress};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// Bytes of write-ahead log before older parts must have reached the tables.
@@ -66,6 +67,21 @@ pub enum JournalError {
     /// What was read cannot be understood.
     #[error("the index on disk holds something unreadable in {0}")]
     Unreadable(&'static str),
+}
+
+impl JournalError {
+    /// Whether the files are not what was written, so that trying again is of no use; failures of the disk are not that.
+    pub fn is_damage(&self) -> bool {
+        let JournalError::Engine(error) = self else { return true };
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if let Some(io) = error.downcast_ref::<std::io::Error>() {
+                return matches!(io.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData);
+            }
+            cause = error.source();
+        }
+        !matches!(error, fjall::Error::Locked | fjall::Error::Poisoned | fjall::Error::InvalidVersion(_))
+    }
 }
 
 /// What a POP takes up at its start.

@@ -12,6 +12,8 @@ mod reclaim;
 pub mod record;
 pub mod run;
 mod slice_file;
+#[cfg(test)]
+mod torn;
 
 pub use blocks::Open;
 pub use reclaim::Swept;
