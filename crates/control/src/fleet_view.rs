@@ -45,7 +45,7 @@ impl Control {
 
     fn view_of(&self, member: Member) -> PopView {
         let end = self.log_end();
-        let watermark = member.known_watermark();
+        let watermark = member.seat.known_watermark();
         let fence = fence_after(self.members.terms().in_force);
         let silent = member.seat.heard_at.map(|heard| self.clock.now().saturating_sub(heard));
         PopView {

@@ -4,11 +4,11 @@
 use crate::clock::Clock;
 use crate::members::Members;
 use crate::progress::{Doubt, Limit, Moment, Pending, Progress};
-use crate::retention::Retention;
 use crate::telemetry;
 use freshen_ledger::{Error, Ledger, TaskRecord};
 use freshen_model::ids::Seq;
 use freshen_model::protocol::completion::Fence;
+use freshen_model::protocol::retention::Retention;
 use freshen_model::task::TaskKind;
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,7 +13,6 @@ mod keeper;
 pub mod manage;
 mod members;
 mod progress;
-mod retention;
 mod secret;
 pub mod submit;
 pub mod tasks;

@@ -71,11 +71,6 @@ impl Member {
         self.record.left.unwrap_or(self.record.joined)
     }
 
-    /// The watermark of the process that was heard in this run, if one was; else what is remembered.
-    pub(crate) fn known_watermark(&self) -> Seq {
-        if self.seat.watermark == Seq::ZERO { self.seat.remembered } else { self.seat.watermark }
-    }
-
     fn to_remember(&self) -> Option<Remembered> {
         Some(Remembered {
             pop: self.record.id.clone(),
@@ -174,12 +169,7 @@ impl Members {
 
     /// The place that every POP has confirmed; `None` without POPs.
     pub(crate) fn confirmed_by_all(&self) -> Option<Seq> {
-        self.known
-            .lock()
-            .members
-            .values()
-            .map(|member| member.seat.remembered.min(member.known_watermark()))
-            .min()
+        self.known.lock().members.values().map(|member| member.seat.settled()).min()
     }
 
     /// What the ledger has still to remember.

@@ -164,7 +164,7 @@ fn p1_behind_the_floor_nothing_is_joined_or_stored() {
     assert!(pop.follower.may_store(&young));
     let dropped = pop.follower.plan_drop();
     pop.follower.commit_drop(&dropped);
-    assert!(!pop.follower.has_rules());
+    assert_eq!(pop.follower.sweep_target(None), None);
     assert!(!pop.follower.may_store(&slow));
 }
 
@@ -348,4 +348,26 @@ fn p1_what_a_plan_says_is_what_a_restart_finds() {
     assert!(!again.view(pop.clock).leased, "no lease survives a restart");
     let verdict = again.judge(&again.view(pop.clock), &key("/a"), &copy, copy.filled, NoLease::Serve);
     assert_eq!(verdict, Verdict::Gone);
+}
+
+#[test]
+fn p1_an_answer_to_what_was_given_up_says_nothing() {
+    let mut pop = Pop::member();
+    let late = pop.follower.heartbeat(pop.clock, Vec::new()).number;
+    let snapshot = Snapshot {
+        log: LogId([7; 16]),
+        seq: Seq(1),
+        id: id(1),
+        domains: BTreeMap::new(),
+        member: Some(Area::Domestic),
+        prefetches: Vec::new(),
+    };
+    let plan = pop.follower.plan_snapshot(&snapshot);
+    pop.follower.commit(&plan);
+    let void = Answer { boot: BOOT, number: late, standing: Standing::ForeignLog };
+    assert_eq!(pop.follower.answered(&void), Consequence::Stray);
+    assert_eq!(pop.answer(late, Seq(1), Seq(9)), Consequence::Stray);
+    assert!(!pop.view().leased);
+    pop.renew();
+    assert!(pop.view().leased);
 }

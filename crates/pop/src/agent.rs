@@ -145,7 +145,6 @@ impl Pop {
     /// Sends heartbeats until the process stops: at once when something was applied, else steadily.
     pub async fn beat(self: Arc<Pop>, link: Arc<dyn Link>) {
         loop {
-            let epoch = self.follower.read().saved().epoch;
             if self.follower.read().saved().log.is_none() || self.starting_over.load(Ordering::SeqCst) {
                 // There is nothing to confirm before the snapshot is taken up, which wakes this.
                 self.confirm.notified().await;
@@ -154,8 +153,6 @@ impl Pop {
             let beat = self.follower.write().heartbeat(clock::now(), self.prefetcher.reports());
             let sent = (beat.watermark, self.prefetcher.revision());
             match link.heartbeat(&beat).await {
-                // An answer to what was given up meanwhile says nothing of what is held now.
-                Ok(_) if self.follower.read().saved().epoch != epoch => continue,
                 Ok(answer) => {
                     let consequence = self.follower.write().answered(&answer);
                     self.heed(consequence).await;

@@ -32,15 +32,8 @@ impl Pop {
     /// One sweep of all rules that no fill under way still needs.
     pub async fn sweep(self: &Arc<Pop>) -> Result<Swept, JournalError> {
         let patience = Duration::from_millis(self.config.sweep_patience_ms);
-        let (watermark, dropped, idle) = {
-            let follower = self.follower.read();
-            (follower.saved().watermark, follower.saved().dropped, !follower.has_rules())
-        };
-        let oldest = self.fills.oldest(&clock::now(), patience).unwrap_or(Seq(u64::MAX));
-        let target = watermark.min(oldest);
-        if idle || target <= dropped {
-            return Ok(Swept::default());
-        }
+        let oldest = self.fills.oldest(&clock::now(), patience);
+        let Some(target) = self.follower.read().sweep_target(oldest) else { return Ok(Swept::default()) };
         self.raise_floor(target).await?;
         let pop = self.clone();
         let swept = on_disk(move || pop.reclaim(target)).await?;

@@ -5,6 +5,7 @@ use crate::{Error, PopRecord, Refusal, Remembered};
 use freshen_model::area::Area;
 use freshen_model::ids::{DataId, PopId, Seq};
 use freshen_model::order::Body;
+use freshen_model::protocol::roster;
 use freshen_model::task::TaskKind;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -80,10 +81,7 @@ pub(super) fn scope(
 ) -> Result<Vec<PopId>, Error> {
     let scope: Vec<PopId> = all(connection)?
         .into_iter()
-        .filter(|pop| match pop.left {
-            None => area.is_none_or(|area| area == pop.area),
-            Some(_) => kind != TaskKind::Prefetch,
-        })
+        .filter(|pop| roster::in_scope(pop.area, pop.left.is_some(), area, kind != TaskKind::Prefetch))
         .map(|pop| pop.id)
         .collect();
     match area {

@@ -25,6 +25,12 @@ pub struct Provenance {
 }
 
 impl Provenance {
+    /// Where the mark «checked up to» of a copy with this provenance begins: its fill was started in a view in which no
+    /// rule up to there matched what it brings.
+    pub fn mark(&self) -> Seq {
+        self.filled.min(self.confirmed)
+    }
+
     /// Whether a copy with this provenance may take the place of one with `other`'s.
     ///
     /// Never over a younger fill_seq. Between equal ones (no order came in between) the later request wins.

@@ -130,7 +130,7 @@ pub enum Consequence {
     StartOver,
     /// Stop: another process runs as this POP.
     Refused(String),
-    /// An answer to another boot or none; nothing.
+    /// An answer to another boot, or to a heartbeat from before this one started over; nothing.
     Stray,
 }
 
@@ -144,6 +144,8 @@ pub struct Follower {
     lease: Lease,
     lease_term: Duration,
     heartbeats: u64,
+    /// The last heartbeat before it started over: answers up to that one speak of what is given up.
+    void_up_to: u64,
     /// Nothing is used below: the disk was rolled back behind what control remembers.
     usable_from: Seq,
 }
@@ -165,6 +167,7 @@ impl Follower {
             lease: Lease::default(),
             lease_term: TERM_MIN,
             heartbeats: 0,
+            void_up_to: 0,
             usable_from: Seq::ZERO,
         };
         for (seq, rules) in rules {
@@ -305,6 +308,7 @@ impl Follower {
             self.index.drop_up_to(Seq(u64::MAX));
             self.domains.clear();
             self.lease.give_up();
+            self.void_up_to = self.heartbeats;
             self.usable_from = Seq::ZERO;
         }
         let mut widened = 0;
@@ -404,6 +408,13 @@ impl Follower {
 
     // ---- the sweep ----
 
+    /// Up to where a sweep can retire rules now: what is applied, but no further than `oldest`, the lowest fill_seq of the
+    /// fills that are still waited for. `None` where there is nothing to retire.
+    pub fn sweep_target(&self, oldest: Option<Seq>) -> Option<Seq> {
+        let target = self.saved.watermark.min(oldest.unwrap_or(self.saved.watermark));
+        (!self.index.is_empty() && target > self.saved.dropped).then_some(target)
+    }
+
     /// The state to make durable before the sweep begins: fills that started below `floor` are not stored any more, so
     /// that none of them can bring back what the sweep is about to delete.
     pub fn plan_floor(&self, floor: Seq) -> Saved {
@@ -429,11 +440,6 @@ impl Follower {
     /// How many URLs and directories the index holds.
     pub fn rules_live(&self) -> usize {
         self.index.len()
-    }
-
-    /// Whether the sweep has something to retire.
-    pub fn has_rules(&self) -> bool {
-        !self.index.is_empty()
     }
 
     /// The newest rules that match an object.
@@ -462,7 +468,7 @@ impl Follower {
 
     /// Takes control's answer.
     pub fn answered(&mut self, answer: &Answer) -> Consequence {
-        if answer.boot != self.identity.boot {
+        if answer.boot != self.identity.boot || answer.number <= self.void_up_to {
             return Consequence::Stray;
         }
         match &answer.standing {

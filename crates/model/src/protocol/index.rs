@@ -1,6 +1,7 @@
 //! The purge index: every live rule, so that a look-up costs the length of the key whatever is cached.
 
-use crate::ids::Seq;
+use super::copy::Provenance;
+use crate::ids::{Epoch, Seq};
 use crate::key::Key;
 use crate::rule::{Matcher, Mode, Rule};
 use std::collections::HashMap;
@@ -29,6 +30,17 @@ impl Marks {
         self.evict = self.evict.max(other.evict);
     }
 
+    /// What a sweep in the epoch `epoch` makes of a copy, before the rules that these marks speak of are dropped.
+    pub fn fate(&self, copy: &Provenance, epoch: Epoch) -> Fate {
+        if copy.epoch < epoch || self.evict > copy.filled {
+            Fate::Deleted
+        } else if self.expire > copy.confirmed && !copy.expired {
+            Fate::Marked
+        } else {
+            Fate::Stays
+        }
+    }
+
     fn raise(&mut self, mode: Mode, seq: Seq) {
         let number = match mode {
             Mode::Expire => &mut self.expire,
@@ -50,6 +62,17 @@ impl Marks {
     fn is_empty(&self) -> bool {
         *self == Marks::default()
     }
+}
+
+/// What becomes of a copy that a sweep comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing: no rule matches it.
+    Stays,
+    /// It keeps the mark `expired`, which outlives the rule.
+    Marked,
+    /// It goes.
+    Deleted,
 }
 
 /// Every live rule of a POP.

@@ -2,7 +2,8 @@
 //!
 //! A POP's side: [`follower`] applies the log and answers what may be used; [`lease`] says whether its view of the log is
 //! young enough; [`index`] holds the rules; [`copy`] and [`fill`] are what rules are held against. Control's side:
-//! [`roster`] judges heartbeats, [`completion`] decides when a task is done.
+//! [`roster`] judges heartbeats and says whom a task waits for, [`completion`] decides when a task is done,
+//! [`retention`] which orders nobody needs any more.
 
 pub mod completion;
 pub mod copy;
@@ -12,4 +13,5 @@ pub mod heartbeat;
 pub mod index;
 pub mod lease;
 pub mod now;
+pub mod retention;
 pub mod roster;

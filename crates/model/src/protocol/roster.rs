@@ -1,6 +1,7 @@
 //! The roster: which process speaks for a POP, and which of its heartbeats count.
 
 use super::heartbeat::{Heartbeat, Standing};
+use crate::area::Area;
 use crate::ids::{BootId, DataId, LogId, OrderId, Seq};
 use std::time::Duration;
 
@@ -10,6 +11,12 @@ pub const DRIFT_PERCENT: u32 = 10;
 /// How long after an order was appended no POP's own clock lets it use what the order forbids.
 pub fn fence_after(lease: Duration) -> Duration {
     lease + lease * DRIFT_PERCENT / 100
+}
+
+/// Whether a task waits for a POP: a member in the task's area; and, for a purge, one that was removed and is not gone,
+/// since it may still be using its cache.
+pub fn in_scope(pop: Area, removed: bool, area: Option<Area>, purge: bool) -> bool {
+    if removed { purge } else { area.is_none_or(|area| area == pop) }
 }
 
 /// What control's log has at a place.
@@ -99,6 +106,16 @@ impl Seat {
         let before = self.remembered;
         self.remembered = before.max(self.watermark);
         before
+    }
+
+    /// The highest watermark of the process that was heard in this run of control, if one was; else of its data folder.
+    pub fn known_watermark(&self) -> Seq {
+        if self.watermark == Seq::ZERO { self.remembered } else { self.watermark }
+    }
+
+    /// The place up to which this POP will not need the log again, whatever folder or boot comes next in its name.
+    pub fn settled(&self) -> Seq {
+        self.remembered.min(self.known_watermark())
     }
 
     fn occupied_against(&self, beat: &Heartbeat, lease: Duration, now: Duration) -> Option<String> {

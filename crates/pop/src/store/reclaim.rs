@@ -8,7 +8,8 @@ use super::{Store, slice_file};
 use crate::clock;
 use freshen_model::ids::Epoch;
 use freshen_model::key::Key;
-use freshen_model::protocol::index::Marks;
+use freshen_model::protocol::copy::Provenance;
+use freshen_model::protocol::index::{self, Marks};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -81,19 +82,21 @@ impl Store {
         let mut changed = false;
         for variant in &object.variants {
             let copy = &variant.provenance;
-            if copy.epoch < epoch || marks.evict > copy.filled {
-                swept.deleted += 1;
-                swept.bytes +=
-                    variant.body.allocated().max(variant.body.at_hand().map_or(0, |b| b.len() as u64));
-                changed = true;
-            } else if marks.expire > copy.confirmed && !copy.expired {
-                let mut provenance = *copy;
-                provenance.expired = true;
-                variants.push(Arc::new(Variant::new(variant.head.clone(), provenance, variant.body.clone())));
-                swept.marked += 1;
-                changed = true;
-            } else {
-                variants.push(variant.clone());
+            match marks.fate(copy, epoch) {
+                index::Fate::Deleted => {
+                    swept.deleted += 1;
+                    swept.bytes +=
+                        variant.body.allocated().max(variant.body.at_hand().map_or(0, |b| b.len() as u64));
+                    changed = true;
+                }
+                index::Fate::Marked => {
+                    let provenance = Provenance { expired: true, ..*copy };
+                    let (head, body) = (variant.head.clone(), variant.body.clone());
+                    variants.push(Arc::new(Variant::new(head, provenance, body)));
+                    swept.marked += 1;
+                    changed = true;
+                }
+                index::Fate::Stays => variants.push(variant.clone()),
             }
         }
         if !changed {

@@ -98,13 +98,7 @@ pub struct Variant {
 impl Variant {
     /// A variant; its mark starts at the fill_seq of its last confirmation.
     pub fn new(head: Head, provenance: Provenance, body: Arc<Body>) -> Variant {
-        Variant {
-            head,
-            checked: AtomicU64::new(provenance.confirmed.0.min(provenance.filled.0)),
-            provenance,
-            body,
-            hit: OnceLock::new(),
-        }
+        Variant { head, checked: AtomicU64::new(provenance.mark().0), provenance, body, hit: OnceLock::new() }
     }
 
     /// The mark.

@@ -1,6 +1,6 @@
-//! Retention: which orders nobody needs any more.
+//! Retention: which orders of the log nobody needs any more.
 
-use freshen_model::ids::Seq;
+use crate::ids::Seq;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const SAMPLES_MAX: u32 = 1_000;
 
 /// Remembers when the log ended where, since orders carry no time. After a restart every order counts as new.
 #[derive(Debug)]
-pub(crate) struct Retention {
+pub struct Retention {
     keep: Duration,
     samples: VecDeque<(Duration, Seq)>,
     /// The place that every POP had confirmed a round ago.
@@ -21,12 +21,12 @@ pub(crate) struct Retention {
 
 impl Retention {
     /// Keeps orders for `keep` where POPs have not confirmed them.
-    pub(crate) fn new(keep: Duration, now: Duration) -> Retention {
+    pub fn new(keep: Duration, now: Duration) -> Retention {
         Retention { keep, samples: VecDeque::new(), confirmed_before: Seq::ZERO, due: now }
     }
 
     /// When [`Retention::round`] wants to be called.
-    pub(crate) fn due(&self) -> Duration {
+    pub fn due(&self) -> Duration {
         self.due
     }
 
@@ -35,7 +35,7 @@ impl Retention {
     ///
     /// The order at a POP's watermark is kept, since its name is what the next heartbeat is held against; and what was
     /// confirmed must have been so for a round, since a heartbeat may arrive behind a later one.
-    pub(crate) fn round(&mut self, end: Seq, confirmed: Option<Seq>, now: Duration) -> Seq {
+    pub fn round(&mut self, end: Seq, confirmed: Option<Seq>, now: Duration) -> Seq {
         self.due = now + EVERY;
         let spacing = EVERY.max(self.keep / SAMPLES_MAX);
         let last = self.samples.back();
