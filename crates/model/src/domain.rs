@@ -1,9 +1,11 @@
 //! The settings of a domain: where its content comes from, its cache space and policies. They travel to the POPs as orders.
 
+mod home;
 mod origin;
 mod query;
 mod ttl;
 
+pub use home::{BadHome, Home};
 pub use origin::{BadOrigin, Bucket, Origin};
 pub use query::{BadQueryPolicy, QueryPolicy};
 pub use ttl::{BadTtlRule, Lifetimes, TTL_MATCH_BYTES_MAX, TTL_RULES_MAX, TTL_S_MAX, TtlMode, TtlRule, When};
@@ -60,6 +62,9 @@ pub struct Settings {
     /// How parts of large objects are asked for.
     #[serde(default)]
     pub ranges: Ranges,
+    /// Which POP fetches from the origin for the others.
+    #[serde(default)]
+    pub home: Home,
 }
 
 impl Settings {
@@ -79,6 +84,7 @@ impl Settings {
             negative_ttl_s: None,
             ttl: Vec::new(),
             ranges: Ranges::default(),
+            home: Home::default(),
         }
     }
 

@@ -10,6 +10,7 @@ pub mod ids;
 pub mod key;
 pub mod location;
 pub mod order;
+pub mod peers;
 pub mod protocol;
 pub mod quota;
 pub mod rule;

@@ -22,6 +22,9 @@ pub struct Provenance {
     /// When this process last asked the origin about these bytes and it delivered or confirmed them.
     #[serde(skip)]
     pub confirmed_at: Option<Now>,
+    /// When this process last asked anybody about these bytes, the origin or another POP.
+    #[serde(skip)]
+    pub asked_at: Option<Now>,
 }
 
 impl Provenance {
@@ -37,7 +40,7 @@ impl Provenance {
     pub fn replaces(&self, other: &Provenance) -> bool {
         (self.epoch, self.confirmed) > (other.epoch, other.confirmed)
             || ((self.epoch, self.confirmed) == (other.epoch, other.confirmed)
-                && self.confirmed_at.map(|at| at.boot) >= other.confirmed_at.map(|at| at.boot))
+                && self.asked_at.map(|at| at.boot) >= other.asked_at.map(|at| at.boot))
     }
 
     /// Whether the origin delivered the bytes to this process less than `term` ago.

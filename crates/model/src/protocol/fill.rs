@@ -11,7 +11,7 @@ pub enum Source {
     Origin,
     /// Another POP, which checked its copy at this watermark.
     Pop {
-        /// The home POP's watermark, sent with its answer.
+        /// The home POP's watermark, sent with its answer; before that, the one it must reach.
         checked: Seq,
     },
 }
@@ -50,10 +50,11 @@ impl FillStart {
             expired: false,
             delivered_at: from_origin,
             confirmed_at: from_origin,
+            asked_at: Some(self.at),
         }
     }
 
-    /// The provenance of a copy that the origin confirmed (304) in answer to this request.
+    /// The provenance of a copy that was confirmed (304) in answer to this request, by the origin or by another POP.
     pub fn confirmed(&self, copy: &Provenance) -> Provenance {
         Provenance { filled: copy.filled, delivered_at: copy.delivered_at, ..self.delivered() }
     }

@@ -7,6 +7,7 @@
 use super::copy::{Doubt, Provenance, Verdict};
 use super::fill::{FillStart, Source};
 use super::heartbeat::{Answer, Heartbeat, PrefetchReport, Standing};
+use super::home::Names;
 use super::index::PurgeIndex;
 use super::lease::{Lease, TERM_MIN};
 use super::now::Now;
@@ -73,6 +74,8 @@ pub struct Plan {
     pub domains: Vec<(String, Option<Settings>)>,
     /// Prefetches that are for this POP.
     pub prefetches: Vec<(Seq, PrefetchOrder)>,
+    /// The names of the orders, without gaps.
+    pub names: Vec<(Seq, OrderId)>,
     /// Set where everything known before is void: rules and domains of before are to be forgotten.
     pub starts_over: bool,
 }
@@ -148,6 +151,8 @@ pub struct Follower {
     void_up_to: u64,
     /// Nothing is used below: the disk was rolled back behind what control remembers.
     usable_from: Seq,
+    /// What the orders applied last are called.
+    names: Names,
 }
 
 impl Follower {
@@ -169,6 +174,7 @@ impl Follower {
             heartbeats: 0,
             void_up_to: 0,
             usable_from: Seq::ZERO,
+            names: Names::beginning_with(saved.watermark, saved.watermark_id),
         };
         for (seq, rules) in rules {
             for rule in &rules {
@@ -193,6 +199,7 @@ impl Follower {
             rules: Vec::new(),
             domains: Vec::new(),
             prefetches: Vec::new(),
+            names: Vec::with_capacity(orders.len()),
             starts_over: false,
         };
         let mut changed: BTreeMap<&str, Option<&Settings>> = BTreeMap::new();
@@ -203,6 +210,7 @@ impl Follower {
             }
             plan.saved.watermark = order.seq;
             plan.saved.watermark_id = order.id;
+            plan.names.push((order.seq, order.id));
             let rules = match &order.body {
                 Body::Purge { rules, .. } => rules.clone(),
                 Body::Prefetch { task, area, items } => {
@@ -298,6 +306,7 @@ impl Follower {
                 .map(|(name, settings)| (name.clone(), Some(settings.clone())))
                 .collect(),
             prefetches: snapshot.prefetches.clone(),
+            names: vec![(snapshot.seq, snapshot.id)],
             starts_over: true,
         }
     }
@@ -310,6 +319,10 @@ impl Follower {
             self.lease.give_up();
             self.void_up_to = self.heartbeats;
             self.usable_from = Seq::ZERO;
+            self.names = Names::default();
+        }
+        for (seq, id) in &plan.names {
+            self.names.push(*seq, *id);
         }
         let mut widened = 0;
         for (seq, rules) in &plan.rules {
@@ -492,6 +505,11 @@ impl Follower {
     /// The follower's state as the journal holds it.
     pub fn saved(&self) -> &Saved {
         &self.saved
+    }
+
+    /// What the orders applied last are called.
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// Who this POP is.
