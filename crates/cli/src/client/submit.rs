@@ -196,7 +196,7 @@ impl Submit {
 }
 
 /// Waits until the task ends or `timeout` has passed. Control may go away and come back meanwhile.
-async fn wait(
+pub async fn wait(
     control: &Control,
     mut view: TaskView,
     timeout: Duration,
