@@ -68,6 +68,7 @@ async fn p8_the_page_shows_health_and_counts_and_nothing_of_any_account() {
     let request = SubmitRequest {
         kind: TaskKind::Url,
         force: false,
+        soft: false,
         area: None,
         lines: vec!["http://a.example/secret".into()],
         scheme: Scheme::Required,

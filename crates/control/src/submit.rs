@@ -10,7 +10,7 @@ use freshen_model::key::{BadPath, Key};
 use freshen_model::location::{BadUrl, Location, Scheme};
 use freshen_model::order::PrefetchItem;
 use freshen_model::quota::{Quota, QuotaKind, day};
-use freshen_model::rule::{Matcher, Rule};
+use freshen_model::rule::{Matcher, Mode, Rule};
 use freshen_model::task::{Status, Step, StepState, TaskKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -30,12 +30,21 @@ pub struct SubmitRequest {
     pub kind: TaskKind,
     /// Evict where the kind would expire.
     pub force: bool,
+    /// Expire where the kind would evict; not together with `force`.
+    pub soft: bool,
     /// Only the POPs there; prefetches only.
     pub area: Option<Area>,
     /// URLs or directories, one each.
     pub lines: Vec<String>,
     /// Whether a line must say its scheme.
     pub scheme: Scheme,
+}
+
+impl SubmitRequest {
+    /// What this purge does to a copy.
+    fn mode(&self) -> Mode {
+        if self.soft { Mode::Expire } else { self.kind.mode(self.force) }
+    }
 }
 
 /// A line that cannot be submitted.
@@ -149,7 +158,7 @@ impl Control {
         let submission = Submission {
             account: account.to_owned(),
             kind: request.kind,
-            mode: (request.kind != TaskKind::Prefetch).then(|| request.kind.mode(request.force)),
+            mode: (request.kind != TaskKind::Prefetch).then(|| request.mode()),
             area: request.area,
             read: named.settings_read(&domains),
             lines: named.lines,
@@ -213,7 +222,7 @@ impl Named {
     }
 
     fn push(&mut self, request: &SubmitRequest, text: &str, location: Location, key: Key) {
-        let mode = request.kind.mode(request.force);
+        let mode = request.mode();
         self.lines.push(Line { url: text.to_owned(), domain: location.host.clone() });
         match request.kind {
             TaskKind::Url => self.rules.push(Rule::new(Matcher::Url { key }, mode)),

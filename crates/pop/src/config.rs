@@ -1,5 +1,9 @@
 //! What a POP process is told at its start; what its domains are, it learns from the log.
 
+mod purge_method;
+
+pub use purge_method::{Network, PurgeMethod};
+
 use freshen_model::domain::Settings;
 use freshen_model::ids::PopId;
 use serde::{Deserialize, Serialize};
@@ -90,6 +94,9 @@ pub struct Config {
     /// Certificates for `tls_listen`; the first one is shown to viewers who ask for a name that none is for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<CertificateFiles>,
+    /// How requests with the method PURGE at the admin listener are answered; refused if not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purge_method: Option<PurgeMethod>,
 }
 
 /// A certificate and its key, as files.
@@ -151,6 +158,7 @@ impl Config {
             sweep_patience_ms: defaults::sweep_patience_ms(),
             prefetches_at_once: defaults::prefetches_at_once(),
             certificates: Vec::new(),
+            purge_method: None,
         }
     }
 
@@ -192,7 +200,7 @@ impl Config {
         if self.object_bytes_max > self.disk_bytes_max / 2 {
             return Err("object_bytes_max: more than half of disk_bytes_max".into());
         }
-        Ok(())
+        self.purge_method.as_ref().map_or(Ok(()), PurgeMethod::validate)
     }
 }
 

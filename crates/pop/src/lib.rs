@@ -183,7 +183,7 @@ impl Pop {
     pub async fn run(
         self: Arc<Pop>,
         listeners: Listeners,
-        render: admin::RenderMetrics,
+        admin: admin::Beside,
         stop: impl Future<Output = ()>,
     ) -> Result<(), String> {
         self.tidy_up();
@@ -192,7 +192,7 @@ impl Pop {
         let mut beside = tokio::task::JoinSet::new();
         beside.spawn(self.clone().beat(link.clone()));
         beside.spawn(self.clone().sweep_at_intervals());
-        beside.spawn(self.clone().serve_admin(listeners.admin, render));
+        beside.spawn(self.clone().serve_admin(listeners.admin, admin));
         let tls = listeners.viewers_tls.map(|listener| self.begin_tls(listener, &mut beside)).transpose()?;
         let viewers = self.clone().serve_viewers(listeners.viewers, tls, stop);
         // A POP that cannot apply orders must not go on: its lease would end, but it would never come back either.

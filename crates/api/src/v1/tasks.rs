@@ -27,9 +27,15 @@ pub(super) async fn purge(
     State(api): State<Api>,
     request: SignedRequest,
 ) -> Result<Json<TaskView>, ApiError> {
-    let PurgeRequest { directory, force, lines } = request.json()?;
+    let PurgeRequest { directory, force, soft, lines } = request.json()?;
+    if force && soft {
+        return Err(ApiError::new(
+            ErrorCode::Malformed,
+            "a purge is either soft or forced, give one of them",
+        ));
+    }
     let kind = if directory { TaskKind::Directory } else { TaskKind::Url };
-    let submission = SubmitRequest { kind, force, area: None, lines, scheme: Scheme::Required };
+    let submission = SubmitRequest { kind, force, soft, area: None, lines, scheme: Scheme::Required };
     submit(&api, &request.caller.account, submission).await
 }
 
@@ -39,7 +45,7 @@ pub(super) async fn prefetch(
 ) -> Result<Json<TaskView>, ApiError> {
     let PrefetchRequest { area, lines } = request.json()?;
     let kind = TaskKind::Prefetch;
-    let submission = SubmitRequest { kind, force: false, area, lines, scheme: Scheme::Required };
+    let submission = SubmitRequest { kind, force: false, soft: false, area, lines, scheme: Scheme::Required };
     submit(&api, &request.caller.account, submission).await
 }
 

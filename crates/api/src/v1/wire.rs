@@ -18,6 +18,9 @@ pub struct PurgeRequest {
     /// Evict directories instead of expiring them.
     #[serde(default)]
     pub force: bool,
+    /// Expire URLs instead of evicting them; refused together with `force`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub soft: bool,
     /// URLs or directories, one each.
     pub lines: Vec<String>,
 }

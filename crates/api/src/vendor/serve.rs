@@ -123,7 +123,7 @@ async fn submit(
     lines: &[Line],
 ) -> Result<u64, VendorError> {
     let texts = lines.iter().map(|line| line.text.clone()).collect();
-    let request = SubmitRequest { kind, force, area, lines: texts, scheme: Scheme::Optional };
+    let request = SubmitRequest { kind, force, soft: false, area, lines: texts, scheme: Scheme::Optional };
     let submitted = api.control.submit(&caller.account, request).await;
     Ok(submitted.map_err(|error| refusals::of_submit(error, lines))?.task.0)
 }

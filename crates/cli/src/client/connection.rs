@@ -114,14 +114,7 @@ impl Connection {
             pick(&self.access_key_id, id).ok_or_else(|| missing("access-key-id", "FRESHEN_ACCESS_KEY_ID"))?;
         let secret = pick(&self.access_key_secret, secret)
             .ok_or_else(|| missing("access-key-secret", "FRESHEN_ACCESS_KEY_SECRET"))?;
-        let malformed = || ClientError::Usage(format!("the endpoint {endpoint:?} is not http://host:port"));
-        let uri: Uri = endpoint.parse().map_err(|_| malformed())?;
-        let authority = uri.authority().ok_or_else(malformed)?.to_string();
-        if uri.scheme_str() != Some("http") || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(malformed());
-        }
-        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        Ok(Control { endpoint, authority, key: (id, secret), client })
+        Control::at(&endpoint, id, secret)
     }
 
     fn file(&self) -> Result<Option<ClientConfig>, ClientError> {
@@ -142,6 +135,18 @@ fn default_file() -> Option<PathBuf> {
 }
 
 impl Control {
+    /// Control at `http://host:port`, asked with that access key.
+    pub fn at(endpoint: &str, access_key_id: String, secret: String) -> Result<Control, ClientError> {
+        let malformed = || ClientError::Usage(format!("the endpoint {endpoint:?} is not http://host:port"));
+        let uri: Uri = endpoint.parse().map_err(|_| malformed())?;
+        let authority = uri.authority().ok_or_else(malformed)?.to_string();
+        if uri.scheme_str() != Some("http") || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err(malformed());
+        }
+        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        Ok(Control { endpoint: endpoint.to_owned(), authority, key: (access_key_id, secret), client })
+    }
+
     /// `GET`.
     pub async fn get<T: DeserializeOwned>(&self, path_and_query: &str) -> Result<T, ClientError> {
         self.call(Method::GET, path_and_query, None::<&()>).await

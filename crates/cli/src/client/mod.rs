@@ -6,8 +6,8 @@ mod fleet;
 pub mod manage;
 mod outcome;
 mod settings;
-mod submit;
-mod task;
+pub mod submit;
+pub mod task;
 
 pub use connection::ClientConfig;
 

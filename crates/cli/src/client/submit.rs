@@ -34,6 +34,9 @@ pub struct Purge {
     /// Fetch anew even where the origin would confirm the copy (URL purges always do).
     #[arg(long)]
     force: bool,
+    /// Ask the origin before the next use, and keep the copy if it confirms it (directory purges do so unasked).
+    #[arg(long, conflicts_with = "force")]
+    soft: bool,
     #[command(flatten)]
     submit: Submit,
 }
@@ -71,7 +74,7 @@ impl Purge {
     pub async fn run(self) -> Result<Outcome, ClientError> {
         let control = self.submit.connection.open()?;
         let lines = self.submit.lines(self.urls)?;
-        let request = PurgeRequest { directory: self.dir, force: self.force, lines };
+        let request = PurgeRequest { directory: self.dir, force: self.force, soft: self.soft, lines };
         self.submit.submit(&control, "/v1/purge", &request, Duration::from_secs(60)).await
     }
 }
@@ -193,7 +196,7 @@ impl Submit {
 }
 
 /// Waits until the task ends or `timeout` has passed. Control may go away and come back meanwhile.
-async fn wait(
+pub async fn wait(
     control: &Control,
     mut view: TaskView,
     timeout: Duration,

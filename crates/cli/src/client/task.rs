@@ -83,10 +83,14 @@ pub fn print_task(task: &Task) {
     }
 }
 
+/// The POPs of a task, a line each.
+pub fn pops_lines(task: &Task) -> Vec<String> {
+    task.pops.iter().map(|step| format!("{}: {}", step.pop, state(step))).collect()
+}
+
 /// The POPs of a task on one line.
 pub fn pops_line(task: &Task) -> String {
-    let pops: Vec<String> = task.pops.iter().map(|step| format!("{}: {}", step.pop, state(step))).collect();
-    pops.join(" · ")
+    pops_lines(task).join(" · ")
 }
 
 fn summary(task: &Task) -> String {

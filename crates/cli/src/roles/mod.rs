@@ -2,6 +2,7 @@
 
 pub mod control;
 pub mod pop;
+mod purge_method;
 pub mod serve;
 
 use anyhow::Context;

@@ -1,8 +1,10 @@
 //! The POP process.
 
+use super::purge_method::PurgeMethod;
 use super::{listen, raise_descriptors, stop_signal, stopped};
 use crate::config_file;
 use crate::telemetry::{self, RenderMetrics};
+use freshen_pop::admin::Beside;
 use freshen_pop::{Config, Listeners, Pop};
 use std::path::{Path, PathBuf};
 use tokio::sync::watch;
@@ -39,7 +41,8 @@ pub async fn serve(config: Config, render: RenderMetrics, stop: watch::Receiver<
         },
         admin: listen(&config.admin_listen, "the admin listener (admin_listen)").await?,
     };
+    let purge = config.purge_method.clone().map(PurgeMethod::new).transpose()?.map(PurgeMethod::hook);
     tracing::info!(id = %config.id, listen = %config.listen, "POP runs");
     let pop = tokio::task::spawn_blocking(move || Pop::open(config)).await??;
-    pop.run(listeners, render, stopped(stop)).await.map_err(anyhow::Error::msg)
+    pop.run(listeners, Beside { render, purge }, stopped(stop)).await.map_err(anyhow::Error::msg)
 }

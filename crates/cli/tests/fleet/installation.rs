@@ -220,7 +220,7 @@ impl Installation {
 
     pub async fn submit(&self, kind: TaskKind, force: bool, urls: &[&str]) -> TaskId {
         let lines = urls.iter().map(|url| format!("http://{url}")).collect();
-        let request = SubmitRequest { kind, force, area: None, lines, scheme: Scheme::Required };
+        let request = SubmitRequest { kind, force, soft: false, area: None, lines, scheme: Scheme::Required };
         self.control.submit(ACCOUNT, request).await.unwrap().task
     }
 

@@ -8,7 +8,14 @@ use freshen_model::location::Scheme;
 use freshen_model::task::TaskKind;
 
 fn request(kind: TaskKind, url: &str) -> SubmitRequest {
-    SubmitRequest { kind, force: false, area: None, lines: vec![url.into()], scheme: Scheme::Required }
+    SubmitRequest {
+        kind,
+        force: false,
+        soft: false,
+        area: None,
+        lines: vec![url.into()],
+        scheme: Scheme::Required,
+    }
 }
 
 #[tokio::test]

@@ -324,8 +324,14 @@ async fn write(known: Arc<Known>, control: Arc<Control>) {
             _ => (TaskKind::Url, false, url.clone()),
         };
         let submit = async |kind, force, line| {
-            let request =
-                SubmitRequest { kind, force, area: None, lines: vec![line], scheme: Scheme::Required };
+            let request = SubmitRequest {
+                kind,
+                force,
+                soft: false,
+                area: None,
+                lines: vec![line],
+                scheme: Scheme::Required,
+            };
             control.submit(ACCOUNT, request).await.unwrap().task
         };
         let task = submit(kind, force, line).await;

@@ -180,6 +180,7 @@ pub fn request(kind: TaskKind, lines: &[&str]) -> SubmitRequest {
     SubmitRequest {
         kind,
         force: false,
+        soft: false,
         area: None,
         lines: lines.iter().map(|line| (*line).to_owned()).collect(),
         scheme: Scheme::Required,

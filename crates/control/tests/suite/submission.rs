@@ -150,3 +150,15 @@ async fn keys_are_made_by_the_settings_of_their_domain() {
     assert_eq!((lines[0].url.as_str(), lines[0].domain.as_str()), ("A.Example:80/%64/", "a.example"));
     assert_eq!(stage.control.task(Some("bob"), directory.task).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn a_soft_purge_of_a_url_expires_it() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-a").await;
+    let soft = SubmitRequest { soft: true, ..request(TaskKind::Url, &["http://a.example/x"]) };
+    let soft = stage.control.submit("ann", soft).await.unwrap();
+    let orders = stage.ledger.orders_after(soft.seq.previous(), 1 << 20).await.unwrap().orders;
+    let Body::Purge { rules, .. } = &orders[0].body else { panic!("{orders:?}") };
+    assert_eq!(rules[0].mode, Mode::Expire);
+    assert_eq!(stage.control.task(None, soft.task).await.unwrap().unwrap().mode, Some(Mode::Expire));
+}
