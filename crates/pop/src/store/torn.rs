@@ -30,6 +30,7 @@ fn order(seq: u64) -> Plan {
         domains: Vec::new(),
         prefetches: Vec::new(),
         starts_over: false,
+        names: Vec::new(),
     }
 }
 
