@@ -2,10 +2,12 @@
 
 mod origin;
 mod query;
+mod tags;
 mod ttl;
 
 pub use origin::{BadOrigin, Bucket, Origin};
 pub use query::{BadQueryPolicy, QueryPolicy};
+pub use tags::{BadTagField, PartedBy, TAG_FIELDS_MAX, TagField};
 pub use ttl::{BadTtlRule, Lifetimes, TTL_MATCH_BYTES_MAX, TTL_RULES_MAX, TTL_S_MAX, TtlMode, TtlRule, When};
 
 use crate::secret::{SealingKey, Secret};
@@ -60,6 +62,12 @@ pub struct Settings {
     /// How parts of large objects are asked for.
     #[serde(default)]
     pub ranges: Ranges,
+    /// In which fields the origin names the tags of its answers, at most [`TAG_FIELDS_MAX`].
+    #[serde(default = "TagField::usual")]
+    pub tag_fields: Vec<TagField>,
+    /// Whether viewers get these fields.
+    #[serde(default)]
+    pub show_tags: bool,
 }
 
 impl Settings {
@@ -79,6 +87,8 @@ impl Settings {
             negative_ttl_s: None,
             ttl: Vec::new(),
             ranges: Ranges::default(),
+            tag_fields: TagField::usual(),
+            show_tags: false,
         }
     }
 
@@ -136,10 +146,13 @@ impl Settings {
         let knows = |origin: &Origin| self.origins().any(|other| other.serves_as(origin));
         let other_origins = !self.origin.serves_as(&before.origin) || !before.origins().all(knows);
         let trusts_ranges_less = self.ranges == Ranges::Whole && before.ranges == Ranges::Slices;
+        // What was stored before has no tags of a field that was none then, and no purge by tag would find it.
+        let finds_more_tags = self.tag_fields.iter().any(|field| !before.tag_fields.contains(field));
         other_origins
             || self.query != before.query
             || self.share_cache != before.share_cache
             || trusts_ranges_less
+            || finds_more_tags
     }
 
     /// How long answers of `path` stay fresh by these settings; a query behind it is passed over.
@@ -355,6 +368,9 @@ mod tests {
         std::mem::swap(&mut swapped.origin, &mut swapped.backups[0]);
         assert!(swapped.fetches_otherwise_than(&backed));
         assert!(!changed(&|after| after.ttl = vec!["/=1!".parse().unwrap()]));
+        assert!(changed(&|after| after.tag_fields = vec!["comma:x-tags".parse().unwrap()]));
+        assert!(!changed(&|after| after.tag_fields.truncate(1)));
+        assert!(!changed(&|after| after.show_tags = true));
         let whole = Settings { ranges: Ranges::Whole, ..settings() };
         assert!(!settings().fetches_otherwise_than(&whole));
     }

@@ -27,9 +27,14 @@ pub(super) async fn purge(
     State(api): State<Api>,
     request: SignedRequest,
 ) -> Result<Json<TaskView>, ApiError> {
-    let PurgeRequest { directory, force, lines } = request.json()?;
-    let kind = if directory { TaskKind::Directory } else { TaskKind::Url };
-    let submission = SubmitRequest { kind, force, area: None, lines, scheme: Scheme::Required };
+    let PurgeRequest { kind, force, domains, lines } = request.json()?;
+    if !kind.is_purge() {
+        return Err(ApiError::new(
+            ErrorCode::Malformed,
+            "body: a prefetch is no purge, POST it to /v1/prefetch",
+        ));
+    }
+    let submission = SubmitRequest { kind, force, area: None, lines, domains, scheme: Scheme::Required };
     submit(&api, &request.caller.account, submission).await
 }
 
@@ -39,7 +44,8 @@ pub(super) async fn prefetch(
 ) -> Result<Json<TaskView>, ApiError> {
     let PrefetchRequest { area, lines } = request.json()?;
     let kind = TaskKind::Prefetch;
-    let submission = SubmitRequest { kind, force: false, area, lines, scheme: Scheme::Required };
+    let (force, domains) = (false, Vec::new());
+    let submission = SubmitRequest { kind, force, area, lines, domains, scheme: Scheme::Required };
     submit(&api, &request.caller.account, submission).await
 }
 

@@ -209,8 +209,9 @@ impl Installation {
     }
 
     pub async fn submit(&self, kind: TaskKind, force: bool, urls: &[&str]) -> TaskId {
-        let lines = urls.iter().map(|url| format!("http://{url}")).collect();
-        let request = SubmitRequest { kind, force, area: None, lines, scheme: Scheme::Required };
+        let of = |url: &&str| if kind == TaskKind::Tag { (*url).to_owned() } else { format!("http://{url}") };
+        let (lines, domains) = (urls.iter().map(of).collect(), Vec::new());
+        let request = SubmitRequest { kind, force, area: None, lines, domains, scheme: Scheme::Required };
         self.control.submit(ACCOUNT, request).await.unwrap().task
     }
 

@@ -8,7 +8,8 @@ use freshen_model::location::Scheme;
 use freshen_model::task::TaskKind;
 
 fn request(kind: TaskKind, url: &str) -> SubmitRequest {
-    SubmitRequest { kind, force: false, area: None, lines: vec![url.into()], scheme: Scheme::Required }
+    let (lines, domains) = (vec![url.into()], Vec::new());
+    SubmitRequest { kind, force: false, area: None, lines, domains, scheme: Scheme::Required }
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ pub(super) fn scope(
         .into_iter()
         .filter(|pop| match pop.left {
             None => area.is_none_or(|area| area == pop.area),
-            Some(_) => kind != TaskKind::Prefetch,
+            Some(_) => kind.is_purge(),
         })
         .map(|pop| pop.id)
         .collect();
