@@ -9,7 +9,6 @@ use freshen_ledger::{Error, Ledger, TaskRecord};
 use freshen_model::ids::Seq;
 use freshen_model::protocol::completion::Fence;
 use freshen_model::protocol::retention::Retention;
-use freshen_model::task::TaskKind;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -30,12 +29,10 @@ pub(crate) struct Limits {
 impl Limits {
     /// What ends `task` by the clock.
     pub(crate) fn of(&self, task: &TaskRecord, now: Moment) -> Limit {
-        match task.kind {
-            TaskKind::Url | TaskKind::Directory => {
-                Limit::Fence(task.fence_from.map(|from| Fence { from, after: self.fence }))
-            }
+        match task.kind.is_purge() {
+            true => Limit::Fence(task.fence_from.map(|from| Fence { from, after: self.fence })),
             // Over a restart only the wall clock tells the age.
-            TaskKind::Prefetch => {
+            false => {
                 let age_ms = u64::try_from(now.wall_ms.saturating_sub(task.submitted_ms)).unwrap_or(0);
                 let left = self.prefetch_deadline.saturating_sub(Duration::from_millis(age_ms));
                 Limit::Deadline(now.steady + left)

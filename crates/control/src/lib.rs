@@ -10,6 +10,7 @@ pub mod config;
 mod control;
 pub mod fleet_view;
 mod keeper;
+mod lines;
 pub mod manage;
 mod members;
 mod progress;
@@ -23,8 +24,9 @@ pub use clock::{Clock, ManualClock, SteadyClock};
 pub use config::{BadConfig, Config};
 pub use control::{Control, NotReady, StartError};
 pub use fleet_view::PopView;
+pub use lines::{BadLine, LineFault};
 pub use manage::{ManageError, NewKey, NewPop};
-pub use submit::{BadLine, LineFault, SubmitError, SubmitRequest};
+pub use submit::{SubmitError, SubmitRequest};
 pub use tasks::LineView;
 
 pub use freshen_ledger::{Account, DomainRecord, Submitted, TaskFilter, TaskPage};

@@ -1,25 +1,19 @@
 //! Submitting: from lines a user wrote to a durable task with its order.
 
 use crate::control::Control;
+use crate::lines::{BadLine, Named};
 use crate::progress::{Moment, Progress};
 use crate::telemetry;
-use freshen_ledger::{DomainRecord, Error, Ledger, Line, Refusal, Submission, Submitted, TaskRecord};
+use freshen_ledger::{Error, Ledger, Refusal, Submission, Submitted, TaskRecord};
 use freshen_model::area::Area;
 use freshen_model::ids::Seq;
-use freshen_model::key::{BadPath, Key};
-use freshen_model::location::{BadUrl, Location, Scheme};
-use freshen_model::order::PrefetchItem;
+use freshen_model::location::Scheme;
 use freshen_model::quota::{Quota, QuotaKind, day};
-use freshen_model::rule::{Matcher, Mode, Rule};
+use freshen_model::rule::Mode;
 use freshen_model::task::{Status, Step, StepState, TaskKind};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Bad lines that are told; whoever has more has seen enough.
-const BAD_LINES_MAX: usize = 100;
-/// Characters of a bad line that are told.
-const BAD_TEXT_MAX: usize = 200;
 /// How often settings may change between reading and submitting before control gives up.
 const ATTEMPTS_MAX: usize = 5;
 
@@ -34,52 +28,18 @@ pub struct SubmitRequest {
     pub soft: bool,
     /// Only the POPs there; prefetches only.
     pub area: Option<Area>,
-    /// URLs or directories, one each.
+    /// URLs, directories, tags or whatever the kind purges, one each.
     pub lines: Vec<String>,
+    /// In which domains tags are purged; none: in all of the account. Other lines name theirs.
+    pub domains: Vec<String>,
     /// Whether a line must say its scheme.
     pub scheme: Scheme,
 }
 
 impl SubmitRequest {
     /// What this purge does to a copy.
-    fn mode(&self) -> Mode {
+    pub(crate) fn mode(&self) -> Mode {
         if self.soft { Mode::Expire } else { self.kind.mode(self.force) }
-    }
-}
-
-/// A line that cannot be submitted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadLine {
-    /// Its place, from 1.
-    pub line: usize,
-    /// The line, cut at 200 characters.
-    pub text: String,
-    /// What is wrong, and what to write instead.
-    pub fault: LineFault,
-}
-
-/// What is wrong with a line; the text says what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs, reason = "each variant's text says it")]
-pub enum LineFault {
-    #[error(transparent)]
-    Url(#[from] BadUrl),
-    #[error(transparent)]
-    Path(#[from] BadPath),
-    /// The same for an unknown domain and another account's, so that nobody can find out who is served here.
-    #[error("{0} is not a domain of this account")]
-    ForeignDomain(String),
-    #[error("a directory has no query, remove it or purge the URL")]
-    DirectoryWithQuery,
-    #[error("a directory ends with /, write it so or purge the URL")]
-    DirectoryWithoutSlash,
-    #[error("a directory cannot be prefetched, name the files")]
-    DirectoryPrefetched,
-}
-
-impl fmt::Display for BadLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.fault)
     }
 }
 
@@ -105,6 +65,15 @@ pub enum SubmitError {
     /// A purge that names an area.
     #[error("a purge goes to every POP, leave the area out")]
     AreaOfPurge,
+    /// Domains named beside lines that name their own.
+    #[error("lines of this kind name their domain themselves, leave the list of domains out")]
+    DomainsOfLines,
+    /// Tags to purge in a domain that is not the account's, or is none.
+    #[error("{0} is not a domain of this account")]
+    ForeignDomain(String),
+    /// Tags to purge, and no domain to purge them in.
+    #[error("this account has no domain, add one first")]
+    NoDomains,
     /// More lines than the account has left today.
     #[error("{}", Refusal::OverQuota { quota: *.0, lines: *.1 })]
     OverQuota(Quota, u64),
@@ -136,7 +105,7 @@ impl Control {
         if lines > lines_max {
             return Err(SubmitError::TooManyLines { kind: kind.quota(), lines, lines_max });
         }
-        if kind != TaskKind::Prefetch && request.area.is_some() {
+        if kind.is_purge() && request.area.is_some() {
             return Err(SubmitError::AreaOfPurge);
         }
         if !self.members.all().iter().any(|member| in_scope(&request, &member.record)) {
@@ -153,12 +122,12 @@ impl Control {
 
     async fn attempt(&self, account: &str, request: &SubmitRequest) -> Result<Submitted, SubmitError> {
         let domains = self.ledger.domains(Some(account)).await.map_err(SubmitError::Ledger)?;
-        let named = Named::read(request, &domains).map_err(SubmitError::BadLines)?;
+        let named = Named::read(request, &domains)?;
         let at_ms = self.clock.wall_ms();
         let submission = Submission {
             account: account.to_owned(),
             kind: request.kind,
-            mode: (request.kind != TaskKind::Prefetch).then(|| request.mode()),
+            mode: request.kind.is_purge().then(|| request.mode()),
             area: request.area,
             read: named.settings_read(&domains),
             lines: named.lines,
@@ -188,76 +157,7 @@ fn in_scope(request: &SubmitRequest, pop: &freshen_ledger::PopRecord) -> bool {
     match pop.left {
         None => request.area.is_none_or(|area| area == pop.area),
         // A removed POP may still serve, so a purge is for it too.
-        Some(_) => request.kind != TaskKind::Prefetch,
-    }
-}
-
-/// What a request names, in the ledger's terms.
-#[derive(Default)]
-struct Named {
-    lines: Vec<Line>,
-    rules: Vec<Rule>,
-    items: Vec<PrefetchItem>,
-}
-
-impl Named {
-    /// Reads every line with the settings of the account's domains; gives the bad ones where there are any.
-    fn read(request: &SubmitRequest, domains: &[DomainRecord]) -> Result<Named, Vec<BadLine>> {
-        let domains: HashMap<&str, &DomainRecord> =
-            domains.iter().map(|domain| (domain.name.as_str(), domain)).collect();
-        let mut named = Named::default();
-        let mut bad = Vec::new();
-        for (text, line) in request.lines.iter().zip(1..) {
-            match read_line(request, text, &domains) {
-                Ok((location, key)) => named.push(request, text, location, key),
-                Err(fault) => {
-                    bad.push(BadLine { line, text: text.chars().take(BAD_TEXT_MAX).collect(), fault });
-                    if bad.len() == BAD_LINES_MAX {
-                        break;
-                    }
-                }
-            }
-        }
-        if bad.is_empty() { Ok(named) } else { Err(bad) }
-    }
-
-    fn push(&mut self, request: &SubmitRequest, text: &str, location: Location, key: Key) {
-        let mode = request.mode();
-        self.lines.push(Line { url: text.to_owned(), domain: location.host.clone() });
-        match request.kind {
-            TaskKind::Url => self.rules.push(Rule::new(Matcher::Url { key }, mode)),
-            TaskKind::Directory => self.rules.push(Rule::new(Matcher::Directory { key }, mode)),
-            TaskKind::Prefetch => self
-                .items
-                .push(PrefetchItem { domain: location.host, path_and_query: location.path_and_query }),
-        }
-    }
-
-    /// The settings that the keys were made with: those of the domains named.
-    fn settings_read(&self, domains: &[DomainRecord]) -> BTreeMap<String, Seq> {
-        let named: BTreeSet<&str> = self.lines.iter().map(|line| line.domain.as_str()).collect();
-        let read = domains.iter().filter(|domain| named.contains(domain.name.as_str()));
-        read.map(|domain| (domain.name.clone(), domain.seq)).collect()
-    }
-}
-
-/// Reads one line.
-fn read_line(
-    request: &SubmitRequest,
-    text: &str,
-    domains: &HashMap<&str, &DomainRecord>,
-) -> Result<(Location, Key), LineFault> {
-    let location = Location::parse(text, request.scheme)?;
-    let domain = domains.get(location.host.as_str());
-    let domain = domain.ok_or_else(|| LineFault::ForeignDomain(location.host.clone()))?;
-    let key = Key::in_domain(&domain.name, &domain.settings, &location.path_and_query)?;
-    match request.kind {
-        TaskKind::Directory if location.has_query() => Err(LineFault::DirectoryWithQuery),
-        TaskKind::Directory if !location.path().ends_with('/') => Err(LineFault::DirectoryWithoutSlash),
-        TaskKind::Prefetch if key.path().ends_with('/') && key.path() != "/" => {
-            Err(LineFault::DirectoryPrefetched)
-        }
-        TaskKind::Url | TaskKind::Directory | TaskKind::Prefetch => Ok((location, key)),
+        Some(_) => request.kind.is_purge(),
     }
 }
 

@@ -34,7 +34,7 @@ async fn main() {
 
 async fn prepare(ledger: &dyn Ledger) -> Submission {
     ledger.add_account("acme", false).await.unwrap();
-    let limits = Limits { url: u64::MAX, directory: 0, prefetch: 0 };
+    let limits = Limits { url: u64::MAX, ..Limits::all(0) };
     ledger.set_limits("acme", limits).await.unwrap();
     let settings = Settings::of_origin("http://origin.example".parse().unwrap());
     let domain = ledger.add_domain("acme", "a.example", &settings).await.unwrap();

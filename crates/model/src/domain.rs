@@ -3,11 +3,13 @@
 mod home;
 mod origin;
 mod query;
+mod tags;
 mod ttl;
 
 pub use home::{BadHome, Home};
 pub use origin::{BadOrigin, Bucket, Origin};
 pub use query::{BadQueryPolicy, QueryPolicy};
+pub use tags::{BadTagField, PartedBy, TAG_FIELDS_MAX, TagField};
 pub use ttl::{BadTtlRule, Lifetimes, TTL_MATCH_BYTES_MAX, TTL_RULES_MAX, TTL_S_MAX, TtlMode, TtlRule, When};
 
 use crate::secret::{SealingKey, Secret};
@@ -65,6 +67,12 @@ pub struct Settings {
     /// Which POP fetches from the origin for the others.
     #[serde(default)]
     pub home: Home,
+    /// In which fields the origin names the tags of its answers, at most [`TAG_FIELDS_MAX`].
+    #[serde(default = "TagField::usual")]
+    pub tag_fields: Vec<TagField>,
+    /// Whether viewers get these fields.
+    #[serde(default)]
+    pub show_tags: bool,
 }
 
 impl Settings {
@@ -85,6 +93,8 @@ impl Settings {
             ttl: Vec::new(),
             ranges: Ranges::default(),
             home: Home::default(),
+            tag_fields: TagField::usual(),
+            show_tags: false,
         }
     }
 
@@ -142,10 +152,13 @@ impl Settings {
         let knows = |origin: &Origin| self.origins().any(|other| other.serves_as(origin));
         let other_origins = !self.origin.serves_as(&before.origin) || !before.origins().all(knows);
         let trusts_ranges_less = self.ranges == Ranges::Whole && before.ranges == Ranges::Slices;
+        // What was stored before has no tags of a field that was none then, and no purge by tag would find it.
+        let finds_more_tags = self.tag_fields.iter().any(|field| !before.tag_fields.contains(field));
         other_origins
             || self.query != before.query
             || self.share_cache != before.share_cache
             || trusts_ranges_less
+            || finds_more_tags
     }
 
     /// How long answers of `path` stay fresh by these settings; a query behind it is passed over.
@@ -361,6 +374,9 @@ mod tests {
         std::mem::swap(&mut swapped.origin, &mut swapped.backups[0]);
         assert!(swapped.fetches_otherwise_than(&backed));
         assert!(!changed(&|after| after.ttl = vec!["/=1!".parse().unwrap()]));
+        assert!(changed(&|after| after.tag_fields = vec!["comma:x-tags".parse().unwrap()]));
+        assert!(!changed(&|after| after.tag_fields.truncate(1)));
+        assert!(!changed(&|after| after.show_tags = true));
         let whole = Settings { ranges: Ranges::Whole, ..settings() };
         assert!(!settings().fetches_otherwise_than(&whole));
     }

@@ -107,6 +107,11 @@ impl Key {
         self.text.get(self.path_end as usize + 1..)
     }
 
+    /// The key of the path alone.
+    pub fn without_query(&self) -> Key {
+        Key { text: self.text[..self.path_end as usize].into(), ..*self }
+    }
+
     /// Path and query as a request line carries them.
     pub fn path_and_query(&self) -> &str {
         &self.text[self.space_len as usize + 1..]

@@ -93,6 +93,20 @@ impl Location {
     }
 }
 
+/// Reads a line that names a host, and behind it a pattern of paths, which is not looked at: `http://host/pattern`.
+pub fn host_and_pattern(text: &str, scheme: Scheme) -> Result<(String, &str), BadUrl> {
+    if text.len() > URL_BYTES_MAX {
+        return Err(BadUrl::TooLong);
+    }
+    let rest = strip_scheme(text, scheme)?;
+    let (authority, pattern) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    refuse_characters(authority)?;
+    if authority.contains('@') {
+        return Err(BadUrl::UserInfo);
+    }
+    Ok((host_of(authority)?.into_owned(), pattern))
+}
+
 /// The host of an authority or `Host` field: lower case, without port and trailing dot.
 ///
 /// Errors name what is wrong with it; an IP address is refused, since no domain is called that.
@@ -186,6 +200,17 @@ mod tests {
             assert_eq!((location.host.as_str(), location.path_and_query.as_str()), (host, path_and_query));
         }
         assert_eq!(Location::parse("example.com/a", Scheme::Optional).unwrap().host, "example.com");
+    }
+
+    #[test]
+    fn a_pattern_stands_behind_its_host() {
+        let read = |text| host_and_pattern(text, Scheme::Required);
+        assert_eq!(read("http://A.example:80/[0-9]+.*$"), Ok(("a.example".into(), "/[0-9]+.*$")));
+        assert_eq!(read("https://a.example"), Ok(("a.example".into(), "")));
+        assert_eq!(read("http://.*/a"), Err(BadUrl::Wildcard));
+        assert_eq!(read("http://u@a.example/a"), Err(BadUrl::UserInfo));
+        assert_eq!(read("a.example/a"), Err(BadUrl::NoScheme));
+        assert_eq!(host_and_pattern("a.example/a", Scheme::Optional), Ok(("a.example".into(), "/a")));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use crate::area::Area;
 use crate::domain::Settings;
 use crate::ids::{LogId, OrderId, PopId, Seq, TaskId};
-use crate::rule::Rule;
+use crate::pattern::Pattern;
+use crate::rule::{Matcher, Rule};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -16,6 +17,20 @@ pub struct Order {
     pub id: OrderId,
     /// What it says.
     pub body: Body,
+}
+
+impl Order {
+    /// The patterns in its rules.
+    pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        let rules = match &self.body {
+            Body::Purge { rules, .. } => &rules[..],
+            _ => &[],
+        };
+        rules.iter().filter_map(|rule| match &rule.matcher {
+            Matcher::Regex { pattern, .. } => Some(pattern),
+            _ => None,
+        })
+    }
 }
 
 /// What an order says.

@@ -8,15 +8,28 @@ use serde::{Deserialize, Serialize};
 pub enum QuotaKind {
     /// Lines of URL purges.
     Url,
-    /// Lines of directory purges.
+    /// Lines of directory purges, and of purges of a host.
     Directory,
     /// Lines of prefetches.
     Prefetch,
+    /// Lines of purges that ignore the query.
+    Query,
+    /// Lines of purges by pattern.
+    Regex,
+    /// Lines of purges by tag: a tag counts once for each domain it is purged in.
+    Tag,
 }
 
 impl QuotaKind {
     /// All kinds, in the order they are shown.
-    pub const ALL: [QuotaKind; 3] = [QuotaKind::Url, QuotaKind::Directory, QuotaKind::Prefetch];
+    pub const ALL: [QuotaKind; 6] = [
+        QuotaKind::Url,
+        QuotaKind::Directory,
+        QuotaKind::Prefetch,
+        QuotaKind::Query,
+        QuotaKind::Regex,
+        QuotaKind::Tag,
+    ];
 
     /// The word used in the API, messages and the ledger.
     pub fn as_str(self) -> &'static str {
@@ -24,6 +37,9 @@ impl QuotaKind {
             QuotaKind::Url => "url",
             QuotaKind::Directory => "directory",
             QuotaKind::Prefetch => "prefetch",
+            QuotaKind::Query => "query",
+            QuotaKind::Regex => "regex",
+            QuotaKind::Tag => "tag",
         }
     }
 
@@ -31,8 +47,9 @@ impl QuotaKind {
     pub fn lines_max(self) -> usize {
         match self {
             QuotaKind::Url => 1_000,
-            QuotaKind::Directory => 100,
-            QuotaKind::Prefetch => 100,
+            QuotaKind::Directory | QuotaKind::Prefetch | QuotaKind::Query => 100,
+            QuotaKind::Regex => 20,
+            QuotaKind::Tag => 1_000,
         }
     }
 }
@@ -46,22 +63,52 @@ pub struct Limits {
     pub directory: u64,
     /// Prefetches.
     pub prefetch: u64,
+    /// Purges that ignore the query.
+    #[serde(default = "query")]
+    pub query: u64,
+    /// Purges by pattern.
+    #[serde(default = "regex")]
+    pub regex: u64,
+    /// Purges by tag.
+    #[serde(default = "tag")]
+    pub tag: u64,
+}
+
+fn query() -> u64 {
+    100
+}
+
+fn regex() -> u64 {
+    20
+}
+
+fn tag() -> u64 {
+    2_000
 }
 
 impl Default for Limits {
-    /// The vendor's: 2,000 URLs, 100 directories, 500 prefetches.
+    /// The vendor's: 2,000 URLs, 100 directories, 500 prefetches, 100 without their query, 20 patterns. Tags, of which it
+    /// names none, as URLs.
     fn default() -> Limits {
-        Limits { url: 2_000, directory: 100, prefetch: 500 }
+        Limits { url: 2_000, directory: 100, prefetch: 500, query: query(), regex: regex(), tag: tag() }
     }
 }
 
 impl Limits {
+    /// The same limit for each kind.
+    pub fn all(limit: u64) -> Limits {
+        Limits { url: limit, directory: limit, prefetch: limit, query: limit, regex: limit, tag: limit }
+    }
+
     /// The limit of one kind.
     pub fn of(&self, kind: QuotaKind) -> u64 {
         match kind {
             QuotaKind::Url => self.url,
             QuotaKind::Directory => self.directory,
             QuotaKind::Prefetch => self.prefetch,
+            QuotaKind::Query => self.query,
+            QuotaKind::Regex => self.regex,
+            QuotaKind::Tag => self.tag,
         }
     }
 }

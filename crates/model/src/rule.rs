@@ -1,6 +1,7 @@
 //! What a purge matches, and what becomes of it.
 
 use crate::key::Key;
+use crate::pattern::Pattern;
 use serde::{Deserialize, Serialize};
 
 /// What becomes of a matched copy.
@@ -26,6 +27,25 @@ pub enum Matcher {
     Directory {
         /// The directory: a path that ends with `/`, no query.
         key: Key,
+    },
+    /// Every object of one path, whatever its query.
+    Query {
+        /// The path; no query.
+        key: Key,
+    },
+    /// Every object of a cache space whose path and query a pattern matches.
+    Regex {
+        /// The space.
+        space: String,
+        /// What the whole of path and query must match.
+        pattern: Pattern,
+    },
+    /// Every copy in a cache space that the origin gave a tag.
+    Tag {
+        /// The space.
+        space: String,
+        /// The tag.
+        tag: String,
     },
     /// Every object of a cache space.
     Space {
@@ -93,10 +113,20 @@ mod tests {
 
     #[test]
     fn a_rule_survives_the_wire() {
-        let rule =
-            Rule::new(Matcher::Directory { key: Key::from_parts("a.example", "/d/", None) }, Mode::Expire);
-        let text = serde_json::to_string(&rule).unwrap();
-        assert_eq!(serde_json::from_str::<Rule>(&text).unwrap(), rule);
+        let (key, space) = (Key::from_parts("a.example", "/d/", None), || "a.example".to_owned());
+        for matcher in [
+            Matcher::Url { key: key.clone() },
+            Matcher::Directory { key: key.clone() },
+            Matcher::Query { key },
+            Matcher::Regex { space: space(), pattern: Pattern::new("/.*") },
+            Matcher::Tag { space: space(), tag: "t".into() },
+            Matcher::Space { space: space() },
+            Matcher::Everything,
+        ] {
+            let rule = Rule::new(matcher, Mode::Expire);
+            let text = serde_json::to_string(&rule).unwrap();
+            assert_eq!(serde_json::from_str::<Rule>(&text).unwrap(), rule);
+        }
     }
 
     #[test]

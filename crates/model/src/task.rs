@@ -13,23 +13,59 @@ pub enum TaskKind {
     Url,
     /// Purges directories.
     Directory,
+    /// Purges URLs, whatever their query.
+    Query,
+    /// Purges what patterns match.
+    Regex,
+    /// Purges what the origin gave a tag.
+    Tag,
+    /// Purges all of a host.
+    Host,
     /// Prefetches URLs.
     Prefetch,
 }
 
 impl TaskKind {
+    /// All kinds.
+    pub const ALL: [TaskKind; 7] = [
+        TaskKind::Url,
+        TaskKind::Directory,
+        TaskKind::Query,
+        TaskKind::Regex,
+        TaskKind::Tag,
+        TaskKind::Host,
+        TaskKind::Prefetch,
+    ];
+
     /// The quota it counts against.
     pub fn quota(self) -> QuotaKind {
         match self {
             TaskKind::Url => QuotaKind::Url,
-            TaskKind::Directory => QuotaKind::Directory,
+            // A host is its topmost directory.
+            TaskKind::Directory | TaskKind::Host => QuotaKind::Directory,
+            TaskKind::Query => QuotaKind::Query,
+            TaskKind::Regex => QuotaKind::Regex,
+            TaskKind::Tag => QuotaKind::Tag,
             TaskKind::Prefetch => QuotaKind::Prefetch,
         }
     }
 
+    /// Whether it purges.
+    pub fn is_purge(self) -> bool {
+        self != TaskKind::Prefetch
+    }
+
     /// The word used in the API and the ledger.
     pub fn as_str(self) -> &'static str {
-        self.quota().as_str()
+        match self {
+            TaskKind::Url => "url",
+            TaskKind::Directory => "directory",
+            TaskKind::Query => "query",
+            TaskKind::Regex => "regex",
+            TaskKind::Tag => "tag",
+            TaskKind::Host => "host",
+            TaskKind::Prefetch => "prefetch",
+        }
     }
 
     /// What a purge of this kind does to a copy, forced or not; URL purges always evict.
@@ -39,12 +75,7 @@ impl TaskKind {
 
     /// Reads what [`TaskKind::as_str`] wrote.
     pub fn from_word(word: &str) -> Option<TaskKind> {
-        match word {
-            "url" => Some(TaskKind::Url),
-            "directory" => Some(TaskKind::Directory),
-            "prefetch" => Some(TaskKind::Prefetch),
-            _ => None,
-        }
+        TaskKind::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 

@@ -13,6 +13,7 @@ use freshen_model::protocol::follower::{Consequence, Follower, Identity, Misfit,
 use freshen_model::protocol::heartbeat::{Answer, Standing};
 use freshen_model::protocol::now::Now;
 use freshen_model::rule::{Matcher, Mode, Rule};
+use freshen_model::tag::Tags;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -43,13 +44,15 @@ fn settings(port: u16) -> Settings {
 struct Pop {
     follower: Follower,
     clock: Now,
+    /// Those of every copy.
+    tags: Tags,
 }
 
 impl Pop {
     /// A member, with the domain a.example, that holds a lease of ten seconds from second 100 on.
     fn member() -> Pop {
         let follower = Follower::restore(identity(), Saved::default(), [], [], 1_000);
-        let mut pop = Pop { follower, clock: at(100) };
+        let mut pop = Pop { follower, clock: at(100), tags: Tags::default() };
         let plan = pop.follower.plan_snapshot(&Snapshot {
             log: LOG,
             seq: Seq(1),
@@ -103,11 +106,15 @@ impl Pop {
 
     fn judge_as(&self, path: &str, copy: &Provenance, no_lease: NoLease) -> Verdict {
         let checked = copy.filled.min(copy.confirmed);
-        self.follower.judge(&self.view(), &key(path), copy, checked, no_lease)
+        self.follower.judge(&self.view(), &key(path), &self.tags, copy, checked, no_lease)
     }
 
     fn may_join(&self, path: &str, fill: &FillStart) -> bool {
-        self.follower.may_join(&self.view(), &key(path), fill, NoLease::Revalidate)
+        self.may_join_tagged(path, &self.tags, fill)
+    }
+
+    fn may_join_tagged(&self, path: &str, tags: &Tags, fill: &FillStart) -> bool {
+        self.follower.may_join(&self.view(), &key(path), tags, fill, NoLease::Revalidate)
     }
 }
 
@@ -128,6 +135,25 @@ fn p1_a_purge_takes_effect_on_copies_fills_and_joins() {
     assert_eq!(pop.judge("/b", &copy), Verdict::Usable);
     assert!(pop.may_join("/b", &fill));
     assert_eq!(pop.judge("/a", &pop.start_fill().delivered()), Verdict::Usable);
+}
+
+/// Whether it has the tag is not known before its head is there, so that it is not waited for.
+#[test]
+fn p1_a_fill_whose_tags_are_not_known_is_not_joined_after_a_purge_by_tag() {
+    let mut pop = Pop::member();
+    let fill = pop.start_fill();
+    let (ours, others) = (Tags::of(["t"]), Tags::of(["u"]));
+    assert!(pop.may_join_tagged("/a", &Tags::unknown(), &fill));
+    let matcher = Matcher::Tag { space: "a.example".into(), tag: "t".into() };
+    pop.apply(Body::Purge { task: None, rules: vec![Rule::new(matcher, Mode::Expire)] });
+    assert!(!pop.may_join_tagged("/a", &Tags::unknown(), &fill));
+    assert!(!pop.may_join_tagged("/a", &ours, &fill));
+    assert!(pop.may_join_tagged("/a", &others, &fill));
+    assert!(pop.may_join_tagged("/a", &Tags::unknown(), &pop.start_fill()));
+    for (tags, verdict) in [(others, Verdict::Usable), (ours, Verdict::Revalidate(Doubt::Purged))] {
+        pop.tags = tags;
+        assert_eq!(pop.judge("/a", &fill.delivered()), verdict);
+    }
 }
 
 #[test]
@@ -179,7 +205,9 @@ fn p1_rules_dropped_between_look_up_and_judgement_are_not_missed() {
     pop.follower.commit_floor(&floor);
     let dropped = pop.follower.plan_drop();
     pop.follower.commit_drop(&dropped);
-    let judged = |view: &View| pop.follower.judge(view, &key("/a"), &copy, copy.filled, NoLease::Revalidate);
+    let judged = |view: &View| {
+        pop.follower.judge(view, &key("/a"), &pop.tags, &copy, copy.filled, NoLease::Revalidate)
+    };
     assert_eq!(judged(&view), Verdict::Reread);
     // A view from after the drop goes with a copy that was read after it, so the sweep has seen that one.
     assert_eq!(judged(&pop.view()), Verdict::Usable);
@@ -346,7 +374,8 @@ fn p1_what_a_plan_says_is_what_a_restart_finds() {
     let beat = again.heartbeat(pop.clock, Vec::new());
     assert_eq!(beat.watermark, Seq(2));
     assert!(!again.view(pop.clock).leased, "no lease survives a restart");
-    let verdict = again.judge(&again.view(pop.clock), &key("/a"), &copy, copy.filled, NoLease::Serve);
+    let view = again.view(pop.clock);
+    let verdict = again.judge(&view, &key("/a"), &pop.tags, &copy, copy.filled, NoLease::Serve);
     assert_eq!(verdict, Verdict::Gone);
 }
 

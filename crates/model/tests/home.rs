@@ -14,6 +14,7 @@ use freshen_model::protocol::heartbeat::{Answer, Standing};
 use freshen_model::protocol::home::{Admission, Ask, Names, NotHome};
 use freshen_model::protocol::now::Now;
 use freshen_model::rule::{Matcher, Mode, Rule};
+use freshen_model::tag::Tags;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -136,7 +137,7 @@ fn p1_an_answer_from_behind_the_asker_is_no_answer() {
     assert_eq!(fill.fill_seq(), Seq(1), "no more than the asker knew when it began");
     let copy = fill.delivered();
     assert_eq!(
-        asker.judge(&asker.view(at(102)), &key(), &copy, copy.filled, NoLease::Revalidate),
+        asker.judge(&asker.view(at(102)), &key(), &Tags::default(), &copy, copy.filled, NoLease::Revalidate),
         Verdict::Revalidate(freshen_model::protocol::copy::Doubt::Purged)
     );
 }
@@ -151,14 +152,14 @@ fn p3_what_a_pop_delivered_or_confirmed_is_not_used_without_a_lease() {
         assert_eq!((copy.confirmed_at, copy.filled), (None, Seq(1)));
         let judged = |seconds| {
             let view = asker.view(at(seconds));
-            asker.judge(&view, &key(), &copy, copy.filled, NoLease::Revalidate)
+            asker.judge(&view, &key(), &Tags::default(), &copy, copy.filled, NoLease::Revalidate)
         };
         assert_eq!(judged(109), Verdict::Usable);
         assert!(matches!(judged(110), Verdict::Revalidate(_)));
         assert!(copy.replaces(&from_origin), "asked for later, and nothing came in between");
     }
     let view = asker.view(at(111));
-    assert!(!asker.may_join(&view, &key(), &start, NoLease::Revalidate));
+    assert!(!asker.may_join(&view, &key(), &Tags::default(), &start, NoLease::Revalidate));
 }
 
 #[test]
@@ -166,9 +167,12 @@ fn an_askers_request_joins_no_fill_that_waits_for_a_pop() {
     let home = member("a");
     let view = home.view(at(101));
     let waits = view.start_fill(Source::Pop { checked: view.seq });
-    assert!(home.may_join(&view, &key(), &waits, NoLease::Revalidate), "its own viewers may");
-    assert!(!home.may_join_for_peer(&view, &key(), &waits));
-    assert!(home.may_join_for_peer(&view, &key(), &view.start_fill(Source::Origin)));
+    assert!(
+        home.may_join(&view, &key(), &Tags::default(), &waits, NoLease::Revalidate),
+        "its own viewers may"
+    );
+    assert!(!home.may_join_for_peer(&view, &key(), &Tags::default(), &waits));
+    assert!(home.may_join_for_peer(&view, &key(), &Tags::default(), &view.start_fill(Source::Origin)));
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -217,14 +221,14 @@ proptest! {
                     let (Some((copy, left)), Some(ask)) = (&copy, asker.ask(at(101))) else { continue };
                     let start = asker.view(at(101)).start_fill(Source::Origin);
                     let Admission::Admitted(view) = home.admit(&ask, at(101)) else { continue };
-                    let verdict = home.judge(&view, &key(), copy, copy.filled, NoLease::Revalidate);
+                    let verdict = home.judge(&view, &key(), &Tags::default(), copy, copy.filled, NoLease::Revalidate);
                     let fill = ask.checked_in(&view).and_then(|checked| ask.accept(&start, checked));
                     let (Verdict::Usable, Some(fill)) = (verdict, fill) else { continue };
                     let applied = asker.saved().watermark.0 as usize;
                     let purges = log[..=applied].iter().rposition(|body| !matches!(body, Body::Tick));
                     prop_assert!(purges.is_none_or(|purge| purge < *left));
                     let taken = fill.delivered();
-                    let judged = asker.judge(&start_view(&asker), &key(), &taken, taken.filled, NoLease::Revalidate);
+                    let judged = asker.judge(&start_view(&asker), &key(), &Tags::default(), &taken, taken.filled, NoLease::Revalidate);
                     prop_assert_eq!(judged, Verdict::Usable);
                 }
             }

@@ -6,6 +6,7 @@ use freshen_fleet::link::{Event, Link, LinkError};
 use freshen_fleet::wire::{Position, Question, Reply};
 use freshen_model::ids::LogId;
 use freshen_model::order::{Order, Snapshot};
+use freshen_model::pattern::Pattern;
 use freshen_model::protocol::follower::{Consequence, Plan};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -91,6 +92,7 @@ impl Pop {
     async fn apply(self: &Arc<Pop>, log: LogId, orders: Vec<Order>) -> Result<(), Broken> {
         let began = std::time::Instant::now();
         let count = orders.len() as u64;
+        compile_patterns(&orders).await;
         let journal = self.journal_writing.lock().await;
         let plan =
             self.follower.read().plan(log, &orders).map_err(|error| Broken::Misfit(error.to_string()))?;
@@ -206,5 +208,19 @@ impl Pop {
                 tracing::debug!(%error, "a question could not be answered");
             }
         });
+    }
+}
+
+/// Compiles patterns beforehand, so that nobody waits for it while rules are published. One that cannot be compiled is taken
+/// for its cache space then.
+async fn compile_patterns(orders: &[Order]) {
+    let patterns: Vec<Pattern> = orders.iter().flat_map(Order::patterns).cloned().collect();
+    if !patterns.is_empty() {
+        let compiled = tokio::task::spawn_blocking(move || {
+            patterns.iter().filter(|pattern| pattern.compile().is_err()).count()
+        });
+        if let Ok(bad @ 1..) = compiled.await {
+            tracing::warn!(bad, "patterns that this POP cannot read evict their cache spaces");
+        }
     }
 }

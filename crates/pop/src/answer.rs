@@ -3,13 +3,14 @@
 use crate::metrics::XCache;
 use crate::policy::cache_status::{CacheName, CacheStatus, Forward};
 use crate::policy::range::{self, Multipart, Wanted};
-use crate::policy::{conditional, fields};
+use crate::policy::{conditional, fields, tags};
 use crate::pump::Supply;
 use crate::reading::{Piece, ReadError, Reader};
 use crate::store::body::Body as StoredBody;
 use crate::store::record::{Head, Variant};
 use crate::{Interim, Pop, origin};
 use bytes::Bytes;
+use freshen_model::protocol::follower::Domain;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -194,9 +195,15 @@ impl Pop {
         Ok(response)
     }
 
-    /// Passes an origin's answer on, as it comes.
-    pub fn answer_from_origin(self: &Arc<Pop>, answer: Response<Incoming>, how: How) -> Response<Payload> {
+    /// Passes an origin's answer on, as it comes but for its tags.
+    pub fn answer_from_origin(
+        self: &Arc<Pop>,
+        domain: &Domain,
+        answer: Response<Incoming>,
+        how: How,
+    ) -> Response<Payload> {
         let (mut parts, body) = answer.into_parts();
+        tags::hide(&mut parts.headers, &domain.settings);
         fields::strip_hop_by_hop(&mut parts.headers);
         let mut response = Response::from_parts(parts, Payload::Passed(body));
         self.metrics.answered(how.x_cache);

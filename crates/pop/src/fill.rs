@@ -10,7 +10,7 @@ use crate::policy::cache_control::Directives;
 use crate::policy::range::{self, ContentRange};
 use crate::policy::storing::{self, NotStored};
 use crate::policy::vary::VaryBy;
-use crate::policy::{conditional, fields};
+use crate::policy::{conditional, fields, tags};
 use crate::pump::{Source, byte_range};
 use crate::store::Stored;
 use crate::store::body::{Body, FillId, SLICE_BYTES, SMALL_BYTES_MAX};
@@ -21,6 +21,7 @@ use freshen_model::domain::{Lifetimes, Ranges};
 use freshen_model::key::Key;
 use freshen_model::protocol::fill::FillStart;
 use freshen_model::protocol::follower::Domain;
+use freshen_model::tag::Tags;
 use http::{HeaderMap, Response, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -72,6 +73,8 @@ pub struct Fill {
     overtaken: AtomicBool,
     /// The fields that nobody gets but the one who asked.
     for_the_asker: OnceLock<HeaderMap>,
+    /// Those of what it brings, once its head is there.
+    tags: OnceLock<Tags>,
 }
 
 /// How far a fill is.
@@ -128,12 +131,18 @@ impl Fill {
             id,
             overtaken: AtomicBool::new(false),
             for_the_asker: OnceLock::new(),
+            tags: OnceLock::new(),
         }
     }
 
     /// Notes that the object was changed at the origin: what this fill brings serves those who asked, and is not kept.
     pub fn overtake(&self) {
         self.overtaken.store(true, Ordering::SeqCst);
+    }
+
+    /// The tags of what it brings; any, until its head is there.
+    pub fn tags(&self) -> Tags {
+        self.tags.get().cloned().unwrap_or_else(Tags::unknown)
     }
 
     /// The fields that only the one who asked gets, RFC 9111 §5.2.2.4 and §5.2.2.7. To be read once there is an outcome.
@@ -343,6 +352,9 @@ impl Pop {
                     let sends_parts = told.is_part || accepts_ranges(response.headers());
                     let (parts, incoming) = response.into_parts();
                     let mut headers = parts.headers;
+                    let tags = tags::take(&mut headers, &question.domain.settings);
+                    // A fill has one outcome, and so one such set.
+                    let _ = fill.tags.set(tags.clone());
                     fill.keep_for_the_asker(&headers, &headers);
                     if told.is_part {
                         headers.remove(header::CONTENT_RANGE);
@@ -353,7 +365,7 @@ impl Pop {
                     }
                     let selecting = vary.select(&question.headers);
                     let times = (asked.wall, received.wall);
-                    let head = Head::new(told.status, headers, (vary, selecting), times, &lifetimes);
+                    let head = Head::new(told.status, headers, (vary, selecting), times, &lifetimes, tags);
                     let Told { from, until, size, .. } = told;
                     Ok(Answer { head, incoming, from, until, size, sends_parts })
                 }
@@ -377,15 +389,19 @@ impl Pop {
         times: (Duration, Duration),
     ) -> Arc<Variant> {
         let mut update = sent.clone();
+        // The bytes are those that the old tags were given to.
+        let tags = copy.head.tags.with(&tags::take(&mut update, &question.domain.settings));
+        let _ = fill.tags.set(tags.clone());
+        let sent = update.clone();
         fields::stamp(&mut update, times.1);
         let mut headers = copy.head.headers.clone();
         fields::freshen(&mut headers, &update);
-        fill.keep_for_the_asker(&headers, sent);
+        fill.keep_for_the_asker(&headers, &sent);
         let (status, lifetimes) = (copy.head.status, question.lifetimes());
         match storing::judge(&question.headers, status, &headers, &lifetimes) {
             Ok(vary) => {
                 let selecting = vary.select(&question.headers);
-                let head = Head::new(status, headers, (vary, selecting), times, &lifetimes);
+                let head = Head::new(status, headers, (vary, selecting), times, &lifetimes, tags);
                 let (fresh, stored) =
                     self.store.freshen(&self.follower, &question.key, fill.start, copy, head).await;
                 self.note_stored(&stored);

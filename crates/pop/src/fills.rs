@@ -127,7 +127,7 @@ impl Pop {
         let mut running = self.fills.running.lock();
         if shared
             && let Some(fill) = running.shared.get(&name)
-            && self.follower.read().may_join(view, key, &fill.start, no_lease)
+            && self.follower.read().may_join(view, key, &fill.tags(), &fill.start, no_lease)
         {
             return Part::Joins(fill.clone());
         }

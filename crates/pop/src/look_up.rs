@@ -115,8 +115,14 @@ impl Pop {
         if view.settles(&copy.provenance, checked) {
             return Verdict::Usable;
         }
-        let verdict =
-            self.follower.read().judge(view, key, &copy.provenance, checked, domain.settings.no_lease);
+        let verdict = self.follower.read().judge(
+            view,
+            key,
+            &copy.head.tags,
+            &copy.provenance,
+            checked,
+            domain.settings.no_lease,
+        );
         if verdict == Verdict::Usable {
             // Everything up to the view's watermark was in the index when it was asked.
             copy.mark(view.seq);

@@ -7,6 +7,7 @@
 use crate::Pop;
 use crate::origin::{Interim, OriginError};
 use crate::policy::range::{self, ContentRange};
+use crate::policy::tags;
 use crate::reading::Tries;
 use crate::store::SliceFile;
 use crate::store::body::{Body, Place, SLICE_BYTES, SMALL_BYTES_MAX};
@@ -14,6 +15,7 @@ use crate::store::run::{Broken, Run};
 use bytes::Bytes;
 use freshen_model::key::Key;
 use freshen_model::protocol::follower::Domain;
+use freshen_model::tag::Tags;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, Either, Empty};
 use hyper::body::{Body as _, Incoming};
@@ -33,6 +35,8 @@ pub struct Supply {
     pub headers: HeaderMap,
     /// What tells the body's version from all others; without one, nothing more of it can be had.
     pub validator: Option<HeaderValue>,
+    /// What the origin has called the body so far.
+    pub tags: Tags,
 }
 
 /// What is to be pumped into a body.
@@ -97,7 +101,11 @@ impl Pop {
         run: &Arc<Run>,
     ) -> Result<(), Broken> {
         let (from, until) = (run.arrived(), run.until());
-        let (response, same) = self.ask_part(supply, validator, from, until - 1).await?;
+        let (mut response, same) = self.ask_part(supply, validator, from, until - 1).await?;
+        let tags = tags::take(response.headers_mut(), &supply.domain.settings);
+        if same && !supply.tags.covers(&tags) {
+            self.store.add_tags(&supply.key, body, tags).await;
+        }
         let (from, until) = match response.status() {
             StatusCode::PARTIAL_CONTENT => {
                 let part = ContentRange::of(response.headers());

@@ -157,6 +157,7 @@ impl Pop {
             key: looked.key.clone(),
             headers: self.upstream(viewer),
             validator: range::strong_validator(&head.headers).filter(|_| slices),
+            tags: head.tags.clone(),
         }
     }
 
@@ -240,7 +241,7 @@ impl Pop {
                 self.answer_plainly(error.status(), error.to_string(), Some(new))
             }
             Fetched::Shared(Outcome::Alone(_), ..) | Fetched::Again => return Err(Again::Joined),
-            Fetched::Own(answer) => self.answer_from_origin(answer, new),
+            Fetched::Own(answer) => self.answer_from_origin(&looked.domain, answer, new),
             Fetched::Refused => {
                 let text = "too many fetches from origins at this moment";
                 self.answer_plainly(StatusCode::SERVICE_UNAVAILABLE, text, Some(new))
@@ -330,7 +331,7 @@ impl Pop {
         let how = How::forwarded(XCache::Bypass, why);
         let Passed { method, path, headers, body, interim } = passed;
         match self.origin.send(domain, method, path, headers, body, interim).await {
-            Ok(answer) => self.answer_from_origin(answer, how),
+            Ok(answer) => self.answer_from_origin(domain, answer, how),
             Err(error) => self.answer_plainly(error.status(), error.to_string(), Some(how)),
         }
     }

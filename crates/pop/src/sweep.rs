@@ -8,9 +8,11 @@ use crate::Pop;
 use crate::clock;
 use crate::store::Swept;
 use crate::store::journal::JournalError;
+use crate::store::record::Variant;
 use freshen_model::ids::Seq;
-use freshen_model::key::space_prefix;
+use freshen_model::key::{Key, space_prefix};
 use freshen_model::rule::Matcher;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,10 +23,16 @@ impl Pop {
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
+            let began = std::time::Instant::now();
             match self.sweep().await {
                 Ok(swept) if swept != Swept::default() => tracing::info!(?swept, "swept"),
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "the sweep failed; the rules stay"),
+            }
+            // A walk through all of a large cache space is to take no more than a tenth of the time.
+            let pause = began.elapsed() * 9;
+            if pause > interval.period() {
+                interval.reset_after(pause);
             }
         }
     }
@@ -56,18 +64,43 @@ impl Pop {
 
     fn reclaim(&self, floor: Seq) -> Result<Swept, JournalError> {
         let epoch = self.follower.read().saved().epoch;
-        let marks = |key: &_| self.follower.read().marks(key);
-        let mut swept = Swept::default();
+        let marks =
+            |key: &Key, copy: &Variant| self.follower.read().marks(key, &copy.head.tags, copy.checked());
+        // However many rules a space has of those that tell no place in it, it is walked once.
+        let mut spaces = BTreeSet::new();
         self.journal.each_rule(floor, |rule| {
-            let walked = match &rule.matcher {
-                Matcher::Url { key } => {
-                    return self.store.sweep_key(key, epoch, marks(key), &mut swept);
+            match &rule.matcher {
+                Matcher::Space { space } | Matcher::Regex { space, .. } | Matcher::Tag { space, .. } => {
+                    spaces.insert(space_prefix(space));
                 }
-                Matcher::Directory { key } => self.store.sweep(key.as_str(), epoch, marks)?,
-                Matcher::Space { space } => self.store.sweep(&space_prefix(space), epoch, marks)?,
-                Matcher::Everything => self.store.sweep("", epoch, marks)?,
+                Matcher::Everything => {
+                    spaces.insert(String::new());
+                }
+                Matcher::Url { .. } | Matcher::Directory { .. } | Matcher::Query { .. } => {}
+            }
+            Ok(())
+        })?;
+        let all = spaces.contains("");
+        let mut swept = Swept::default();
+        for prefix in spaces.iter().filter(|prefix| !all || prefix.is_empty()) {
+            swept.add(&self.store.sweep(prefix, epoch, marks)?);
+        }
+        self.journal.each_rule(floor, |rule| {
+            let (Matcher::Url { key } | Matcher::Directory { key } | Matcher::Query { key }) = &rule.matcher
+            else {
+                return Ok(());
             };
-            swept.add(&walked);
+            if all || spaces.contains(&space_prefix(key.space())) {
+                return Ok(());
+            }
+            match &rule.matcher {
+                Matcher::Directory { .. } => swept.add(&self.store.sweep(key.as_str(), epoch, marks)?),
+                Matcher::Query { .. } => {
+                    self.store.sweep_key(key, epoch, marks, &mut swept)?;
+                    swept.add(&self.store.sweep(&format!("{}?", key.as_str()), epoch, marks)?);
+                }
+                _ => self.store.sweep_key(key, epoch, marks, &mut swept)?,
+            }
             Ok(())
         })?;
         Ok(swept)

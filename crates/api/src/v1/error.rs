@@ -95,7 +95,9 @@ impl From<SubmitError> for ApiError {
             }
             SubmitError::TooManyLines { .. } => ErrorCode::TooManyLines,
             SubmitError::Empty => ErrorCode::Empty,
-            SubmitError::AreaOfPurge => ErrorCode::Malformed,
+            SubmitError::AreaOfPurge | SubmitError::DomainsOfLines => ErrorCode::Malformed,
+            SubmitError::ForeignDomain(_) => ErrorCode::NotFound,
+            SubmitError::NoDomains => ErrorCode::Unfit,
             SubmitError::OverQuota(..) => ErrorCode::OverQuota,
             SubmitError::NoPops(_) => ErrorCode::NoPops,
             SubmitError::Ledger(error) => return error.into(),

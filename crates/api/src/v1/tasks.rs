@@ -27,15 +27,21 @@ pub(super) async fn purge(
     State(api): State<Api>,
     request: SignedRequest,
 ) -> Result<Json<TaskView>, ApiError> {
-    let PurgeRequest { directory, force, soft, lines } = request.json()?;
+    let PurgeRequest { kind, force, soft, domains, lines } = request.json()?;
+    if !kind.is_purge() {
+        return Err(ApiError::new(
+            ErrorCode::Malformed,
+            "body: a prefetch is no purge, POST it to /v1/prefetch",
+        ));
+    }
     if force && soft {
         return Err(ApiError::new(
             ErrorCode::Malformed,
             "a purge is either soft or forced, give one of them",
         ));
     }
-    let kind = if directory { TaskKind::Directory } else { TaskKind::Url };
-    let submission = SubmitRequest { kind, force, soft, area: None, lines, scheme: Scheme::Required };
+    let submission =
+        SubmitRequest { kind, force, soft, area: None, lines, domains, scheme: Scheme::Required };
     submit(&api, &request.caller.account, submission).await
 }
 
@@ -45,7 +51,8 @@ pub(super) async fn prefetch(
 ) -> Result<Json<TaskView>, ApiError> {
     let PrefetchRequest { area, lines } = request.json()?;
     let kind = TaskKind::Prefetch;
-    let submission = SubmitRequest { kind, force: false, soft: false, area, lines, scheme: Scheme::Required };
+    let (force, soft, domains) = (false, false, Vec::new());
+    let submission = SubmitRequest { kind, force, soft, area, lines, domains, scheme: Scheme::Required };
     submit(&api, &request.caller.account, submission).await
 }
 

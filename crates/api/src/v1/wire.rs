@@ -5,24 +5,31 @@ use freshen_model::check::CheckRow;
 use freshen_model::domain::Settings;
 use freshen_model::ids::{PopId, Seq};
 use freshen_model::quota::{Limits, QuotaKind};
-use freshen_model::task::Task;
+use freshen_model::task::{Task, TaskKind};
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/purge`, answered by a [`TaskView`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PurgeRequest {
-    /// Whether the lines are directories.
-    #[serde(default)]
-    pub directory: bool,
-    /// Evict directories instead of expiring them.
+    /// What the lines are: `url`, `directory`, `query`, `regex`, `tag` or `host`.
+    #[serde(default = "url", rename = "type")]
+    pub kind: TaskKind,
+    /// Evict instead of expiring; URLs are always evicted.
     #[serde(default)]
     pub force: bool,
     /// Expire URLs instead of evicting them; refused together with `force`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub soft: bool,
-    /// URLs or directories, one each.
+    /// In which of the account's domains tags are purged; none: in all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<String>,
+    /// URLs, directories, tags and so on, one each.
     pub lines: Vec<String>,
+}
+
+fn url() -> TaskKind {
+    TaskKind::Url
 }
 
 /// `POST /v1/prefetch`, answered by a [`TaskView`].

@@ -46,6 +46,8 @@ pub(super) fn of_submit(error: SubmitError, lines: &[Line]) -> VendorError {
         }
         SubmitError::OverQuota(..) => ErrorKind::QuotaExceededRefresh.because(detail),
         SubmitError::NoPops(Some(_)) | SubmitError::AreaOfPurge => ErrorKind::invalid("Area").because(detail),
+        SubmitError::ForeignDomain(_) | SubmitError::NoDomains => ErrorKind::DomainNotFound.because(detail),
+        SubmitError::DomainsOfLines => ErrorKind::invalid("DomainName").because(detail),
         SubmitError::NoPops(None) => ErrorKind::ServiceUnavailable.because(detail),
         SubmitError::Ledger(error) => of_ledger(error),
     }

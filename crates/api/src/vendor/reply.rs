@@ -95,6 +95,12 @@ pub enum TaskType {
     File,
     /// A purge by directory.
     Directory,
+    /// A purge by pattern.
+    Regex,
+    /// A purge by URL, whatever its query. The vendor documents no word for such rows, nor for the next.
+    IgnoreParams,
+    /// A purge by tag.
+    CacheTag,
     /// A prefetch.
     Preload,
 }
@@ -102,8 +108,14 @@ pub enum TaskType {
 impl TaskType {
     /// The one of this name, in any case.
     pub fn named(name: &str) -> Option<TaskType> {
-        let all =
-            [("file", TaskType::File), ("directory", TaskType::Directory), ("preload", TaskType::Preload)];
+        let all = [
+            ("file", TaskType::File),
+            ("directory", TaskType::Directory),
+            ("regex", TaskType::Regex),
+            ("ignoreparams", TaskType::IgnoreParams),
+            ("cachetag", TaskType::CacheTag),
+            ("preload", TaskType::Preload),
+        ];
         all.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, kind)| kind)
     }
 }

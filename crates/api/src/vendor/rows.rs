@@ -76,6 +76,9 @@ fn kind(object_type: TaskType) -> TaskKind {
     match object_type {
         TaskType::File => TaskKind::Url,
         TaskType::Directory => TaskKind::Directory,
+        TaskType::Regex => TaskKind::Regex,
+        TaskType::IgnoreParams => TaskKind::Query,
+        TaskType::CacheTag => TaskKind::Tag,
         TaskType::Preload => TaskKind::Prefetch,
     }
 }
@@ -115,7 +118,11 @@ fn row(line: &LineView) -> TaskRow {
         object_path: line.url.clone(),
         object_type: match task.kind {
             TaskKind::Url => TaskType::File,
-            TaskKind::Directory => TaskType::Directory,
+            // The vendor has no word for a host but its topmost directory.
+            TaskKind::Directory | TaskKind::Host => TaskType::Directory,
+            TaskKind::Query => TaskType::IgnoreParams,
+            TaskKind::Regex => TaskType::Regex,
+            TaskKind::Tag => TaskType::CacheTag,
             TaskKind::Prefetch => TaskType::Preload,
         },
         status,

@@ -77,13 +77,11 @@ async fn perform(api: &Api, request: &Request<'_>, params: &Params) -> Result<Re
 }
 
 async fn purge(api: &Api, caller: &Caller, call: RefreshVodObjectCaches) -> Result<Reply, VendorError> {
-    let not_offered =
-        |what| Err(ErrorKind::ObjectTypeNotSupported.because(format!("{what} are not offered yet")));
     let kind = match call.object_type {
         ObjectType::File => TaskKind::Url,
         ObjectType::Directory => TaskKind::Directory,
-        ObjectType::Regex => return not_offered("purges by pattern"),
-        ObjectType::IgnoreParams => return not_offered("purges that ignore the query"),
+        ObjectType::Regex => TaskKind::Regex,
+        ObjectType::IgnoreParams => TaskKind::Query,
     };
     let refresh_task_id = submit(api, caller, kind, call.force, None, &call.object_path).await?;
     Ok(Reply::RefreshVodObjectCaches { refresh_task_id })
@@ -123,7 +121,8 @@ async fn submit(
     lines: &[Line],
 ) -> Result<u64, VendorError> {
     let texts = lines.iter().map(|line| line.text.clone()).collect();
-    let request = SubmitRequest { kind, force, soft: false, area, lines: texts, scheme: Scheme::Optional };
+    let (soft, domains, scheme) = (false, Vec::new(), Scheme::Optional);
+    let request = SubmitRequest { kind, force, soft, area, lines: texts, domains, scheme };
     let submitted = api.control.submit(&caller.account, request).await;
     Ok(submitted.map_err(|error| refusals::of_submit(error, lines))?.task.0)
 }

@@ -53,7 +53,7 @@ async fn p2_a_purge_is_watched_to_its_end_by_long_polls() {
 async fn p2_a_fenced_pop_is_named_in_the_record() {
     let stage = Stage::set().await;
     let _silent = stage.pop("pop-asia").await;
-    let request = json!({ "directory": true, "lines": ["http://a.example/d/"] });
+    let request = json!({ "type": "directory", "lines": ["http://a.example/d/"] });
     let (_, task) = stage.own(ANN, "POST", "/v1/purge", request).await;
     assert_eq!((&task["type"], &task["mode"]), (&json!("directory"), &json!("expire")));
     stage.clock.advance(Duration::from_secs(11));
@@ -119,7 +119,7 @@ async fn what_cannot_be_submitted_has_a_code_and_a_status() {
     let (status, body) = purge(&stage, json!(vec!["http://a.example/1"; 1_001])).await;
     let message = "1001 lines, at most 1000 url entries fit into one submission";
     assert_eq!((status, said(&body)), (400, ("too_many_lines", message)));
-    stage.control.set_limits("ann", Limits { url: 1, directory: 1, prefetch: 1 }).await.unwrap();
+    stage.control.set_limits("ann", Limits::all(1)).await.unwrap();
     let (status, body) = purge(&stage, json!(["http://a.example/1", "http://a.example/2"])).await;
     assert_eq!(
         (status, said(&body)),

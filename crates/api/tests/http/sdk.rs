@@ -46,7 +46,7 @@ async fn run(signature: &str) {
         let task = stage.control.task(None, TaskId(id.parse().unwrap())).await.unwrap().expect("a task");
         match task.kind {
             TaskKind::Prefetch => pop.prefetched(task.seq, task.lines, &[(2, "Origin Timeout")]).await,
-            TaskKind::Url | TaskKind::Directory => pop.confirm(task.seq).await,
+            _ => pop.confirm(task.seq).await,
         }
         stage.ended(id).await;
         told.write_all(b"ended\n").await.unwrap();

@@ -149,17 +149,11 @@ async fn bad_lines_are_named_and_nothing_is_counted() {
         (
             PURGE,
             ("ObjectType", "Regex"),
-            "a.example/.",
-            "InvalidObjectType.ValueNotSupported",
-            "purges by pattern are not",
+            "a.example/(",
+            malformed,
+            "line 1: not a regular expression: unclosed group",
         ),
-        (
-            PURGE,
-            ("ObjectType", "IgnoreParams"),
-            "a.example/1",
-            "InvalidObjectType.ValueNotSupported",
-            "purges that ignore",
-        ),
+        (PURGE, ("ObjectType", "ExQuery"), "a.example/1?x", malformed, "line 1: all queries of the path"),
         (PREFETCH, ("Area", "moon"), "a.example/1", "InvalidArea", "expected domestic or overseas"),
         (
             PREFETCH,
@@ -236,7 +230,7 @@ async fn p8_a_foreign_domain_or_task_is_answered_like_an_unknown_one() {
 async fn a_submission_over_quota_is_refused_whole() {
     let stage = Stage::set().await;
     let _pop = stage.pop("pop-asia").await;
-    stage.control.set_limits("ann", Limits { url: 2, directory: 0, prefetch: 1 }).await.unwrap();
+    stage.control.set_limits("ann", Limits { url: 2, directory: 0, ..Limits::all(1) }).await.unwrap();
     for (action, kind, lines, code, said) in [
         (
             PURGE,

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use freshen_api::v1::wire::{AccountList, AccountRow, KeyRequest, NewKey, NewPop, PopList, PopRequest};
 use freshen_model::area::Area;
 use freshen_model::ids::PopId;
-use freshen_model::quota::Limits;
+use freshen_model::quota::{Limits, QuotaKind};
 use http::Method;
 use serde_json::json;
 
@@ -42,6 +42,15 @@ pub enum AccountCommand {
         /// Prefetches a day.
         #[arg(long)]
         prefetch: Option<u64>,
+        /// Purges a day that ignore the query.
+        #[arg(long)]
+        query: Option<u64>,
+        /// Purges by pattern a day.
+        #[arg(long)]
+        regex: Option<u64>,
+        /// Purges by tag a day; a tag counts once for each domain.
+        #[arg(long)]
+        tag: Option<u64>,
         #[command(flatten)]
         connection: Connection,
     },
@@ -113,16 +122,14 @@ impl AccountCommand {
             AccountCommand::List { connection } => {
                 let list: AccountList = connection.open()?.get("/v1/accounts").await?;
                 let row = |account: &AccountRow| {
-                    let Limits { url, directory, prefetch } = account.limits;
                     let admin = if account.admin { "  admin" } else { "" };
-                    format!(
-                        "{:<24} a day: {url} URLs, {directory} directories, {prefetch} prefetches{admin}",
-                        account.name
-                    )
+                    let limit = |kind: QuotaKind| format!("{} {}", kind.as_str(), account.limits.of(kind));
+                    let limits: Vec<String> = QuotaKind::ALL.into_iter().map(limit).collect();
+                    format!("{:<24} a day: {}{admin}", account.name, limits.join(", "))
                 };
                 tell(&connection, &list, || list.accounts.iter().map(row).collect::<Vec<_>>().join("\n"))
             }
-            AccountCommand::Limits { name, url, directory, prefetch, connection } => {
+            AccountCommand::Limits { name, url, directory, prefetch, query, regex, tag, connection } => {
                 let control = connection.open()?;
                 let list: AccountList = control.get("/v1/accounts").await?;
                 let account = list.accounts.into_iter().find(|account| account.name == name);
@@ -131,6 +138,9 @@ impl AccountCommand {
                     url: url.unwrap_or(now.url),
                     directory: directory.unwrap_or(now.directory),
                     prefetch: prefetch.unwrap_or(now.prefetch),
+                    query: query.unwrap_or(now.query),
+                    regex: regex.unwrap_or(now.regex),
+                    tag: tag.unwrap_or(now.tag),
                 };
                 let path = format!("/v1/accounts/{}/limits", encode(&name));
                 let account: AccountRow = control.call(Method::PUT, &path, Some(&limits)).await?;

@@ -1,7 +1,7 @@
 //! A domain's settings on the command line.
 
 use super::connection::ClientError;
-use freshen_model::domain::{Bucket, NoLease, Origin, QueryPolicy, Ranges, Settings, TtlRule};
+use freshen_model::domain::{Bucket, NoLease, Origin, QueryPolicy, Ranges, Settings, TagField, TtlRule};
 use freshen_model::secret::Secret;
 use std::str::FromStr;
 
@@ -62,6 +62,13 @@ pub struct SettingsOptions {
     /// How parts of large objects are asked for: slices, or whole for origins whose ranges lie.
     #[arg(long)]
     ranges: Option<Ranges>,
+    /// A field in which the origin names tags, `comma:NAME` or `space:NAME`; several, or none, in place of those of before
+    /// [default: comma:cache-tag space:surrogate-key].
+    #[arg(long, value_name = "FIELD")]
+    tag_field: Vec<OrNone<TagField>>,
+    /// Whether viewers get these fields.
+    #[arg(long)]
+    show_tags: Option<bool>,
 }
 
 /// A setting's new value; `none` takes it back.
@@ -140,6 +147,8 @@ impl SettingsOptions {
         change(&mut settings.origin_head_ms_max, self.origin_head_ms_max);
         change(&mut settings.origin_silence_ms_max, self.origin_silence_ms_max);
         settings.ranges = self.ranges.unwrap_or(settings.ranges);
+        settings.tag_fields = list("--tag-field", self.tag_field)?.unwrap_or(settings.tag_fields);
+        settings.show_tags = self.show_tags.unwrap_or(settings.show_tags);
         Ok(settings)
     }
 }
@@ -200,7 +209,9 @@ pub fn settings_rows(settings: &Settings) -> Vec<(&'static str, String)> {
         ("default-ttl-s", number(settings.default_ttl_s, "guessed")),
         ("negative-ttl-s", number(settings.negative_ttl_s, "as other answers")),
         ("ranges", settings.ranges.to_string()),
+        ("show-tags", settings.show_tags.to_string()),
     ]);
+    rows.extend(settings.tag_fields.iter().map(|field| ("tag-field", field.to_string())));
     if let Some(bucket) = &settings.origin.s3 {
         rows.extend([
             ("s3-region", bucket.region.clone()),
@@ -265,6 +276,11 @@ mod tests {
         assert_eq!(given("--ttl none").unwrap().ttl, []);
         assert!(given("--ttl none --ttl /a=1").unwrap_err().contains("--ttl none stands alone"));
         assert!(given("--ttl live=1").unwrap_err().contains("begins with /, or a suffix"));
+        let fields = |line: &str| given(line).unwrap().tag_fields;
+        assert_eq!(fields(""), TagField::usual());
+        assert_eq!(fields("--tag-field comma:X-Tags"), ["comma:x-tags".parse().unwrap()]);
+        assert_eq!(fields("--tag-field none"), []);
+        assert!(given("--tag-field x-tags").unwrap_err().contains("write comma:NAME or space:NAME"));
         assert!(given("--ranges some").unwrap_err().contains("write slices or whole"));
     }
 }

@@ -6,7 +6,7 @@ use super::task::{self, print_task};
 use crate::say::say;
 use freshen_api::v1::wire::{PrefetchRequest, PurgeRequest, TaskView};
 use freshen_model::area::Area;
-use freshen_model::task::{Status, StepState, Task};
+use freshen_model::task::{Status, StepState, Task, TaskKind};
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -25,12 +25,14 @@ const AWAY_PAUSE: Duration = Duration::from_millis(300);
 /// Purges.
 #[derive(clap::Args)]
 pub struct Purge {
-    /// URLs, or directories with --dir.
+    /// URLs; or with one of the options below directories, patterns, tags, hosts.
     #[arg(value_name = "URL")]
     urls: Vec<String>,
-    /// Purge whole directories; each ends with `/`.
-    #[arg(long)]
-    dir: bool,
+    #[command(flatten)]
+    what: What,
+    /// With --tag: only in this domain of the account; may be given several times [default: in all of them].
+    #[arg(long, value_name = "DOMAIN", requires = "tag")]
+    domain: Vec<String>,
     /// Fetch anew even where the origin would confirm the copy (URL purges always do).
     #[arg(long)]
     force: bool,
@@ -39,6 +41,40 @@ pub struct Purge {
     soft: bool,
     #[command(flatten)]
     submit: Submit,
+}
+
+/// What the lines of a purge are; URLs, unless said.
+#[derive(clap::Args)]
+#[group(multiple = false)]
+struct What {
+    /// Purge whole directories; each ends with `/`.
+    #[arg(long)]
+    dir: bool,
+    /// Purge URLs whatever their query; none is written.
+    #[arg(long)]
+    query: bool,
+    /// Purge what patterns match, `http://host/PATTERN`: a regular expression for the whole of path and query.
+    #[arg(long)]
+    regex: bool,
+    /// Purge what the origin gave these tags.
+    #[arg(long)]
+    tag: bool,
+    /// Purge all of these hosts.
+    #[arg(long)]
+    host: bool,
+}
+
+impl What {
+    fn kind(&self) -> TaskKind {
+        let said = [
+            (self.dir, TaskKind::Directory),
+            (self.query, TaskKind::Query),
+            (self.regex, TaskKind::Regex),
+            (self.tag, TaskKind::Tag),
+            (self.host, TaskKind::Host),
+        ];
+        said.into_iter().find(|(said, _)| *said).map_or(TaskKind::Url, |(_, kind)| kind)
+    }
 }
 
 /// Prefetches.
@@ -74,7 +110,8 @@ impl Purge {
     pub async fn run(self) -> Result<Outcome, ClientError> {
         let control = self.submit.connection.open()?;
         let lines = self.submit.lines(self.urls)?;
-        let request = PurgeRequest { directory: self.dir, force: self.force, soft: self.soft, lines };
+        let (kind, force, soft, domains) = (self.what.kind(), self.force, self.soft, self.domain);
+        let request = PurgeRequest { kind, force, soft, domains, lines };
         self.submit.submit(&control, "/v1/purge", &request, Duration::from_secs(60)).await
     }
 }

@@ -12,7 +12,7 @@ use crate::client::task::pops_lines;
 use asked::Asked;
 use bytes::Bytes;
 use freshen_api::v1::wire::{ErrorCode, PurgeRequest, TaskView};
-use freshen_model::task::{Status, Task};
+use freshen_model::task::{Status, Task, TaskKind};
 use freshen_pop::admin::AnswerPurge;
 use freshen_pop::config::PurgeMethod as Config;
 use http::request::Parts;
@@ -117,15 +117,19 @@ impl PurgeMethod {
         self.admit(&head.headers, from)?;
         let request = match asked::read(head)? {
             Asked::Line { line, directory, soft } => PurgeRequest {
-                directory,
+                kind: if directory { TaskKind::Directory } else { TaskKind::Url },
                 force: directory && !soft,
                 soft: soft && !directory,
+                domains: Vec::new(),
                 lines: vec![line],
             },
-            Asked::Tags { .. } => {
-                let why = "purges by tag are not built yet; purge URLs or directories";
-                return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, why));
-            }
+            Asked::Tags { host, tags, soft } => PurgeRequest {
+                kind: TaskKind::Tag,
+                force: !soft,
+                soft: false,
+                domains: vec![host],
+                lines: tags,
+            },
         };
         let Ok(_place) = self.places.try_acquire() else {
             let why = format!("{PURGES_MAX} purges wait here already; try again");

@@ -219,8 +219,10 @@ impl Installation {
     }
 
     pub async fn submit(&self, kind: TaskKind, force: bool, urls: &[&str]) -> TaskId {
-        let lines = urls.iter().map(|url| format!("http://{url}")).collect();
-        let request = SubmitRequest { kind, force, soft: false, area: None, lines, scheme: Scheme::Required };
+        let of = |url: &&str| if kind == TaskKind::Tag { (*url).to_owned() } else { format!("http://{url}") };
+        let (lines, domains) = (urls.iter().map(of).collect(), Vec::new());
+        let (soft, area, scheme) = (false, None, Scheme::Required);
+        let request = SubmitRequest { kind, force, soft, area, lines, domains, scheme };
         self.control.submit(ACCOUNT, request).await.unwrap().task
     }
 

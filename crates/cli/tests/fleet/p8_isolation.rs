@@ -8,14 +8,9 @@ use freshen_model::location::Scheme;
 use freshen_model::task::TaskKind;
 
 fn request(kind: TaskKind, url: &str) -> SubmitRequest {
-    SubmitRequest {
-        kind,
-        force: false,
-        soft: false,
-        area: None,
-        lines: vec![url.into()],
-        scheme: Scheme::Required,
-    }
+    let (lines, domains) = (vec![url.into()], Vec::new());
+    let (force, soft) = (false, false);
+    SubmitRequest { kind, force, soft, area: None, lines, domains, scheme: Scheme::Required }
 }
 
 #[tokio::test]

@@ -110,7 +110,7 @@ async fn p1_nothing_purged_is_seen_again_whatever_happens_to_the_fleet() {
         ..Plan::default()
     };
     let mut fleet = Installation::start(plan).await;
-    let plenty = Limits { url: 1 << 40, directory: 1 << 40, prefetch: 1 << 40 };
+    let plenty = Limits::all(1 << 40);
     fleet.control.set_limits(ACCOUNT, plenty).await.unwrap();
     let mut tasks: Vec<_> = (0..4)
         .map(|reader| {
@@ -330,6 +330,7 @@ async fn write(known: Arc<Known>, control: Arc<Control>) {
                 soft: false,
                 area: None,
                 lines: vec![line],
+                domains: Vec::new(),
                 scheme: Scheme::Required,
             };
             control.submit(ACCOUNT, request).await.unwrap().task

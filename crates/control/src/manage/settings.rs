@@ -2,7 +2,8 @@
 
 use super::{ManageError, NAME_LENGTHS, domain_name, unfit, word};
 use freshen_model::domain::{
-    Bucket, ORIGINS_MAX, Origin, QueryPolicy, RETRIES_MAX, Settings, TIMEOUT_MS, TTL_RULES_MAX, TTL_S_MAX,
+    Bucket, ORIGINS_MAX, Origin, QueryPolicy, RETRIES_MAX, Settings, TAG_FIELDS_MAX, TIMEOUT_MS,
+    TTL_RULES_MAX, TTL_S_MAX,
 };
 use freshen_model::location::is_host_name;
 use std::ops::RangeInclusive;
@@ -32,7 +33,21 @@ pub(super) fn check_settings(settings: &Settings) -> Result<(), ManageError> {
         }
         QueryPolicy::Keep | QueryPolicy::Ignore => {}
     }
+    check_tag_fields(settings)?;
     check_lifetimes(settings)
+}
+
+fn check_tag_fields(settings: &Settings) -> Result<(), ManageError> {
+    let fields = &settings.tag_fields;
+    if fields.len() > TAG_FIELDS_MAX {
+        return unfit("tag fields", format!("{} are more than {TAG_FIELDS_MAX}", fields.len()));
+    }
+    for (place, field) in fields.iter().enumerate() {
+        if fields[..place].iter().any(|other| other.name == field.name) {
+            return unfit("tag fields", format!("{} is named twice", field.name));
+        }
+    }
+    Ok(())
 }
 
 fn check_origins(settings: &Settings) -> Result<(), ManageError> {

@@ -1,12 +1,11 @@
 //! Accounts and their access keys.
 
-use super::{now_ms, sql, unsql};
+use super::{from_json, now_ms, to_json};
 use crate::{AccessKey, Account, Error, Refusal};
 use freshen_model::quota::Limits;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-const ACCOUNT: &str =
-    "SELECT name, admin, url_limit, directory_limit, prefetch_limit, created_ms FROM accounts";
+const ACCOUNT: &str = "SELECT name, admin, limits, created_ms FROM accounts";
 const KEY: &str = "SELECT keys.id, secret, account, admin, disabled FROM keys JOIN accounts ON accounts.name = keys.account";
 
 pub(super) fn add(connection: &Connection, name: &str, admin: bool) -> Result<Account, Error> {
@@ -14,36 +13,31 @@ pub(super) fn add(connection: &Connection, name: &str, admin: bool) -> Result<Ac
         return Err(Refusal::Exists { what: "account", name: name.to_owned() }.into());
     }
     let account = Account { name: name.to_owned(), admin, limits: Limits::default(), created_ms: now_ms() };
-    let Limits { url, directory, prefetch } = account.limits;
-    connection.prepare_cached("INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?)")?.execute(params![
+    let limits = to_json(&account.limits)?;
+    connection.prepare_cached("INSERT INTO accounts VALUES (?, ?, ?, ?)")?.execute(params![
         name,
         admin,
-        sql(url),
-        sql(directory),
-        sql(prefetch),
+        limits,
         account.created_ms
     ])?;
     Ok(account)
 }
 
 pub(super) fn set_limits(connection: &Connection, name: &str, limits: Limits) -> Result<(), Error> {
-    let Limits { url, directory, prefetch } = limits;
     let changed = connection
-        .prepare_cached(
-            "UPDATE accounts SET url_limit = ?2, directory_limit = ?3, prefetch_limit = ?4 WHERE name = ?1",
-        )?
-        .execute(params![name, sql(url), sql(directory), sql(prefetch)])?;
+        .prepare_cached("UPDATE accounts SET limits = ?2 WHERE name = ?1")?
+        .execute(params![name, to_json(&limits)?])?;
     if changed == 0 { Err(unknown(name)) } else { Ok(()) }
 }
 
 pub(super) fn all(connection: &Connection) -> Result<Vec<Account>, Error> {
     let mut statement = connection.prepare_cached(&format!("{ACCOUNT} ORDER BY name"))?;
-    Ok(statement.query_map([], account)?.collect::<Result<_, _>>()?)
+    statement.query_and_then([], account)?.collect()
 }
 
 pub(super) fn one(connection: &Connection, name: &str) -> Result<Option<Account>, Error> {
     let mut statement = connection.prepare_cached(&format!("{ACCOUNT} WHERE name = ?"))?;
-    Ok(statement.query_row([name], account).optional()?)
+    statement.query_and_then([name], account)?.next().transpose()
 }
 
 /// The account, or the refusal that there is none.
@@ -84,16 +78,13 @@ fn unknown(name: &str) -> Error {
     Refusal::NotFound { what: "account", name: name.to_owned() }.into()
 }
 
-fn account(row: &Row<'_>) -> Result<Account, rusqlite::Error> {
+fn account(row: &Row<'_>) -> Result<Account, Error> {
+    let limits: String = row.get(2)?;
     Ok(Account {
         name: row.get(0)?,
         admin: row.get(1)?,
-        limits: Limits {
-            url: unsql(row.get(2)?),
-            directory: unsql(row.get(3)?),
-            prefetch: unsql(row.get(4)?),
-        },
-        created_ms: row.get(5)?,
+        limits: from_json(&limits)?,
+        created_ms: row.get(3)?,
     })
 }
 

@@ -81,7 +81,7 @@ pub(super) fn scope(
 ) -> Result<Vec<PopId>, Error> {
     let scope: Vec<PopId> = all(connection)?
         .into_iter()
-        .filter(|pop| roster::in_scope(pop.area, pop.left.is_some(), area, kind != TaskKind::Prefetch))
+        .filter(|pop| roster::in_scope(pop.area, pop.left.is_some(), area, kind.is_purge()))
         .map(|pop| pop.id)
         .collect();
     match area {

@@ -21,9 +21,9 @@ pub(super) fn submit(connection: &Connection, submission: Submission) -> Result<
     let lines = submission.lines.len() as u64;
     quotas::count(connection, &account, submission.day, submission.kind.quota(), lines)?;
 
-    let fence_from = match submission.kind {
-        TaskKind::Url | TaskKind::Directory => domains::fence_from(connection, submission.read.keys())?,
-        TaskKind::Prefetch => None,
+    let fence_from = match submission.kind.is_purge() {
+        true => domains::fence_from(connection, submission.read.keys())?,
+        false => None,
     };
     // The order names its task and the task its order; the one writer knows both numbers beforehand.
     let seq = orders::end(connection)?.next();
@@ -95,9 +95,9 @@ fn insert(
 }
 
 fn body(task: TaskId, submission: Submission) -> Body {
-    match submission.kind {
-        TaskKind::Url | TaskKind::Directory => Body::Purge { task: Some(task), rules: submission.rules },
-        TaskKind::Prefetch => Body::Prefetch { task, area: submission.area, items: submission.items },
+    match submission.kind.is_purge() {
+        true => Body::Purge { task: Some(task), rules: submission.rules },
+        false => Body::Prefetch { task, area: submission.area, items: submission.items },
     }
 }
 

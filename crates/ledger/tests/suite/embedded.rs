@@ -110,7 +110,7 @@ fn child_submits_until_it_is_killed() {
     runtime.block_on(async {
         let ledger = Arc::new(SqliteLedger::open(path.as_ref()).unwrap());
         site(&*ledger).await;
-        let limits = Limits { url: u64::MAX, directory: 0, prefetch: 0 };
+        let limits = Limits { url: u64::MAX, ..Limits::all(0) };
         ledger.set_limits("acme", limits).await.unwrap();
         let submission = purge(&*ledger, &["a.example/x", "a.example/y"]).await;
         let mut submitting = JoinSet::new();

@@ -17,12 +17,14 @@ pub async fn are_counted_per_day_and_kind(home: &dyn Home) {
     ledger.submit(urls.clone()).await.unwrap();
     let directories = Submission { kind: TaskKind::Directory, ..purge(&*ledger, &["a.example/d/"]).await };
     ledger.submit(directories).await.unwrap();
+    let query = Submission { kind: TaskKind::Query, ..purge(&*ledger, &["a.example/q"]).await };
+    ledger.submit(query).await.unwrap();
     let warm = prefetch(&*ledger, &["a.example/x", "a.example/y"], None).await;
     ledger.submit(warm).await.unwrap();
-    assert_eq!(used(&*ledger, DAY).await, [3, 1, 2], "duplicates count");
+    assert_eq!(used(&*ledger, DAY).await, [3, 1, 2, 1, 0, 0], "duplicates count");
     ledger.submit(Submission { day: DAY + 1, ..urls }).await.unwrap();
-    assert_eq!(used(&*ledger, DAY).await, [3, 1, 2]);
-    assert_eq!(used(&*ledger, DAY + 1).await, [3, 0, 0]);
+    assert_eq!(used(&*ledger, DAY).await, [3, 1, 2, 1, 0, 0]);
+    assert_eq!(used(&*ledger, DAY + 1).await, [3, 0, 0, 0, 0, 0]);
     let unknown = Refusal::NotFound { what: "account", name: "nobody".into() };
     assert_eq!(refusal(ledger.quota("nobody", DAY).await), unknown);
 }
@@ -30,7 +32,7 @@ pub async fn are_counted_per_day_and_kind(home: &dyn Home) {
 pub async fn over_quota_counts_nothing(home: &dyn Home) {
     let ledger = home.open().await;
     site(&*ledger).await;
-    ledger.set_limits("acme", Limits { url: 3, directory: 0, prefetch: 0 }).await.unwrap();
+    ledger.set_limits("acme", Limits { url: 3, ..Limits::all(0) }).await.unwrap();
     let two = purge(&*ledger, &["a.example/x", "a.example/y"]).await;
     ledger.submit(two.clone()).await.unwrap();
     let quota = Quota { kind: QuotaKind::Url, limit: 3, used: 2 };
@@ -41,5 +43,5 @@ pub async fn over_quota_counts_nothing(home: &dyn Home) {
     assert_eq!(ledger.tasks(&all).await.unwrap().total, 1, "no task");
     let one = purge(&*ledger, &["a.example/z"]).await;
     ledger.submit(one).await.unwrap();
-    assert_eq!(used(&*ledger, DAY).await, [3, 0, 0], "the last line may be used");
+    assert_eq!(used(&*ledger, DAY).await, [3, 0, 0, 0, 0, 0], "the last line may be used");
 }

@@ -8,7 +8,7 @@ use super::copy::{Doubt, Provenance, Verdict};
 use super::fill::{FillStart, Source};
 use super::heartbeat::{Answer, Heartbeat, PrefetchReport, Standing};
 use super::home::Names;
-use super::index::PurgeIndex;
+use super::index::{Marks, PurgeIndex};
 use super::lease::{Lease, TERM_MIN};
 use super::now::Now;
 use crate::area::Area;
@@ -17,6 +17,7 @@ use crate::ids::{BootId, DataId, Epoch, LogId, OrderId, PopId, Seq};
 use crate::key::Key;
 use crate::order::{Body, Order, PrefetchOrder, Snapshot};
 use crate::rule::{Matcher, Mode, Rule};
+use crate::tag::Tags;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -373,6 +374,7 @@ impl Follower {
         &self,
         view: &View,
         key: &Key,
+        tags: &Tags,
         copy: &Provenance,
         checked: Seq,
         no_lease: NoLease,
@@ -384,7 +386,7 @@ impl Follower {
             return Verdict::Reread;
         }
         if checked < self.saved.watermark {
-            let marks = self.index.marks(key);
+            let marks = self.index.marks(key, tags, checked);
             if marks.evict > copy.filled {
                 return Verdict::Gone;
             }
@@ -406,11 +408,13 @@ impl Follower {
     }
 
     /// Whether a request may wait for a fill under way instead of asking upstream itself.
-    pub fn may_join(&self, view: &View, key: &Key, fill: &FillStart, no_lease: NoLease) -> bool {
+    ///
+    /// `tags` are those of what the fill brings; [`Tags::unknown`] until its head is there, so that any tag may be meant.
+    pub fn may_join(&self, view: &View, key: &Key, tags: &Tags, fill: &FillStart, no_lease: NoLease) -> bool {
         let young = || fill.source == Source::Origin && view.now.since(&fill.at) < self.lease_term;
         view.member
             && self.may_store(fill)
-            && self.index.marks(key).newest() <= fill.fill_seq()
+            && self.index.marks(key, tags, fill.fill_seq()).newest() <= fill.fill_seq()
             && (view.leased || no_lease == NoLease::Serve || young())
     }
 
@@ -450,14 +454,14 @@ impl Follower {
         self.index.drop_up_to(self.saved.dropped);
     }
 
-    /// How many URLs and directories the index holds.
+    /// How many places the rules of the index take.
     pub fn rules_live(&self) -> usize {
         self.index.len()
     }
 
-    /// The newest rules that match an object.
-    pub fn marks(&self, key: &Key) -> super::index::Marks {
-        self.index.marks(key)
+    /// The newest rules that match an object's copy with these tags; see [`PurgeIndex::marks`].
+    pub fn marks(&self, key: &Key, tags: &Tags, checked: Seq) -> Marks {
+        self.index.marks(key, tags, checked)
     }
 
     // ---- heartbeats ----

@@ -11,6 +11,7 @@ use super::now::Now;
 use crate::domain::NoLease;
 use crate::ids::{LogId, OrderId, Seq};
 use crate::key::Key;
+use crate::tag::Tags;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -119,8 +120,8 @@ impl Follower {
 
     /// Whether an asker's request may wait for a fill under way here: only for one that asks the origin. One that waits
     /// for a POP may be waiting for the asker.
-    pub fn may_join_for_peer(&self, view: &View, key: &Key, fill: &FillStart) -> bool {
-        fill.source == Source::Origin && self.may_join(view, key, fill, NoLease::Revalidate)
+    pub fn may_join_for_peer(&self, view: &View, key: &Key, tags: &Tags, fill: &FillStart) -> bool {
+        fill.source == Source::Origin && self.may_join(view, key, tags, fill, NoLease::Revalidate)
     }
 }
 

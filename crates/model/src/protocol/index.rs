@@ -3,7 +3,9 @@
 use super::copy::Provenance;
 use crate::ids::{Epoch, Seq};
 use crate::key::Key;
+use crate::pattern::Pattern;
 use crate::rule::{Matcher, Mode, Rule};
+use crate::tag::Tags;
 use std::collections::HashMap;
 
 /// The newest orders that match something, one number for each mode.
@@ -74,16 +76,37 @@ pub enum Fate {
     /// It goes.
     Deleted,
 }
+/// Patterns of one cache space; a rule over that evicts the space.
+pub const PATTERNS_MAX: usize = 100;
+/// Patterns of all cache spaces, for the memory that they take.
+const PATTERNS_IN_ALL_MAX: usize = 2_000;
 
 /// Every live rule of a POP.
 #[derive(Debug)]
 pub struct PurgeIndex {
-    urls: HashMap<Key, Marks>,
-    directories: HashMap<Box<str>, Directory>,
-    spaces: HashMap<Box<str>, Marks>,
+    spaces: HashMap<Box<str>, Space>,
     everything: Marks,
     places: usize,
+    patterns: usize,
     places_max: usize,
+}
+
+/// The rules of one cache space.
+#[derive(Debug, Default)]
+struct Space {
+    /// Of all that is in it.
+    whole: Marks,
+    /// By path and query.
+    urls: HashMap<Box<str>, Marks>,
+    /// By path.
+    queries: HashMap<Box<str>, Marks>,
+    directories: Directory,
+    tags: HashMap<Box<str>, Marks>,
+    /// The newest of all tags, for copies that any tag matches.
+    any_tag: Marks,
+    patterns: Vec<(Pattern, Marks)>,
+    /// The newest of all these.
+    newest: Seq,
 }
 
 /// One directory of the trie by path segment.
@@ -94,71 +117,92 @@ struct Directory {
 }
 
 impl PurgeIndex {
-    /// An empty index that holds at most `places_max` URLs and directories; a rule over that evicts its cache space.
+    /// An empty index that holds at most `places_max` URLs, directories, tags and so on; a rule over that evicts its cache
+    /// space.
     pub fn new(places_max: usize) -> PurgeIndex {
         PurgeIndex {
-            urls: HashMap::new(),
-            directories: HashMap::new(),
             spaces: HashMap::new(),
             everything: Marks::default(),
             places: 0,
+            patterns: 0,
             places_max,
         }
     }
 
     /// Takes in a rule of the order `seq`. Returns false where it had to be widened to its cache space.
     pub fn insert(&mut self, rule: &Rule, seq: Seq) -> bool {
-        match &rule.matcher {
-            Matcher::Url { key } => {
-                if !self.urls.contains_key(key) {
-                    if self.places >= self.places_max {
-                        self.space(key.space()).raise(Mode::Evict, seq);
-                        return false;
-                    }
-                    self.places += 1;
-                    self.urls.insert(key.clone(), Marks::default());
-                }
-                if let Some(marks) = self.urls.get_mut(key) {
-                    marks.raise(rule.mode, seq);
-                }
+        let name = match &rule.matcher {
+            Matcher::Url { key } | Matcher::Directory { key } | Matcher::Query { key } => key.space(),
+            Matcher::Regex { space, .. } | Matcher::Tag { space, .. } | Matcher::Space { space } => space,
+            Matcher::Everything => {
+                self.everything.raise(rule.mode, seq);
+                return true;
             }
-            Matcher::Directory { key } => {
-                if self.places >= self.places_max {
-                    self.space(key.space()).raise(Mode::Evict, seq);
-                    return false;
-                }
-                let mut directory = self.directories.entry(key.space().into()).or_default();
-                for segment in segments(key.path()) {
-                    directory = directory.children.entry(segment.into()).or_default();
-                }
-                self.places += usize::from(directory.marks.is_empty());
-                directory.marks.raise(rule.mode, seq);
+        };
+        let full = self.places >= self.places_max;
+        let space = self.spaces.entry(name.into()).or_default();
+        space.newest = space.newest.max(seq);
+        let place = match &rule.matcher {
+            Matcher::Url { key } => place(&mut space.urls, key.path_and_query(), full),
+            Matcher::Query { key } => place(&mut space.queries, key.path(), full),
+            Matcher::Directory { key } => (!full).then(|| space.directories.place(key.path())),
+            Matcher::Tag { tag, .. } => {
+                space.any_tag.raise(rule.mode, seq);
+                place(&mut space.tags, tag, full)
             }
-            Matcher::Space { space } => self.space(space).raise(rule.mode, seq),
-            Matcher::Everything => self.everything.raise(rule.mode, seq),
+            Matcher::Regex { pattern, .. } => {
+                let full = full || self.patterns >= PATTERNS_IN_ALL_MAX;
+                let place = pattern_place(&mut space.patterns, pattern, full);
+                self.patterns += usize::from(place.as_ref().is_some_and(|marks| marks.is_empty()));
+                place
+            }
+            Matcher::Space { .. } | Matcher::Everything => {
+                space.whole.raise(rule.mode, seq);
+                return true;
+            }
+        };
+        match place {
+            Some(marks) => {
+                self.places += usize::from(marks.is_empty());
+                marks.raise(rule.mode, seq);
+                true
+            }
+            None => {
+                space.whole.raise(Mode::Evict, seq);
+                false
+            }
         }
-        true
     }
 
-    fn space(&mut self, space: &str) -> &mut Marks {
-        self.spaces.entry(space.into()).or_default()
-    }
-
-    /// The newest rules that match the object.
-    pub fn marks(&self, key: &Key) -> Marks {
+    /// The newest rules that match an object's copy with these tags.
+    ///
+    /// Those up to `checked` may be passed over: the caller knows that none of them says anything new of this copy.
+    pub fn marks(&self, key: &Key, tags: &Tags, checked: Seq) -> Marks {
         let mut marks = self.everything;
-        if let Some(space) = self.spaces.get(key.space()) {
-            marks.merge(space);
+        let Some(space) = self.spaces.get(key.space()).filter(|space| space.newest > checked) else {
+            return marks;
+        };
+        marks.merge(&space.whole);
+        let found = |place: Option<&Marks>| place.copied().unwrap_or_default();
+        if !space.urls.is_empty() {
+            marks.merge(&found(space.urls.get(key.path_and_query())));
         }
-        if let Some(url) = self.urls.get(key) {
-            marks.merge(url);
+        if !space.queries.is_empty() {
+            marks.merge(&found(space.queries.get(key.path())));
         }
-        if let Some(mut directory) = self.directories.get(key.space()) {
-            marks.merge(&directory.marks);
-            for segment in segments(key.path()) {
-                let Some(child) = directory.children.get(segment) else { break };
-                directory = child;
-                marks.merge(&directory.marks);
+        space.directories.merge_into(&mut marks, key.path());
+        if space.any_tag.newest() > checked {
+            if tags.any() {
+                marks.merge(&space.any_tag);
+            }
+            tags.names().for_each(|tag| marks.merge(&found(space.tags.get(tag))));
+        }
+        for (pattern, newest) in &space.patterns {
+            // One that does not compile has no place here.
+            if newest.newest() > checked
+                && pattern.compile().is_ok_and(|regex| regex.is_match(key.path_and_query().as_bytes()))
+            {
+                marks.merge(newest);
             }
         }
         marks
@@ -166,27 +210,93 @@ impl PurgeIndex {
 
     /// Forgets all rules of orders up to `seq`.
     pub fn drop_up_to(&mut self, seq: Seq) {
-        let mut places = 0;
-        self.urls.retain(|_, marks| !marks.drop_up_to(seq));
-        places += self.urls.len();
-        self.directories.retain(|_, directory| directory.drop_up_to(seq, &mut places));
-        self.spaces.retain(|_, marks| !marks.drop_up_to(seq));
+        (self.places, self.patterns) = (0, 0);
         self.everything.drop_up_to(seq);
-        self.places = places;
+        self.spaces.retain(|_, space| {
+            let empty = space.drop_up_to(seq, &mut self.places);
+            self.patterns += space.patterns.len();
+            !empty
+        });
     }
 
-    /// How many URLs and directories it holds.
+    /// How many places its rules take: URLs, directories, tags and so on.
     pub fn len(&self) -> usize {
         self.places
     }
 
     /// Whether no rule is live.
     pub fn is_empty(&self) -> bool {
-        self.places == 0 && self.spaces.is_empty() && self.everything.is_empty()
+        self.spaces.is_empty() && self.everything.is_empty()
+    }
+}
+
+/// The place under a name, made where there is none; `None` where the index is full.
+fn place<'a>(places: &'a mut HashMap<Box<str>, Marks>, name: &str, full: bool) -> Option<&'a mut Marks> {
+    if !places.contains_key(name) {
+        if full {
+            return None;
+        }
+        places.insert(name.into(), Marks::default());
+    }
+    places.get_mut(name)
+}
+
+/// The place of a pattern; `None` also where it does not compile here.
+fn pattern_place<'a>(
+    patterns: &'a mut Vec<(Pattern, Marks)>,
+    pattern: &Pattern,
+    full: bool,
+) -> Option<&'a mut Marks> {
+    let known = patterns.iter().position(|(known, _)| known == pattern);
+    let at = match known {
+        Some(at) => at,
+        None if full || patterns.len() >= PATTERNS_MAX || pattern.compile().is_err() => return None,
+        None => {
+            patterns.push((pattern.clone(), Marks::default()));
+            patterns.len() - 1
+        }
+    };
+    patterns.get_mut(at).map(|(_, marks)| marks)
+}
+
+impl Space {
+    /// True where nothing is left; adds what is left to `places`.
+    fn drop_up_to(&mut self, seq: Seq, places: &mut usize) -> bool {
+        let before = *places;
+        for named in [&mut self.urls, &mut self.queries, &mut self.tags] {
+            named.retain(|_, marks| !marks.drop_up_to(seq));
+            *places += named.len();
+        }
+        self.any_tag = Marks::default();
+        self.tags.values().for_each(|marks| self.any_tag.merge(marks));
+        self.patterns.retain_mut(|(_, marks)| !marks.drop_up_to(seq));
+        *places += self.patterns.len();
+        self.directories.drop_up_to(seq, places);
+        self.whole.drop_up_to(seq) && *places == before
     }
 }
 
 impl Directory {
+    /// The place of a directory, made where there is none.
+    fn place(&mut self, path: &str) -> &mut Marks {
+        let mut directory = self;
+        for segment in segments(path) {
+            directory = directory.children.entry(segment.into()).or_default();
+        }
+        &mut directory.marks
+    }
+
+    /// Adds what is said of the directories that a path lies in.
+    fn merge_into(&self, marks: &mut Marks, path: &str) {
+        let mut directory = self;
+        marks.merge(&directory.marks);
+        for segment in segments(path) {
+            let Some(child) = directory.children.get(segment) else { break };
+            directory = child;
+            marks.merge(&directory.marks);
+        }
+    }
+
     /// True where something is left; adds the marked directories to `places`.
     fn drop_up_to(&mut self, seq: Seq, places: &mut usize) -> bool {
         let empty = self.marks.drop_up_to(seq);
@@ -216,6 +326,10 @@ mod tests {
         Rule::new(Matcher::Directory { key: key(path) }, mode)
     }
 
+    fn marks(index: &PurgeIndex, key: &Key) -> Marks {
+        index.marks(key, &Tags::default(), Seq::ZERO)
+    }
+
     fn url(key: Key) -> Rule {
         Rule::new(Matcher::Url { key }, Mode::Evict)
     }
@@ -226,25 +340,25 @@ mod tests {
         index.insert(&directory("/d/", Mode::Expire), Seq(1));
         for inside in ["/d/", "/d/x", "/d/e/f", "/d//", "/d/?q"] {
             assert_eq!(
-                index.marks(&Key::new("s", &Default::default(), inside).unwrap()).expire,
+                marks(&index, &Key::new("s", &Default::default(), inside).unwrap()).expire,
                 Seq(1),
                 "{inside}"
             );
         }
         for outside in ["/d", "/d?x", "/dd/x", "/", "/e/d/x", "//d/x"] {
             let key = Key::new("s", &Default::default(), outside).unwrap();
-            assert_eq!(index.marks(&key), Marks::default(), "{outside}");
+            assert_eq!(marks(&index, &key), Marks::default(), "{outside}");
         }
-        assert_eq!(index.marks(&Key::from_parts("other", "/d/x", None)), Marks::default());
+        assert_eq!(marks(&index, &Key::from_parts("other", "/d/x", None)), Marks::default());
     }
 
     #[test]
     fn p9_a_url_matches_its_own_query_only() {
         let mut index = PurgeIndex::new(100);
         index.insert(&url(Key::from_parts("s", "/a", Some("x=1"))), Seq(1));
-        assert_eq!(index.marks(&Key::from_parts("s", "/a", Some("x=1"))).evict, Seq(1));
-        assert_eq!(index.marks(&key("/a")), Marks::default());
-        assert_eq!(index.marks(&Key::from_parts("s", "/a", Some("x=2"))), Marks::default());
+        assert_eq!(marks(&index, &Key::from_parts("s", "/a", Some("x=1"))).evict, Seq(1));
+        assert_eq!(marks(&index, &key("/a")), Marks::default());
+        assert_eq!(marks(&index, &Key::from_parts("s", "/a", Some("x=2"))), Marks::default());
     }
 
     #[test]
@@ -252,7 +366,7 @@ mod tests {
         let mut index = PurgeIndex::new(100);
         index.insert(&directory("/d/", Mode::Evict), Seq(1));
         index.insert(&directory("/d/", Mode::Expire), Seq(2));
-        assert_eq!(index.marks(&key("/d/x")), Marks { expire: Seq(2), evict: Seq(1) });
+        assert_eq!(marks(&index, &key("/d/x")), Marks { expire: Seq(2), evict: Seq(1) });
     }
 
     #[test]
@@ -264,8 +378,8 @@ mod tests {
         assert_eq!(index.len(), 3);
         index.drop_up_to(Seq(2));
         assert_eq!(index.len(), 1);
-        assert_eq!(index.marks(&key("/a")), Marks::default());
-        assert_eq!(index.marks(&key("/d/e/x")), Marks { expire: Seq(3), evict: Seq(0) });
+        assert_eq!(marks(&index, &key("/a")), Marks::default());
+        assert_eq!(marks(&index, &key("/d/e/x")), Marks { expire: Seq(3), evict: Seq(0) });
         index.drop_up_to(Seq(3));
         assert!(index.is_empty());
     }
@@ -277,10 +391,141 @@ mod tests {
         assert!(!index.insert(&url(key("/b")), Seq(2)));
         assert!(!index.insert(&directory("/c/", Mode::Expire), Seq(3)));
         assert!(index.insert(&url(key("/a")), Seq(4)));
-        assert_eq!(index.marks(&key("/b")).evict, Seq(3));
+        assert_eq!(marks(&index, &key("/b")).evict, Seq(3));
+    }
+
+    #[test]
+    fn p9_a_path_matches_with_any_query_and_nothing_else() {
+        let mut index = PurgeIndex::new(100);
+        index.insert(&Rule::new(Matcher::Query { key: key("/a") }, Mode::Expire), Seq(1));
+        for query in [None, Some(""), Some("x=1")] {
+            assert_eq!(marks(&index, &Key::from_parts("s", "/a", query)).expire, Seq(1), "{query:?}");
+        }
+        for other in [key("/a/"), key("/ab"), key("/"), Key::from_parts("other", "/a", None)] {
+            assert_eq!(marks(&index, &other), Marks::default(), "{other}");
+        }
+    }
+
+    #[test]
+    fn p1_a_tag_matches_what_has_it_and_what_may_have_it() {
+        let tag = |tag: &str| Rule::new(Matcher::Tag { space: "s".into(), tag: tag.into() }, Mode::Evict);
+        let mut index = PurgeIndex::new(100);
+        index.insert(&tag("t"), Seq(1));
+        index.insert(&tag("u"), Seq(2));
+        let of = |index: &PurgeIndex, tags: &Tags| index.marks(&key("/a"), tags, Seq::ZERO).evict;
+        assert_eq!(of(&index, &Tags::of(["t", "v"])), Seq(1));
+        assert_eq!(of(&index, &Tags::of(["v"])), Seq::ZERO);
+        assert_eq!(of(&index, &Tags::default()), Seq::ZERO);
+        assert_eq!(of(&index, &Tags::unknown()), Seq(2));
+        index.insert(&tag("t"), Seq(3));
+        index.drop_up_to(Seq(2));
+        assert_eq!((of(&index, &Tags::unknown()), index.len()), (Seq(3), 1));
+        index.drop_up_to(Seq(3));
+        assert_eq!(of(&index, &Tags::unknown()), Seq::ZERO);
+        assert!(index.is_empty());
+    }
+
+    fn pattern(text: &str) -> Rule {
+        Rule::new(Matcher::Regex { space: "s".into(), pattern: Pattern::new(text) }, Mode::Expire)
+    }
+
+    #[test]
+    fn p9_a_pattern_matches_path_and_query_as_a_whole() {
+        let mut index = PurgeIndex::new(100);
+        assert!(index.insert(&pattern("/[0-9]+[.]jpg"), Seq(1)));
+        assert_eq!(marks(&index, &key("/12.jpg")).expire, Seq(1));
+        for other in [key("/12.jpg/x"), key("/x/12.jpg"), Key::from_parts("s", "/12.jpg", Some("x"))] {
+            assert_eq!(marks(&index, &other), Marks::default(), "{other}");
+        }
+        assert_eq!(index.marks(&key("/12.jpg"), &Tags::default(), Seq(1)), Marks::default());
+    }
+
+    #[test]
+    fn p1_a_pattern_that_has_no_place_or_cannot_be_read_evicts_the_space() {
+        let mut index = PurgeIndex::new(1_000);
+        assert!(!index.insert(&pattern("/("), Seq(1)));
+        assert_eq!(marks(&index, &key("/a")).evict, Seq(1));
+        for number in 0..PATTERNS_MAX {
+            assert!(index.insert(&pattern(&format!("/{number}")), Seq(2)));
+        }
+        assert!(!index.insert(&pattern("/x"), Seq(3)));
+        assert!(index.insert(&pattern("/7"), Seq(4)), "one that has a place keeps it");
+        assert_eq!(marks(&index, &key("/7")), Marks { expire: Seq(4), evict: Seq(3) });
+        index.drop_up_to(Seq(3));
+        assert_eq!(index.len(), 1);
+        assert!(index.insert(&pattern("/x"), Seq(5)));
+    }
+
+    /// Whether a rule matches, said without an index.
+    fn matches(matcher: &Matcher, key: &Key, tags: &Tags) -> bool {
+        match matcher {
+            Matcher::Url { key: url } => url == key,
+            Matcher::Directory { key: directory } => key.as_str().starts_with(directory.as_str()),
+            Matcher::Query { key: path } => *path == key.without_query(),
+            Matcher::Regex { space, pattern } => {
+                space == key.space() && pattern.compile().unwrap().is_match(key.path_and_query().as_bytes())
+            }
+            Matcher::Tag { space, tag } => space == key.space() && tags.matches(tag),
+            Matcher::Space { space } => space == key.space(),
+            Matcher::Everything => true,
+        }
+    }
+
+    fn any_key() -> impl Strategy<Value = Key> {
+        ("[st]", "(/[ab]{0,2}){1,3}", prop::option::of("[xy]?"))
+            .prop_map(|(space, path, query)| Key::from_parts(&space, &path, query.as_deref()))
+    }
+
+    fn any_rule() -> impl Strategy<Value = Rule> {
+        let space = || "[st]";
+        let matcher = prop_oneof![
+            4 => any_key().prop_map(|key| Matcher::Url { key }),
+            4 => (space(), "(/[ab]{0,2}){0,2}/")
+                .prop_map(|(space, path)| Matcher::Directory { key: Key::from_parts(&space, &path, None) }),
+            4 => any_key().prop_map(|key| Matcher::Query { key: key.without_query() }),
+            4 => (space(), "/(a|b|[.]|[.][*]|[?]){0,4}").prop_filter_map("no pattern", |(space, text)| {
+                let pattern = Pattern::new(&text);
+                pattern.compile().is_ok().then_some(Matcher::Regex { space, pattern })
+            }),
+            4 => (space(), "[tuv]").prop_map(|(space, tag)| Matcher::Tag { space, tag }),
+            1 => space().prop_map(|space| Matcher::Space { space }),
+            1 => Just(Matcher::Everything),
+        ];
+        (matcher, any::<bool>())
+            .prop_map(|(matcher, evict)| Rule::new(matcher, if evict { Mode::Evict } else { Mode::Expire }))
     }
 
     proptest! {
+        /// Whatever was inserted and dropped, the index says what holding the copy against each rule says.
+        #[test]
+        fn p1_p9_the_index_says_what_each_rule_says(
+            rules in prop::collection::vec(any_rule(), 1..20),
+            dropped in 0u64..20,
+            checked in 0u64..20,
+            keys in prop::collection::vec((any_key(), prop::collection::vec("[tuv]", 0..3), prop::bool::weighted(0.1)), 1..20),
+        ) {
+            let mut index = PurgeIndex::new(1_000);
+            let live = || (1..).map(Seq).zip(&rules).filter(|(seq, _)| *seq > Seq(dropped));
+            for (seq, rule) in (1..).map(Seq).zip(&rules) {
+                prop_assert!(index.insert(rule, seq));
+            }
+            index.drop_up_to(Seq(dropped));
+            prop_assert_eq!(index.is_empty(), live().next().is_none());
+            for (key, tags, unknown) in &keys {
+                let tags = if *unknown { Tags::unknown() } else { Tags::of(tags.iter().map(String::as_str)) };
+                let mut said = Marks::default();
+                for (seq, rule) in live().filter(|(_, rule)| matches(&rule.matcher, key, &tags)) {
+                    said.raise(rule.mode, seq);
+                }
+                prop_assert_eq!(index.marks(key, &tags, Seq::ZERO), said);
+                // What is newer than `checked` is said in any case.
+                let newer = index.marks(key, &tags, Seq(checked));
+                for (newer, said) in [(newer.expire, said.expire), (newer.evict, said.evict)] {
+                    prop_assert_eq!(newer.max(Seq(checked)), said.max(Seq(checked)));
+                }
+            }
+        }
+
         /// The trie says what a comparison of prefixes says.
         #[test]
         fn a_directory_is_a_prefix(rules in prop::collection::vec("(/[ab]{0,2}){0,3}/", 1..8), path in "(/[ab]{0,2}){1,4}") {
@@ -293,7 +538,7 @@ mod tests {
                     newest = seq;
                 }
             }
-            prop_assert_eq!(index.marks(&key(&path)).expire, newest);
+            prop_assert_eq!(marks(&index, &key(&path)).expire, newest);
         }
     }
 }

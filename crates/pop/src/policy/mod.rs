@@ -14,6 +14,7 @@ pub mod freshness;
 pub mod invalidation;
 pub mod range;
 pub mod storing;
+pub mod tags;
 pub mod targeted;
 pub mod terms;
 pub mod vary;

@@ -25,6 +25,7 @@ use bytes::Bytes;
 use freshen_model::key::Key;
 use freshen_model::protocol::fill::FillStart;
 use freshen_model::protocol::follower::Follower;
+use freshen_model::tag::Tags;
 use heat::{Heat, Queue};
 use journal::{Change, Held, Journal, JournalError};
 use parking_lot::{Mutex, RwLock};
@@ -247,10 +248,32 @@ impl Store {
                 |there: &Arc<Variant>| there.body.id() == id && kept.provenance.replaces(&there.provenance);
             let place = object.variants.iter().position(same)?;
             let mut variants = object.variants.clone();
-            variants[place] = kept.clone();
+            // Another 304 may have brought tags since `stale` was looked up.
+            variants[place] = kept.with_tags(&variants[place].head.tags).unwrap_or(kept);
             Some(variants)
         });
         (fresh, stored.await)
+    }
+
+    /// Notes that the origin calls the variant with this body by these tags too, as the answer with some of its slices said.
+    pub async fn add_tags(self: &Arc<Self>, key: &Key, body: &Arc<Body>, tags: Tags) {
+        let (store, key, id) = (self.clone(), key.clone(), body.id());
+        blocking(move || {
+            let _stripe = store.stripe(&key).lock();
+            let Some(object) = store.current(&key) else { return };
+            let Some(place) = object.variants.iter().position(|variant| variant.body.id() == id) else {
+                return;
+            };
+            let Some(tagged) = object.variants[place].with_tags(&tags) else { return };
+            let mut variants = object.variants.clone();
+            variants[place] = tagged;
+            let after = Arc::new(Object { variants, queued: object.queued });
+            if let Err(error) = store.replace(&key, Some(&object), &after) {
+                tracing::warn!(%error, "tags could not be kept, the object is forgotten");
+                store.objects.remove(&key);
+            }
+        })
+        .await;
     }
 
     /// Changes what is kept of a key as `make` says, if the protocol still admits what `start` began.

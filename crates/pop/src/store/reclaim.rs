@@ -52,14 +52,14 @@ impl Store {
         &self,
         prefix: &str,
         epoch: Epoch,
-        marks: impl Fn(&Key) -> Marks,
+        marks: impl Fn(&Key, &Variant) -> Marks,
     ) -> Result<Swept, JournalError> {
         let mut swept = Swept::default();
         let mut after = None;
         loop {
             let keys = self.journal.keys(prefix, after.as_ref(), WALK_KEYS)?;
             for key in &keys {
-                self.sweep_key(key, epoch, marks(key), &mut swept)?;
+                self.sweep_key(key, epoch, &marks, &mut swept)?;
             }
             match keys.last() {
                 Some(last) if keys.len() == WALK_KEYS => after = Some(last.clone()),
@@ -73,7 +73,7 @@ impl Store {
         &self,
         key: &Key,
         epoch: Epoch,
-        marks: Marks,
+        marks: impl Fn(&Key, &Variant) -> Marks,
         swept: &mut Swept,
     ) -> Result<(), JournalError> {
         let _stripe = self.stripe(key).lock();
@@ -82,7 +82,7 @@ impl Store {
         let mut changed = false;
         for variant in &object.variants {
             let copy = &variant.provenance;
-            match marks.fate(copy, epoch) {
+            match marks(key, variant).fate(copy, epoch) {
                 index::Fate::Deleted => {
                     swept.deleted += 1;
                     swept.bytes +=
@@ -231,7 +231,7 @@ impl Store {
             self.delete(&key)?;
         }
         if old_epochs {
-            self.sweep("", epoch, |_| Marks::default())?;
+            self.sweep("", epoch, |_, _| Marks::default())?;
         }
         self.journal.set_tidied(epoch)
     }

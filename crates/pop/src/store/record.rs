@@ -8,6 +8,7 @@ use crate::policy::{fields, freshness};
 use freshen_model::domain::Lifetimes;
 use freshen_model::ids::{Epoch, Seq};
 use freshen_model::protocol::copy::Provenance;
+use freshen_model::tag::Tags;
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -101,6 +102,15 @@ impl Variant {
         Variant { head, checked: AtomicU64::new(provenance.mark().0), provenance, body, hit: OnceLock::new() }
     }
 
+    /// The same variant with more tags; `None` where it has them already. Its mark starts anew.
+    pub fn with_tags(&self, tags: &Tags) -> Option<Arc<Variant>> {
+        if self.head.tags.covers(tags) {
+            return None;
+        }
+        let head = Head { tags: self.head.tags.with(tags), ..self.head.clone() };
+        Some(Arc::new(Variant::new(head, self.provenance, self.body.clone())))
+    }
+
     /// The mark.
     pub fn checked(&self) -> Seq {
         Seq(self.checked.load(Ordering::Acquire))
@@ -131,6 +141,8 @@ pub struct Head {
     pub initial_age: Duration,
     /// How old it may get, and what may be done with it then.
     pub terms: Terms,
+    /// What the origin has called it.
+    pub tags: Tags,
 }
 
 impl Head {
@@ -141,12 +153,13 @@ impl Head {
         (vary, selecting): (VaryBy, String),
         (asked, received): (Duration, Duration),
         lifetimes: &Lifetimes,
+        tags: Tags,
     ) -> Head {
         let initial_age = freshness::initial_age(&headers, asked, received);
         let terms = Terms::of(status, &headers, lifetimes, received);
         fields::stamp(&mut headers, received);
         fields::prepare(&mut headers);
-        Head { status, headers, vary, selecting, received, initial_age, terms }
+        Head { status, headers, vary, selecting, received, initial_age, terms, tags }
     }
 
     /// Whether it answers a request with these fields.
@@ -181,7 +194,8 @@ impl Head {
     }
 
     fn bytes(&self) -> u64 {
-        self.headers.iter().map(|(name, value)| (name.as_str().len() + value.len() + 32) as u64).sum()
+        self.headers.iter().map(|(name, value)| (name.as_str().len() + value.len() + 32) as u64).sum::<u64>()
+            + self.tags.bytes()
     }
 }
 

@@ -15,9 +15,7 @@ CREATE TABLE orders (
 CREATE TABLE accounts (
     name TEXT PRIMARY KEY,
     admin INTEGER NOT NULL,
-    url_limit INTEGER NOT NULL,
-    directory_limit INTEGER NOT NULL,
-    prefetch_limit INTEGER NOT NULL,
+    limits TEXT NOT NULL,
     created_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
