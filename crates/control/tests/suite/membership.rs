@@ -92,9 +92,13 @@ async fn orders_are_pruned_behind_the_slowest_pop() {
     let second = stage.purge("http://a.example/2").await;
     b.confirm(second.seq).await;
     within(async {
+        let mut looks = 0;
         while stage.ledger.place(first.seq.previous()).await.unwrap() != Place::Pruned {
-            stage.clock.advance(Duration::from_secs(61));
-            tokio::task::yield_now().await;
+            // A clock that ran while the keeper is busy would come to the time at which everything is pruned.
+            if looks % 100 == 0 {
+                stage.clock.advance(Duration::from_secs(61));
+            }
+            looks += 1;
         }
     })
     .await;
