@@ -6,17 +6,16 @@ use crate::viewer::Got;
 use freshen_model::task::{Status, Task};
 use freshen_pop::config::{PurgeMethod, Token};
 use http::Method;
-use std::sync::Arc;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::DropGuard;
 
 const A: &str = "a.example/a";
+const KEY: (&str, &str) = ("plug-in", "plug-in-secret");
 const SECRET: &str = "a-secret-of-thirty-bytes-or-so";
 
 /// An installation whose control serves users too, and whose POPs answer PURGE.
 struct Fleet {
     installation: Installation,
-    _api: tokio_util::sync::DropGuard,
+    _api: DropGuard,
 }
 
 impl std::ops::Deref for Fleet {
@@ -32,8 +31,8 @@ impl Fleet {
         let endpoint = format!("127.0.0.1:{}", free_port());
         let mut method = PurgeMethod {
             endpoint: format!("http://{endpoint}"),
-            access_key_id: "plug-in".into(),
-            access_key_secret: Token("plug-in-secret".into()),
+            access_key_id: KEY.0.into(),
+            access_key_secret: Token(KEY.1.into()),
             from: vec!["127.0.0.1".parse().unwrap()],
             secret: None,
             wait_ms: 20_000,
@@ -41,13 +40,8 @@ impl Fleet {
         change(&mut method);
         let pop = Box::new(move |pop: &mut freshen_pop::Config| pop.purge_method = Some(method.clone()));
         let installation = Installation::start(Plan { pops, pop, ..Plan::default() }).await;
-        let (id, secret) = ("plug-in".to_owned(), "plug-in-secret".to_owned());
-        installation.control.add_key(ACCOUNT, Some(id), Some(secret)).await.unwrap();
-        let stop = CancellationToken::new();
-        let router = freshen_api::router(installation.control.clone(), Arc::new(String::new), stop.clone());
-        let listener = TcpListener::bind(endpoint).await.unwrap();
-        tokio::spawn(freshen_api::serve(listener, router, stop.clone()));
-        Fleet { installation, _api: stop.drop_guard() }
+        let api = installation.serve_users(&endpoint, KEY).await;
+        Fleet { installation, _api: api }
     }
 
     /// Every POP has `old` at these paths, and the origin has `new`.
