@@ -50,6 +50,9 @@ enum Task {
 enum Bench {
     /// The edge beside nginx and Varnish, all on this machine; writes docs/benchmarks.md.
     Edge(bench::Options),
+    /// Purges: until every POP is new, how many a second, to a thousand POPs, of a directory of a million objects beside
+    /// Varnish and nginx; writes docs/benchmarks.md.
+    Purge(bench::purge::Options),
 }
 
 fn main() -> ExitCode {
@@ -71,6 +74,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Tidy => tidy::run(&root),
         Task::Soak { seconds } => soak::run(&root, seconds),
         Task::Bench(Bench::Edge(options)) => bench::run(&root, &options),
+        Task::Bench(Bench::Purge(options)) => bench::purge::run(&root, &options),
         Task::Mutate { filters } => mutate::run(&root, &filters),
     }
 }

@@ -20,6 +20,9 @@ pub struct Freshen {
     folder: PathBuf,
     pub port: u16,
     pub admin_port: u16,
+    /// Control's listener for users, and for POPs.
+    pub users_port: u16,
+    pub fleet_port: u16,
     pub tls_port: Option<u16>,
     pub pop: Option<Process>,
     _control: Process,
@@ -29,20 +32,22 @@ impl Freshen {
     /// Sets an installation up in `folder`; its POP does not run yet.
     pub fn set_up(program: &Path, folder: PathBuf, origin_port: u16) -> anyhow::Result<Freshen> {
         fs::create_dir_all(&folder)?;
-        let (port, admin_port) = (free_port()?, free_port()?);
+        let (port, admin_port, users_port, fleet_port) =
+            (free_port()?, free_port()?, free_port()?, free_port()?);
         let mut command = on_core(LOAD_CORE, path(program)?);
         command.arg("serve").arg("--data").arg(&folder);
         for (option, port) in [
             ("--listen", port),
             ("--admin-listen", admin_port),
-            ("--control-listen", free_port()?),
-            ("--fleet-listen", free_port()?),
+            ("--control-listen", users_port),
+            ("--fleet-listen", fleet_port),
         ] {
             command.arg(option).arg(format!("127.0.0.1:{port}"));
         }
         let mut serve = Process::start(&mut command, folder.join("serve.log"))?;
         serve.wait_until(|| is_ready(admin_port))?;
-        freshen(program, &folder, &["account", "limits", "admin", "--url", "10000000"])?;
+        let limits = ["account", "limits", "admin", "--url", "100000000", "--dir", "100000000"];
+        freshen(program, &folder, &limits)?;
         let origin = format!("http://127.0.0.1:{origin_port}");
         freshen(program, &folder, &["domain", "add", HOST, "--origin", &origin])?;
         drop(serve);
@@ -51,7 +56,17 @@ impl Freshen {
         command.arg("control").arg("--config").arg(folder.join("control.toml"));
         let control = Process::start(&mut command, folder.join("control.log"))?;
         let program = program.to_owned();
-        Ok(Freshen { program, folder, port, admin_port, tls_port: None, pop: None, _control: control })
+        Ok(Freshen {
+            program,
+            folder,
+            port,
+            admin_port,
+            users_port,
+            fleet_port,
+            tls_port: None,
+            pop: None,
+            _control: control,
+        })
     }
 
     /// Starts the POP, or starts it anew, with these fields of `pop.toml`; gives the time until it was ready.
@@ -87,6 +102,19 @@ impl Freshen {
         Ok(())
     }
 
+    /// A client command, as the installation's admin; gives its standard output.
+    pub fn client(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        freshen(&self.program, &self.folder, arguments)
+    }
+
+    /// The admin's access key.
+    pub fn key(&self) -> anyhow::Result<(String, String)> {
+        let config: toml::Table = fs::read_to_string(self.folder.join("client.toml"))?.parse()?;
+        let field = |name: &str| config.get(name).and_then(toml::Value::as_str).map(str::to_owned);
+        let key = field("access_key_id").zip(field("access_key_secret"));
+        key.context("client.toml has no access key")
+    }
+
     /// Purges `count` URLs, each other than those that are measured, and waits until the POP has confirmed them.
     pub fn purge(&self, count: u64) -> anyhow::Result<()> {
         let list = self.folder.join("purges");
@@ -107,13 +135,13 @@ fn is_ready(admin_port: u16) -> bool {
     get::whole(admin_port, "localhost", "/-/ready").is_ok_and(|(head, _)| get::status(&head) == "200")
 }
 
-/// A client command, as the installation's admin.
-fn freshen(program: &Path, folder: &Path, arguments: &[&str]) -> anyhow::Result<()> {
+/// A client command, with the key of `folder`'s client.toml; gives its standard output.
+pub fn freshen(program: &Path, folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     let mut command = Command::new(program);
     command.args(arguments).env("FRESHEN_CONFIG", folder.join("client.toml"));
     let output = command.output()?;
     ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 fn path(program: &Path) -> anyhow::Result<&str> {

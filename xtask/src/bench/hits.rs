@@ -38,7 +38,7 @@ pub fn measure(
         let port = side.port(transport).unwrap_or(side.port);
         load::h2load(&scratch, transport, port, prefix, urls, bench.seconds)
     })?;
-    Ok(Section { case, text: table::of_hits(&sides, &rounds) })
+    Ok(Section { title: table::title(case), text: table::of_hits(&sides, &rounds) })
 }
 
 /// More bodies of 1 MiB than fit into the POP's memory, in random order.
@@ -52,7 +52,7 @@ pub fn measure_from_disk(bench: &Bench) -> anyhow::Result<Section> {
     let rounds = rounds(bench, &sides, &others, prefix, DISK_URLS, |side| {
         load::wrk(&bench.root, side.port, prefix, Urls::Random(DISK_URLS as u64 - 1), bench.seconds)
     })?;
-    Ok(Section { case, text: table::of_hits(&sides, &rounds) })
+    Ok(Section { title: table::title(case), text: table::of_hits(&sides, &rounds) })
 }
 
 /// Two POPs, of which one has purge rules.
@@ -73,7 +73,7 @@ pub fn measure_with_rules(bench: &Bench) -> anyhow::Result<Section> {
     let rounds = rounds(bench, &sides, &others, prefix, urls, |side| {
         load::h2load(&scratch, Transport::Plain, side.port, prefix, urls, bench.seconds)
     })?;
-    Ok(Section { case, text: table::of_hits(&sides, &rounds) })
+    Ok(Section { title: table::title(case), text: table::of_hits(&sides, &rounds) })
 }
 
 /// Warms every side, then lets them take turns.

@@ -4,7 +4,7 @@ use super::freshen::Freshen;
 use super::get::Connection;
 use super::load::{self, HOST, Urls};
 use super::sides::{Others, Side};
-use super::table::{Round, Section, Turns, median};
+use super::table::{self, Round, Section, Turns, median};
 use super::{Bench, Case};
 use anyhow::ensure;
 use std::fmt::Write as _;
@@ -44,7 +44,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Section> {
             }
         }
     }
-    Ok(Section { case, text: text(&sides, &rounds, &firsts) })
+    Ok(Section { title: table::title(case), text: text(&sides, &rounds, &firsts) })
 }
 
 fn turn(bench: &Bench, side: &Side<'_>, others: &Others, turn: u64) -> anyhow::Result<Round> {

@@ -9,6 +9,7 @@ mod hits;
 mod load;
 mod misses;
 mod process;
+pub mod purge;
 mod sides;
 mod store;
 mod table;
@@ -140,13 +141,16 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     }
     let measured =
         format!("`cargo xtask bench edge --seconds {} --rounds {}`", options.seconds, options.rounds);
-    table::write(&root.join("docs/benchmarks.md"), &sections, &measured)?;
+    let titles = <Case as clap::ValueEnum>::value_variants().iter().map(|case| table::title(*case));
+    let part = table::Part { bench: "edge", titles: titles.collect() };
+    table::write(&root.join("docs/benchmarks.md"), &part, &sections, &measured)?;
     if !failed.is_empty() {
         bail!("not measured: {}", failed.join("; "));
     }
     Ok(())
 }
 
+/// Makes sure of the programs that are compared, and of those that make the load.
 fn install() -> anyhow::Result<()> {
     for (program, version, package) in [
         ("nginx", "-v", "nginx"),

@@ -23,6 +23,13 @@ pub fn on_core(core: usize, program: &str) -> Command {
     command
 }
 
+/// The same on any core.
+pub fn on_any_core(program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", program]);
+    command
+}
+
 /// A server, stopped when dropped.
 pub struct Process {
     child: Child,
@@ -64,6 +71,31 @@ impl Process {
             family.extend(all.iter().filter(|stat| stat.parent == pid).map(|stat| stat.pid));
         }
         Ok(ticks * TICK_US)
+    }
+
+    /// The same as the scheduler counts it, nanoseconds; threads that have ended are not in it.
+    pub fn cpu_ns(&self) -> anyhow::Result<u64> {
+        let family = self.family()?;
+        let threads =
+            family.iter().filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok()).flatten();
+        let counts = threads.filter_map(|thread| {
+            let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse::<u64>().ok()
+        });
+        Ok(counts.sum())
+    }
+
+    /// It and all its descendants.
+    fn family(&self) -> anyhow::Result<Vec<u32>> {
+        let all: Vec<Stat> =
+            fs::read_dir("/proc")?.filter_map(|entry| Stat::read(&entry.ok()?.path())).collect();
+        let mut family = vec![self.child.id()];
+        let mut at = 0;
+        while let Some(parent) = family.get(at).copied() {
+            family.extend(all.iter().filter(|stat| stat.parent == parent).map(|stat| stat.pid));
+            at += 1;
+        }
+        Ok(family)
     }
 
     /// Its resident memory, bytes.

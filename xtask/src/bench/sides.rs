@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Varnish's parameters: one pool of threads, each of the default size, and nothing written to its log.
-const VARNISH: &[&str] = &["-j", "none", "-F", "-s", "malloc,2g", "-p", "thread_pools=1", "-p"];
+const VARNISH: &[&str] = &["-j", "none", "-F", "-p", "thread_pools=1", "-p"];
 /// All that Varnish would write to its log for a hit, a miss and a connection.
 const VARNISH_LOG: &str = "vsl_mask=-Begin,-End,-Link,-ReqStart,-ReqMethod,-ReqURL,-ReqProtocol,-ReqHeader,-ReqUnset,\
     -RespProtocol,-RespStatus,-RespReason,-RespHeader,-RespUnset,-Timestamp,-ReqAcct,-VCL_call,-VCL_return,-VCL_use,\
@@ -68,7 +68,8 @@ pub struct Others {
     nginx: Process,
     varnish: Process,
     ports: Ports,
-    varnish_folder: PathBuf,
+    /// Where `varnishadm` and `varnishstat` find Varnish.
+    pub varnish_folder: PathBuf,
 }
 
 struct Ports {
@@ -79,9 +80,23 @@ struct Ports {
     varnish: u16,
 }
 
+/// Which of the configurations in `bench/` they get.
+pub struct Setup {
+    pub nginx: &'static str,
+    pub varnish: &'static str,
+    /// Varnish's memory for objects.
+    pub memory: &'static str,
+}
+
 impl Others {
-    /// Starts them with the configurations of `bench/`, all their files in `scratch`.
+    /// Starts them as caches, all their files in `scratch`.
     pub fn start(root: &Path, scratch: &Path) -> anyhow::Result<Others> {
+        let setup = Setup { nginx: "nginx.conf", varnish: "default.vcl", memory: "2g" };
+        Others::start_with(root, scratch, &setup)
+    }
+
+    /// Starts them with those configurations.
+    pub fn start_with(root: &Path, scratch: &Path, setup: &Setup) -> anyhow::Result<Others> {
         let site = scratch.join("site");
         fs::create_dir_all(&site)?;
         for folder in ["origin-temp", "nginx-temp", "nginx-cache"] {
@@ -141,13 +156,17 @@ impl Others {
 
         let mut command = on_core(SERVER_CORE, "nginx");
         let mut nginx =
-            Process::start(command.arg("-c").arg(fill_in("nginx.conf")?), scratch.join("nginx.out"))?;
+            Process::start(command.arg("-c").arg(fill_in(setup.nginx)?), scratch.join("nginx.out"))?;
         nginx.wait_until(|| listens(ports.sendfile_on))?;
 
         let varnish_folder = scratch.join("varnish");
         let mut command = on_core(SERVER_CORE, "varnishd");
-        command.args(VARNISH).arg(VARNISH_LOG).arg("-a").arg(format!("127.0.0.1:{}", ports.varnish));
-        command.arg("-n").arg(&varnish_folder).arg("-f").arg(fill_in("default.vcl")?);
+        command
+            .args(VARNISH)
+            .arg(VARNISH_LOG)
+            .args(["-s", &format!("malloc,{}", setup.memory), "-a"])
+            .arg(format!("127.0.0.1:{}", ports.varnish));
+        command.arg("-n").arg(&varnish_folder).arg("-f").arg(fill_in(setup.varnish)?);
         let mut varnish = Process::start(&mut command, scratch.join("varnish.out"))?;
         varnish.wait_until(|| listens(ports.varnish))?;
         Ok(Others { origin_port, _origin: origin, nginx, varnish, ports, varnish_folder })

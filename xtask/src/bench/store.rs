@@ -4,7 +4,7 @@ use super::freshen::Freshen;
 use super::get::{self, Connection};
 use super::load::{self, HOST, Urls};
 use super::sides::{Others, metric};
-use super::table::{Round, Section, median};
+use super::table::{self, Round, Section, median};
 use super::{Bench, Case};
 use anyhow::{Context as _, bail, ensure};
 use std::fmt::Write as _;
@@ -40,7 +40,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Section> {
         steps.push(step(bench, &mut freshen, &others, filled, objects)?);
         filled = objects;
     }
-    Ok(Section { case, text: text(&steps) })
+    Ok(Section { title: table::title(case), text: text(&steps) })
 }
 
 fn step(
@@ -79,13 +79,17 @@ fn step(
     Ok(Step { objects, fills_a_second, ready, rss_at_start, rss_after, rounds })
 }
 
-/// Asks for each object once, on several connections.
 fn fill(port: u16, from: u64, to: u64) -> anyhow::Result<()> {
+    ask_for_each(port, PREFIX, from, to)
+}
+
+/// Asks for each number behind `prefix` once, on several connections; all answers are 200.
+pub fn ask_for_each(port: u16, prefix: &str, from: u64, to: u64) -> anyhow::Result<()> {
     let part = |filler: u64| -> anyhow::Result<()> {
         let mut connection = Connection::open(port)?;
         for number in (from + filler..to).step_by(FILLERS as usize) {
-            let (head, ..) = connection.get(HOST, &format!("{PREFIX}{number}"))?;
-            ensure!(get::status(&head) == "200", "{PREFIX}{number}: {head}");
+            let (head, ..) = connection.get(HOST, &format!("{prefix}{number}"))?;
+            ensure!(get::status(&head) == "200", "{prefix}{number}: {head}");
         }
         Ok(())
     };

@@ -8,8 +8,21 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-const BEGIN: &str = "<!-- cargo xtask bench edge writes from here -->";
 const END: &str = "<!-- to here -->";
+
+/// The part of `docs/benchmarks.md` that one benchmark writes.
+pub struct Part {
+    /// The benchmark's word: `edge`, `purge`.
+    pub bench: &'static str,
+    /// Its sections' headings, in their order.
+    pub titles: Vec<&'static str>,
+}
+
+impl Part {
+    fn begin(&self) -> String {
+        format!("<!-- cargo xtask bench {} writes from here -->", self.bench)
+    }
+}
 
 /// One side's turn in a round.
 #[derive(Clone, Copy)]
@@ -59,7 +72,8 @@ impl Turns<'_> {
 
 /// What a case has to tell.
 pub struct Section {
-    pub case: Case,
+    /// Its heading.
+    pub title: &'static str,
     pub text: String,
 }
 
@@ -117,21 +131,23 @@ pub fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// Puts each section into the document, in the place of the one with its title; other sections stay.
-pub fn write(document: &Path, sections: &[Section], measured: &str) -> anyhow::Result<()> {
+pub fn write(document: &Path, part: &Part, sections: &[Section], measured: &str) -> anyhow::Result<()> {
     let text = fs::read_to_string(document)?;
-    fs::write(document, replaced(&text, sections, measured)?).with_context(|| document.display().to_string())
+    let text = replaced(&text, part, sections, measured)?;
+    fs::write(document, text).with_context(|| document.display().to_string())
 }
 
-fn replaced(text: &str, sections: &[Section], measured: &str) -> anyhow::Result<String> {
+fn replaced(text: &str, part: &Part, sections: &[Section], measured: &str) -> anyhow::Result<String> {
     let marks = "docs/benchmarks.md has lost its marks";
-    let (before, rest) = text.split_once(BEGIN).context(marks)?;
+    let begin = part.begin();
+    let (before, rest) = text.split_once(&begin).context(marks)?;
     let (between, after) = rest.split_once(END).context(marks)?;
-    let mut out = format!("{before}{BEGIN}\n\n");
-    for case in <Case as clap::ValueEnum>::value_variants() {
-        let heading = format!("### {}\n", title(*case));
+    let mut out = format!("{before}{begin}\n\n");
+    for title in &part.titles {
+        let heading = format!("### {title}\n");
         let old =
             between.split_once(&heading).map(|(_, rest)| rest.split("### ").next().unwrap_or(rest).trim());
-        let new = sections.iter().find(|section| section.case == *case);
+        let new = sections.iter().find(|section| section.title == *title);
         let new = new.map(|section| format!("{}\n{measured}", section.text));
         if let Some(section) = new.as_deref().or(old) {
             let _ = write!(out, "{heading}\n{section}\n\n");
@@ -153,13 +169,17 @@ mod tests {
 
     #[test]
     fn a_section_takes_the_place_of_its_own_only() {
-        let section = |case, text: &str| Section { case, text: text.to_owned() };
-        let empty = format!("before\n{BEGIN}\n{END}\nafter\n");
-        let both = [section(Case::Store, "old store\n"), section(Case::Hit1k, "old hit\n")];
-        let first = replaced(&empty, &both, "so").unwrap();
-        let second = replaced(&first, &[section(Case::Hit1k, "new hit\n")], "then").unwrap();
+        let section = |title, text: &str| Section { title, text: text.to_owned() };
+        let (hit, store) = (title(Case::Hit1k), title(Case::Store));
+        let part = Part { bench: "edge", titles: vec![hit, store] };
+        let begin = part.begin();
+        let other = "<!-- cargo xtask bench other writes from here -->\n<!-- to here -->";
+        let empty = format!("{other}\nbefore\n{begin}\n{END}\nafter\n{other}\n");
+        let both = [section(store, "old store\n"), section(hit, "old hit\n")];
+        let first = replaced(&empty, &part, &both, "so").unwrap();
+        let second = replaced(&first, &part, &[section(hit, "new hit\n")], "then").unwrap();
         let expected = "### Hit, 1 KiB\n\nnew hit\n\nthen\n\n### Objects on disk\n\nold store\n\nso\n";
-        assert_eq!(second, format!("before\n{BEGIN}\n\n{expected}\n{END}\nafter\n"));
-        assert!(replaced("no marks", &[], "").is_err());
+        assert_eq!(second, format!("{other}\nbefore\n{begin}\n\n{expected}\n{END}\nafter\n{other}\n"));
+        assert!(replaced("no marks", &part, &[], "").is_err());
     }
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use freshen_api::signature::acs3::{self, Credentials, Unsigned};
 use freshen_api::v1::wire::{ErrorBody, ErrorView};
 use freshen_fleet::causes;
+use freshen_model::ids::PopId;
 use http::{Method, Request, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
@@ -12,6 +13,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -51,6 +53,9 @@ pub struct ClientConfig {
     pub access_key_id: String,
     /// The access key's secret.
     pub access_key_secret: String,
+    /// Where viewers reach each POP, `host:port`; for probes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub viewers: BTreeMap<PopId, String>,
 }
 
 /// Why a command did not do what it should.
@@ -115,6 +120,11 @@ impl Connection {
         let secret = pick(&self.access_key_secret, secret)
             .ok_or_else(|| missing("access-key-secret", "FRESHEN_ACCESS_KEY_SECRET"))?;
         Control::at(&endpoint, id, secret)
+    }
+
+    /// Where viewers reach each POP, as the client's configuration file says.
+    pub fn viewers(&self) -> Result<BTreeMap<PopId, String>, ClientError> {
+        Ok(self.file()?.map(|file| file.viewers).unwrap_or_default())
     }
 
     fn file(&self) -> Result<Option<ClientConfig>, ClientError> {

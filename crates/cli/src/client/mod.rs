@@ -5,6 +5,7 @@ mod domain;
 mod fleet;
 pub mod manage;
 mod outcome;
+pub mod probe;
 mod settings;
 pub mod submit;
 pub mod task;
@@ -31,6 +32,11 @@ pub enum Command {
     Quota(fleet::Quota),
     /// Ask every POP what a viewer would get from its cache now.
     Check(fleet::Check),
+    /// Measure purges as viewers of each POP see them, and count untrue «complete»s.
+    #[command(
+        after_help = "Exit codes: 0 all true and in time; 1 not, or failed; 2 refused; 4 control is not reached"
+    )]
+    Probe(probe::Probe),
     /// Manage domains.
     #[command(subcommand)]
     Domain(domain::DomainCommand),
@@ -60,6 +66,7 @@ pub async fn run(command: Command) -> ExitCode {
         Command::Task(command) => command.run().await,
         Command::Quota(quota) => quota.run().await,
         Command::Check(check) => check.run().await,
+        Command::Probe(probe) => probe.run().await,
         Command::Domain(command) => command.run().await,
         Command::Account(command) => command.run().await,
         Command::Key(command) => command.run().await,

@@ -187,11 +187,16 @@ async fn set_up(data: &Path, ports: Ports) -> anyhow::Result<()> {
     let shared = Settings { share_cache: Some(DOMAIN.into()), ..own };
     bootstrap::domain(&control, ACCOUNT, ALIAS, &shared).await?;
     control.stop().await;
+    let viewers = POPS
+        .iter()
+        .zip(0..)
+        .map(|((id, ..), place)| Ok::<_, anyhow::Error>((id.parse()?, at(ports.viewers(place)))));
     let (access_key_id, access_key_secret) = (KEY.0.to_owned(), KEY.1.to_owned());
     let client = ClientConfig {
         endpoint: format!("http://{}", at(ports.control())),
         access_key_id,
         access_key_secret,
+        viewers: viewers.collect::<Result<_, _>>()?,
     };
     config_file::write(&data.join("client.toml"), "How client commands reach the demo.", &client)
 }

@@ -1,7 +1,7 @@
 //! The demo origin: a small web server that tells a cache everything a cache needs to know.
 //!
 //! Every request looks at the file anew, so that an edit is visible at once and only a cache can serve what was.
-//! `GET /_origin/stats` tells what reached the origin, path by path.
+//! `GET /freshen-probe` gives another object each time, for `freshen probe`. `GET /_origin/stats` tells what reached the origin, path by path.
 
 mod body;
 mod conditions;
@@ -14,8 +14,10 @@ mod tests;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use crate::client::probe::PROBE_PATH;
 use anyhow::Context as _;
 use bytes::Bytes;
 use http::header::{
@@ -53,7 +55,7 @@ const KEEP_NOTHING: HeaderValue = HeaderValue::from_static("no-store");
 pub async fn serve(listener: TcpListener, root: PathBuf) -> anyhow::Result<()> {
     let root = root.canonicalize().with_context(|| format!("the origin's directory {}", root.display()))?;
     anyhow::ensure!(root.is_dir(), "the origin's directory {} is not a directory", root.display());
-    let origin = Arc::new(Origin { root, stats: Stats::default() });
+    let origin = Arc::new(Origin { root, stats: Stats::default(), probes: AtomicU64::new(0) });
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
 
     loop {
@@ -92,6 +94,8 @@ pub async fn serve(listener: TcpListener, root: PathBuf) -> anyhow::Result<()> {
 struct Origin {
     root: PathBuf,
     stats: Stats,
+    /// Objects made for probes so far.
+    probes: AtomicU64,
 }
 
 impl Origin {
@@ -106,6 +110,9 @@ impl Origin {
             return refuse_method(counted);
         }
 
+        if uri.path() == PROBE_PATH {
+            return self.answer_probe(request.method(), counted);
+        }
         let file = match location::locate(&self.root, uri.path()).await {
             Location::File(file) => file,
             Location::DirectoryWithoutSlash => return redirect_to_slash(uri, counted),
@@ -119,6 +126,23 @@ impl Origin {
                 refuse(StatusCode::NOT_FOUND, "no such file\n", counted)
             }
         }
+    }
+
+    /// An object that is another one each time, and that caches may keep for a day.
+    fn answer_probe(&self, method: &Method, counted: Arc<PathStats>) -> Response<Body> {
+        let number = self.probes.fetch_add(1, Ordering::Relaxed);
+        let made = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+        let text = Bytes::from(format!("{number} at {made}\n"));
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+        headers.insert(CACHE_CONTROL, KEEP_A_DAY);
+        headers.insert(ETAG, header_of(&format!("\"{made}-{number}\"")));
+        if method == Method::GET {
+            *response.body_mut() = Body::whole(text, counted);
+        }
+        response
     }
 
     fn answer_stats(&self, method: &Method) -> Response<Body> {

@@ -50,17 +50,18 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut config: freshen_control::Config = config_file::read(&control_file)?;
     config.data = config_file::beside(&control_file, &config.data);
     let control = super::control::open(&config).await?;
+    let id: PopId = "pop-1".parse()?;
     bootstrap::admin(&control, ADMIN, || {
         let (access_key_id, access_key_secret) = (random::<10>()?, random::<16>()?);
         let key = (access_key_id.clone(), access_key_secret.clone());
         let endpoint = format!("http://{}", config.listen);
-        let client = ClientConfig { endpoint, access_key_id, access_key_secret };
+        let viewers = [(id.clone(), on_this_machine(&options.listen))].into();
+        let client = ClientConfig { endpoint, access_key_id, access_key_secret, viewers };
         let heading = "How client commands reach this installation, as its admin.";
         config_file::write(&client_file, heading, &client)?;
         Ok(key)
     })
     .await?;
-    let id: PopId = "pop-1".parse()?;
     let fleet = config.fleet_listen.clone();
     bootstrap::pop(&control, &pop_file, &id, Area::Domestic, "local", |token| {
         freshen_pop::Config::new(id.clone(), "pop".into(), options.listen, options.admin_listen, fleet, token)
@@ -94,4 +95,12 @@ fn random<const BYTES: usize>() -> anyhow::Result<String> {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes)?;
     Ok(hex::encode(bytes))
+}
+
+/// Where somebody on this machine reaches what listens there.
+fn on_this_machine(listen: &str) -> String {
+    match listen.rsplit_once(':') {
+        Some(("0.0.0.0" | "[::]", port)) => format!("127.0.0.1:{port}"),
+        _ => listen.to_owned(),
+    }
 }

@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The account and domain that every installation has.
 pub const ACCOUNT: &str = "video";
@@ -165,6 +166,18 @@ impl Installation {
         let hub = self.control.hub();
         self.fleet = Some(tokio::spawn(hub.serve(listener, async move { drop(stopped.await) })));
         self.fleet_stop = Some(stop);
+    }
+
+    /// Serves users at `address`, as the role does, until the guard is dropped; and gives the account an access key if it has none.
+    pub async fn serve_users(&self, address: &str, key: (&str, &str)) -> DropGuard {
+        if self.control.keys(ACCOUNT).await.unwrap().is_empty() {
+            self.control.add_key(ACCOUNT, Some(key.0.into()), Some(key.1.into())).await.unwrap();
+        }
+        let stop = CancellationToken::new();
+        let router = freshen_api::router(self.control.clone(), Arc::new(String::new), stop.clone());
+        let listener = TcpListener::bind(address).await.unwrap();
+        tokio::spawn(freshen_api::serve(listener, router, stop.clone()));
+        stop.drop_guard()
     }
 
     /// Control is away from now on: nothing of it answers, and its connections break.

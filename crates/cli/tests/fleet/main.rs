@@ -15,6 +15,8 @@ mod large_origin;
 mod origin;
 mod origins;
 mod part_origin;
+mod probe;
+mod purge_method;
 mod raw;
 mod raw_origin;
 mod settings;

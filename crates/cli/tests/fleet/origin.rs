@@ -25,6 +25,8 @@ pub struct Page {
     pub body: Bytes,
     /// For requests that accept gzip; then the answer varies.
     pub gzip: Option<Bytes>,
+    /// Whether each request gets a body of its own.
+    pub each_anew: bool,
 }
 
 impl Page {
@@ -33,7 +35,7 @@ impl Page {
         let body = text.into();
         let tag = format!("\"{:08x}-{}\"", crc32fast::hash(&body), body.len());
         let headers = vec![("cache-control", "public, max-age=86400".into()), ("etag", tag)];
-        Page { status: StatusCode::OK, headers, body, gzip: None }
+        Page { status: StatusCode::OK, headers, body, gzip: None, each_anew: false }
     }
 
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Page {
@@ -50,6 +52,11 @@ impl Page {
     pub fn status(mut self, status: u16) -> Page {
         self.status = StatusCode::from_u16(status).unwrap();
         self
+    }
+
+    /// A page whose body is another one for each request.
+    pub fn made_anew() -> Page {
+        Page { each_anew: true, ..Page::new("").without("etag") }
     }
 
     pub fn gzip(mut self, bytes: impl Into<Bytes>) -> Page {
@@ -199,7 +206,10 @@ impl Origin {
         let path = request.uri().path_and_query().map_or("/", |both| both.as_str()).to_owned();
         let (page, hold) = {
             let mut state = self.state.lock();
-            let page = state.pages.get(&path).cloned();
+            let mut page = state.pages.get(&path).cloned();
+            if let Some(page) = page.as_mut().filter(|page| page.each_anew) {
+                page.body = format!("number {}", state.arrived.len()).into();
+            }
             let hold = state.holds.get_mut(&path).and_then(VecDeque::pop_front);
             (
                 page.unwrap_or_else(|| {

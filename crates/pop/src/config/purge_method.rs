@@ -37,8 +37,13 @@ impl PurgeMethod {
         if self.wait_ms > WAIT_MS_MAX {
             return Err(format!("purge_method.wait_ms: {} is more than {WAIT_MS_MAX}", self.wait_ms));
         }
-        if self.secret.as_ref().is_some_and(|secret| secret.0.len() < SECRET_BYTES_MIN) {
-            return Err(format!("purge_method.secret: shorter than {SECRET_BYTES_MIN} bytes"));
+        // A field's value can be nothing else.
+        let fits = |secret: &Token| {
+            secret.0.len() >= SECRET_BYTES_MIN && secret.0.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if self.secret.as_ref().is_some_and(|secret| !fits(secret)) {
+            let why = format!("write {SECRET_BYTES_MIN} or more printable ASCII characters without spaces");
+            return Err(format!("purge_method.secret: {why}"));
         }
         Ok(())
     }
@@ -157,6 +162,7 @@ mod tests {
         let with = |more: &str| toml::from_str::<PurgeMethod>(&format!("{text}{more}")).unwrap().validate();
         assert!(with("secret = \"0123456789abcdef\"").is_ok());
         assert!(with("secret = \"short\"").unwrap_err().contains("purge_method.secret"));
+        assert!(with("secret = \"0123456789 abcdef\"").unwrap_err().contains("purge_method.secret"));
         assert!(with("wait_ms = 30001").unwrap_err().contains("purge_method.wait_ms"));
     }
 }

@@ -1,0 +1,183 @@
+//! A directory of very many objects is purged, while hits elsewhere go on: beside Varnish's bans and ngx_cache_purge, in
+//! the same run.
+
+use super::Bench;
+use super::peers::Way;
+use super::spread::Spread;
+use crate::bench::freshen::Freshen;
+use crate::bench::get;
+use crate::bench::load::{self, Run, Transport};
+use crate::bench::process::pause;
+use crate::bench::sides::{Others, Setup, Side};
+use crate::bench::store::ask_for_each;
+use crate::tools;
+use anyhow::{Context as _, bail};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What makes nginx purge.
+const MODULE: &str = "libnginx-mod-http-cache-purge";
+/// The directory, and what is elsewhere.
+pub const PREFIX: &str = "/text/";
+const ELSEWHERE: &str = "/1k/";
+const URLS_ELSEWHERE: usize = 64;
+/// Of nginx, so many parts of the directory are purged with nothing else to do; the others while hits go on.
+const NGINX_PARTS: u64 = 10;
+/// Between two purges while hits go on.
+const PURGE_EVERY: Duration = Duration::from_millis(100);
+
+/// What one side's purges came to.
+struct Row {
+    name: String,
+    /// From the command's start to its end; of nginx, requests for all of the directory.
+    takes: Spread,
+    /// Of the server, for one purge of the directory, beyond what it takes when idle.
+    cpu_ms: f64,
+    quiet: Run,
+    during: Run,
+    quiet_cpu_us: f64,
+    during_cpu_us: f64,
+}
+
+pub(super) fn measure(bench: &Bench<'_>, folder: &Path) -> anyhow::Result<String> {
+    if !tools::succeeds(Command::new("dpkg").args(["-s", MODULE])) {
+        tools::install_debian_package(MODULE)?;
+    }
+    let setup = Setup { nginx: "purge-nginx.conf", varnish: "purge.vcl", memory: "16g" };
+    let others = Others::start_with(bench.root, folder, &setup)?;
+    let mut freshen = Freshen::set_up(&bench.program, folder.join("freshen"), others.origin_port)?;
+    // A sweep is for itself; here purges are looked at.
+    let settings = [("sweep_interval_ms", 1_000_000_000_i64), ("disk_bytes_max", 64 << 30)];
+    freshen.start_pop(&settings.map(|(name, value)| (name, value.into())))?;
+    let (mut nginx, mut varnish) = (others.nginx(), others.varnish());
+    nginx.name = "ngx_cache_purge".into();
+    varnish.name = "Varnish, ban".into();
+    let sides = [
+        (freshen.side("Freshen")?, Way::Freshen(&freshen)),
+        (varnish, Way::Varnish(&others)),
+        (nginx, Way::Nginx(others.nginx().port)),
+    ];
+    let mut rows = Vec::new();
+    for (side, way) in &sides {
+        rows.push(row(bench, folder, side, way).with_context(|| side.name.clone())?);
+    }
+    Ok(text(bench.options.objects, &rows, &applied(freshen.admin_port)?))
+}
+
+fn row(bench: &Bench<'_>, folder: &Path, side: &Side<'_>, way: &Way<'_>) -> anyhow::Result<Row> {
+    let (objects, seconds) = (bench.options.objects, bench.options.seconds);
+    let began = Instant::now();
+    ask_for_each(side.port, PREFIX, 0, objects)?;
+    eprintln!("    {}: {objects} objects after {:.0} s", side.name, began.elapsed().as_secs_f64());
+    let elsewhere = || hits(folder, side, seconds);
+    elsewhere()?;
+    let (quiet, quiet_cpu_us) = elsewhere()?;
+
+    let idle = idle(side)?;
+    let (cpu, alone) = (side.process.cpu_ns()?, Instant::now());
+    let mut times = Vec::new();
+    let (purges, part) = match way {
+        Way::Nginx(_) => (1, objects / NGINX_PARTS),
+        Way::Freshen(_) | Way::Varnish(_) => (bench.options.rounds, objects),
+    };
+    for _ in 0..purges {
+        let sent = Instant::now();
+        way.purge(0, part)?;
+        // What takes one request for each URL takes so much longer for all.
+        times.push(sent.elapsed().mul_f64(objects as f64 / part as f64));
+    }
+    let spent = (side.process.cpu_ns()? - cpu) as f64 / 1e6 - idle * alone.elapsed().as_secs_f64();
+    let cpu_ms = spent / purges as f64 * objects as f64 / part as f64;
+
+    let over = AtomicBool::new(false);
+    let (during, during_cpu_us) = thread::scope(|scope| {
+        let purging = scope.spawn(|| purge_until(way, &over, part, objects));
+        let measured = elsewhere();
+        over.store(true, Ordering::Relaxed);
+        match purging.join() {
+            Ok(purged) => purged.and(measured),
+            Err(_) => bail!("the purging thread panicked"),
+        }
+    })?;
+    let name = side.name.clone();
+    Ok(Row { name, takes: Spread::of(times), cpu_ms, quiet, during, quiet_cpu_us, during_cpu_us })
+}
+
+/// Purges again and again; of nginx, from one URL to another, a thousand at a time.
+fn purge_until(way: &Way<'_>, over: &AtomicBool, from: u64, to: u64) -> anyhow::Result<()> {
+    let mut at = from;
+    while !over.load(Ordering::Relaxed) {
+        match way {
+            Way::Nginx(_) if at >= to => return Ok(()),
+            Way::Nginx(_) => {
+                way.purge(at, to.min(at + 1_000))?;
+                at += 1_000;
+            }
+            Way::Freshen(_) | Way::Varnish(_) => {
+                way.purge(from, to)?;
+                pause(PURGE_EVERY);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A run of hits elsewhere, with the CPU of the server for each.
+fn hits(folder: &Path, side: &Side<'_>, seconds: u64) -> anyhow::Result<(Run, f64)> {
+    let cpu = side.process.cpu_ns()?;
+    let run = load::h2load(folder, Transport::Plain, side.port, ELSEWHERE, URLS_ELSEWHERE, seconds)?;
+    Ok((run, (side.process.cpu_ns()? - cpu) as f64 / 1e3 / run.requests as f64))
+}
+
+/// CPU that a server takes with nothing to do, milliseconds a second.
+fn idle(side: &Side<'_>) -> anyhow::Result<f64> {
+    let (cpu, began) = (side.process.cpu_ns()?, Instant::now());
+    pause(Duration::from_secs(3));
+    Ok((side.process.cpu_ns()? - cpu) as f64 / 1e6 / began.elapsed().as_secs_f64())
+}
+
+/// What a POP says of applying orders, its sync included: median and 99th percentile, milliseconds.
+fn applied(admin_port: u16) -> anyhow::Result<[f64; 2]> {
+    let (_, text) = get::whole(admin_port, "localhost", "/-/metrics")?;
+    let text = String::from_utf8(text)?;
+    let quantile = |which: &str| -> anyhow::Result<f64> {
+        let name = format!("freshen_pop_apply_seconds{{quantile=\"{which}\"}} ");
+        let value = text.lines().find_map(|line| line.strip_prefix(&name)).with_context(|| name.clone())?;
+        Ok(value.parse::<f64>()? * 1_000.0)
+    };
+    Ok([quantile("0.5")?, quantile("0.99")?])
+}
+
+fn text(objects: u64, rows: &[Row], applied: &[f64; 2]) -> String {
+    let mut text = format!(
+        "| {objects} objects in the directory | a purge takes ms, p50 | p99 | CPU ms of the server | hits elsewhere: p50 µs, \
+         and while it purges | p99 µs, and | CPU µs a hit, and |\n|---|--:|--:|--:|--:|--:|--:|\n"
+    );
+    for row in rows {
+        let _ = writeln!(
+            text,
+            "| {} | {:.1} | {:.1} | {:.2} | {}, {} | {}, {} | {:.1}, {:.1} |",
+            row.name,
+            row.takes.p50_ms,
+            row.takes.p99_ms,
+            row.cpu_ms,
+            row.quiet.p50_us,
+            row.during.p50_us,
+            row.quiet.p99_us,
+            row.during.p99_us,
+            row.quiet_cpu_us,
+            row.during_cpu_us,
+        );
+    }
+    let [median, p99] = applied;
+    let _ = writeln!(
+        text,
+        "\nOf Freshen's, a POP took {median:.2} ms in the median, {p99:.2} ms at the 99th percentile, from an order's receipt \
+         to its publication, most of it the sync of its journal."
+    );
+    text
+}
