@@ -15,6 +15,7 @@ use freshen_model::area::Area;
 use freshen_model::ids::{BootId, DataId, Seq};
 use freshen_model::protocol::follower::{Follower, Identity, Saved};
 use freshen_model::protocol::now::Now;
+use freshen_model::task::TaskKind;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -114,7 +115,7 @@ async fn main() -> anyhow::Result<()> {
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for number in 0..options.purges + 3 {
         let lines = vec![format!("http://{}/light/{number}", options.domain)];
-        let request = PurgeRequest { directory: false, force: false, soft: false, lines };
+        let request = PurgeRequest::of(TaskKind::Url, lines);
         let sent = Instant::now();
         let task: TaskView = control.call(Method::POST, "/v1/purge", Some(&request)).await?;
         let accepted_after = sent.elapsed();

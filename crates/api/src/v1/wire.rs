@@ -28,6 +28,13 @@ pub struct PurgeRequest {
     pub lines: Vec<String>,
 }
 
+impl PurgeRequest {
+    /// These lines, in the kind's own mode.
+    pub fn of(kind: TaskKind, lines: Vec<String>) -> PurgeRequest {
+        PurgeRequest { kind, force: false, soft: false, domains: Vec::new(), lines }
+    }
+}
+
 fn url() -> TaskKind {
     TaskKind::Url
 }

@@ -14,7 +14,7 @@ use edge::{Before, Edge, Telling};
 use figures::{Seen, Verdict};
 use freshen_api::v1::wire::{PopList, PurgeRequest, TaskView};
 use freshen_model::ids::PopId;
-use freshen_model::task::Status;
+use freshen_model::task::{Status, TaskKind};
 use http::{Method, Uri};
 use indicatif::{ProgressBar, ProgressStyle};
 use report::{Report, Round};
@@ -161,7 +161,7 @@ impl Probe {
             }
         }
         let lines = urls.iter().map(Uri::to_string).collect();
-        let request = PurgeRequest { directory: false, force: false, soft: false, lines };
+        let request = PurgeRequest::of(TaskKind::Url, lines);
         let task: TaskView = control.call(Method::POST, "/v1/purge", Some(&request)).await?;
         let accepted = began.elapsed();
         let task = wait(control, task, patience, &ProgressBar::hidden()).await?;
@@ -180,7 +180,7 @@ impl Probe {
 /// Purges once, to see that the origin makes the object anew; else old could not be told from new.
 async fn is_made_anew(control: &Control, edge: &Arc<Edge>, url: &Uri) -> Result<(), ClientError> {
     let before = prime(std::slice::from_ref(edge), url, Telling::Content).await?;
-    let request = PurgeRequest { directory: false, force: false, soft: false, lines: vec![url.to_string()] };
+    let request = PurgeRequest::of(TaskKind::Url, vec![url.to_string()]);
     let task = control.call(Method::POST, "/v1/purge", Some(&request)).await?;
     wait(control, task, Duration::from_secs(30), &ProgressBar::hidden()).await?;
     let answer = edge.ask(url).await?;

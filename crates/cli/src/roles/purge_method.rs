@@ -116,20 +116,14 @@ impl PurgeMethod {
     async fn purge(&self, head: &Parts, from: IpAddr, began: Instant) -> Result<Task, Refusal> {
         self.admit(&head.headers, from)?;
         let request = match asked::read(head)? {
-            Asked::Line { line, directory, soft } => PurgeRequest {
-                kind: if directory { TaskKind::Directory } else { TaskKind::Url },
-                force: directory && !soft,
-                soft: soft && !directory,
-                domains: Vec::new(),
-                lines: vec![line],
-            },
-            Asked::Tags { host, tags, soft } => PurgeRequest {
-                kind: TaskKind::Tag,
-                force: !soft,
-                soft: false,
-                domains: vec![host],
-                lines: tags,
-            },
+            Asked::Line { line, directory, soft } => {
+                let kind = if directory { TaskKind::Directory } else { TaskKind::Url };
+                let (force, soft) = (directory && !soft, soft && !directory);
+                PurgeRequest { force, soft, ..PurgeRequest::of(kind, vec![line]) }
+            }
+            Asked::Tags { host, tags, soft } => {
+                PurgeRequest { force: !soft, domains: vec![host], ..PurgeRequest::of(TaskKind::Tag, tags) }
+            }
         };
         let Ok(_place) = self.places.try_acquire() else {
             let why = format!("{PURGES_MAX} purges wait here already; try again");
