@@ -204,7 +204,7 @@ async fn a_disk_that_takes_nothing_does_not_keep_viewers_from_being_served() {
 /// A POP that cannot know any more what was purged begins anew, instead of staying away.
 #[tokio::test]
 async fn p1_a_damaged_index_costs_what_was_cached_and_nothing_else() {
-    let mut fleet = Installation::start(Plan { lease_ms: 1_000, ..Plan::default() }).await;
+    let mut fleet = Installation::start(Plan::default()).await;
     let body = vec![b'x'; 3 * MIB];
     fleet.origin.set("/a", Page::new(body.clone()));
     let url = format!("{DOMAIN}/a");

@@ -97,7 +97,7 @@ async fn p1_a_slice_that_is_added_during_the_purge_does_not_bring_its_body_back(
 /// What it missed is gone from the log: the POP cannot know what was purged, so everything it holds is void.
 #[tokio::test]
 async fn p1_a_log_that_was_truncated_behind_a_pop_voids_what_it_holds() {
-    let mut fleet = Installation::start(Plan { lease_ms: 1_000, ..Plan::default() }).await;
+    let mut fleet = Installation::start(Plan { lease_ms: 3_000, ..Plan::default() }).await;
     let viewer = fleet.viewer(0);
     for name in ["a", "b"] {
         fleet.origin.set(&format!("/{name}"), Page::new("old"));
