@@ -29,6 +29,7 @@ mod viewer;
 
 mod p1_races;
 mod p1_resurrection;
+mod p1_rules;
 mod p2_completion;
 mod p3_staleness;
 mod p5_order;

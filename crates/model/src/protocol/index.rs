@@ -219,9 +219,10 @@ impl PurgeIndex {
         });
     }
 
-    /// How many places its rules take: URLs, directories, tags and so on.
+    /// How many things its rules name: URLs, directories, tags, whole spaces and so on.
     pub fn len(&self) -> usize {
-        self.places
+        let wholes = self.spaces.values().filter(|space| !space.whole.is_empty()).count();
+        self.places + wholes + usize::from(!self.everything.is_empty())
     }
 
     /// Whether no rule is live.
