@@ -12,7 +12,7 @@ use freshen_api::v1::wire::{NewPop, PopRequest, PurgeRequest, TaskView};
 use freshen_fleet::wire::Position;
 use freshen_fleet::{Event, HttpLink, Link};
 use freshen_model::area::Area;
-use freshen_model::ids::{BootId, DataId, Seq};
+use freshen_model::ids::{BootId, DataId, PopId, Seq};
 use freshen_model::protocol::follower::{Follower, Identity, Saved};
 use freshen_model::protocol::now::Now;
 use freshen_model::task::TaskKind;
@@ -86,8 +86,9 @@ impl Spread {
     }
 }
 
-/// Some client has applied the log up to here.
+/// A client has applied the log up to here.
 struct Applied {
+    client: u32,
     at: Instant,
     seq: Seq,
 }
@@ -108,7 +109,7 @@ async fn main() -> anyhow::Result<()> {
             region: "bench".into(),
         };
         let pop: NewPop = control.call(Method::POST, "/v1/pops", Some(&request)).await?;
-        tokio::spawn(follow(pop, options.fleet.clone(), report.clone()));
+        tokio::spawn(follow(number, pop, options.fleet.clone(), report.clone()));
     }
     // The first purges wait for all to follow.
     let (mut accepted, mut received, mut last, mut complete) =
@@ -162,22 +163,37 @@ async fn wait(control: &Control, mut view: TaskView) -> anyhow::Result<Instant> 
     Ok(Instant::now())
 }
 
-/// One light POP, for ever.
+/// One light POP, for ever; a line that breaks is opened again.
 async fn follow(pop: NewPop, fleet: String, report: mpsc::UnboundedSender<Applied>) -> anyhow::Result<()> {
     let mut name = [0; 16];
     getrandom::fill(&mut name)?;
     let identity = Identity { pop: pop.id.clone(), data: DataId(name), boot: BootId(name), boot_number: 1 };
     let mut follower = Follower::restore(identity, Saved::default(), [], [], 1_000_000);
     let link = HttpLink::new(fleet, pop.token);
+    let began = Instant::now();
+    loop {
+        if let Err(error) = follow_once(&pop.id, &link, &mut follower, began, &report).await {
+            eprintln!("{}: {error:#}", pop.id);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+async fn follow_once(
+    pop: &PopId,
+    link: &HttpLink,
+    follower: &mut Follower,
+    began: Instant,
+    report: &mpsc::UnboundedSender<Applied>,
+) -> anyhow::Result<()> {
     let saved = *follower.saved();
     let position = Position {
-        pop: pop.id,
+        pop: pop.clone(),
         log: saved.log,
         watermark: saved.watermark,
         watermark_id: saved.watermark_id,
     };
     let mut events = link.follow(&position).await?;
-    let began = Instant::now();
     let mut beats = tokio::time::interval(HEARTBEAT_EVERY);
     loop {
         tokio::select! {
@@ -200,9 +216,8 @@ async fn follow(pop: NewPop, fleet: String, report: mpsc::UnboundedSender<Applie
         if follower.saved().log.is_some() {
             let now = Now { boot: began.elapsed(), wall: began.elapsed() };
             let beat = follower.heartbeat(now, Vec::new());
-            if let Ok(answer) = link.heartbeat(&beat).await {
-                follower.answered(&answer);
-            }
+            let answer = link.heartbeat(&beat).await?;
+            follower.answered(&answer);
         }
     }
 }
