@@ -12,7 +12,7 @@ use freshen_api::v1::wire::{NewPop, PopRequest, PurgeRequest, TaskView};
 use freshen_fleet::wire::Position;
 use freshen_fleet::{Event, HttpLink, Link};
 use freshen_model::area::Area;
-use freshen_model::ids::{BootId, DataId, Seq};
+use freshen_model::ids::{BootId, DataId, PopId, Seq};
 use freshen_model::protocol::follower::{Follower, Identity, Saved};
 use freshen_model::protocol::now::Now;
 use freshen_model::task::TaskKind;
@@ -23,6 +23,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 
@@ -86,8 +87,9 @@ impl Spread {
     }
 }
 
-/// Some client has applied the log up to here.
+/// A client has applied the log up to here.
 struct Applied {
+    client: u32,
     at: Instant,
     seq: Seq,
 }
@@ -108,7 +110,7 @@ async fn main() -> anyhow::Result<()> {
             region: "bench".into(),
         };
         let pop: NewPop = control.call(Method::POST, "/v1/pops", Some(&request)).await?;
-        tokio::spawn(follow(pop, options.fleet.clone(), report.clone()));
+        tokio::spawn(follow(number, pop, options.fleet.clone(), report.clone()));
     }
     // The first purges wait for all to follow.
     let (mut accepted, mut received, mut last, mut complete) =
@@ -119,15 +121,18 @@ async fn main() -> anyhow::Result<()> {
         let sent = Instant::now();
         let task: TaskView = control.call(Method::POST, "/v1/purge", Some(&request)).await?;
         let accepted_after = sent.elapsed();
-        let mut times = Vec::new();
-        while times.len() < options.clients as usize {
+        let mut came: HashMap<u32, Instant> = HashMap::new();
+        while came.len() < options.clients as usize {
             let next = tokio::time::timeout(PATIENCE, applied.recv()).await;
-            let Applied { at, seq } =
-                next.context("not all clients came that far")?.context("no client is left")?;
-            if seq == task.task.seq {
-                times.push(at - sent);
+            let next =
+                next.with_context(|| format!("{} of {} clients came that far", came.len(), options.clients))?;
+            let Applied { client, at, seq } = next.context("no client is left")?;
+            // One that follows only now starts from a snapshot, which may be of behind the purge.
+            if seq >= task.task.seq {
+                came.entry(client).or_insert(at);
             }
         }
+        let times: Vec<Duration> = came.values().map(|at| at.duration_since(sent)).collect();
         let complete_after = wait(&control, task).await?.duration_since(sent);
         if number < 3 {
             continue;
@@ -162,22 +167,43 @@ async fn wait(control: &Control, mut view: TaskView) -> anyhow::Result<Instant> 
     Ok(Instant::now())
 }
 
-/// One light POP, for ever.
-async fn follow(pop: NewPop, fleet: String, report: mpsc::UnboundedSender<Applied>) -> anyhow::Result<()> {
+/// One light POP, for ever; a line that breaks is opened again.
+async fn follow(
+    number: u32,
+    pop: NewPop,
+    fleet: String,
+    report: mpsc::UnboundedSender<Applied>,
+) -> anyhow::Result<()> {
     let mut name = [0; 16];
     getrandom::fill(&mut name)?;
     let identity = Identity { pop: pop.id.clone(), data: DataId(name), boot: BootId(name), boot_number: 1 };
     let mut follower = Follower::restore(identity, Saved::default(), [], [], 1_000_000);
     let link = HttpLink::new(fleet, pop.token);
+    let began = Instant::now();
+    loop {
+        if let Err(error) = follow_once(number, &pop.id, &link, &mut follower, began, &report).await {
+            eprintln!("{}: {error:#}", pop.id);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+async fn follow_once(
+    client: u32,
+    pop: &PopId,
+    link: &HttpLink,
+    follower: &mut Follower,
+    began: Instant,
+    report: &mpsc::UnboundedSender<Applied>,
+) -> anyhow::Result<()> {
     let saved = *follower.saved();
     let position = Position {
-        pop: pop.id,
+        pop: pop.clone(),
         log: saved.log,
         watermark: saved.watermark,
         watermark_id: saved.watermark_id,
     };
     let mut events = link.follow(&position).await?;
-    let began = Instant::now();
     let mut beats = tokio::time::interval(HEARTBEAT_EVERY);
     loop {
         tokio::select! {
@@ -185,13 +211,13 @@ async fn follow(pop: NewPop, fleet: String, report: mpsc::UnboundedSender<Applie
                 Some(Event::Snapshot(snapshot)) => {
                     let plan = follower.plan_snapshot(&snapshot);
                     follower.commit(&plan);
+                    let _ = report.send(Applied { client, at: Instant::now(), seq: snapshot.seq });
                 }
                 Some(Event::Orders(log, orders)) => {
                     let plan = follower.plan(log, &orders)?;
                     follower.commit(&plan);
-                    for order in orders {
-                        let _ = report.send(Applied { at: Instant::now(), seq: order.seq });
-                    }
+                    let seq = follower.saved().watermark;
+                    let _ = report.send(Applied { client, at: Instant::now(), seq });
                 }
                 other => bail!("{other:?}"),
             },
@@ -200,9 +226,8 @@ async fn follow(pop: NewPop, fleet: String, report: mpsc::UnboundedSender<Applie
         if follower.saved().log.is_some() {
             let now = Now { boot: began.elapsed(), wall: began.elapsed() };
             let beat = follower.heartbeat(now, Vec::new());
-            if let Ok(answer) = link.heartbeat(&beat).await {
-                follower.answered(&answer);
-            }
+            let answer = link.heartbeat(&beat).await?;
+            follower.answered(&answer);
         }
     }
 }

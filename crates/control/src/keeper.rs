@@ -81,7 +81,7 @@ impl Keeper {
         due = due.min(self.progress.due().unwrap_or(due));
         due = due.min(self.lease_change.map_or(due, |(at, _)| at));
         let doubt = self.progress.doubt() != Doubt::default();
-        if doubt || self.progress.pending() != Pending::Nothing || !self.members.to_keep().is_empty() {
+        if doubt || self.progress.pending() != Pending::Nothing || self.members.have_to_keep() {
             due = due.min(self.rest_until);
         }
         due

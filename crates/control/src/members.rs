@@ -6,7 +6,7 @@ use crate::{secret, telemetry};
 use async_trait::async_trait;
 use freshen_fleet::Host;
 use freshen_ledger::{Ledger, PopRecord, Remembered};
-use freshen_model::ids::{LogId, PopId, Seq};
+use freshen_model::ids::{LogId, OrderId, PopId, Seq};
 use freshen_model::order::{Order, Snapshot};
 use freshen_model::protocol::heartbeat::{Heartbeat, Standing};
 use freshen_model::protocol::roster::{Place, Seat};
@@ -36,6 +36,8 @@ pub(crate) struct Members {
     progress: Arc<Progress>,
     terms: Terms,
     known: Mutex<Known>,
+    /// The newest order that was read to be pushed.
+    newest: Mutex<(Seq, OrderId)>,
 }
 
 #[derive(Default)]
@@ -116,7 +118,8 @@ impl Members {
         terms: Terms,
         pops: Vec<PopRecord>,
     ) -> Members {
-        let members = Members { ledger, clock, progress, terms, known: Mutex::default() };
+        let (known, newest) = (Mutex::default(), Mutex::default());
+        let members = Members { ledger, clock, progress, terms, known, newest };
         for pop in pops {
             if let Some(remembered) = &pop.remembered {
                 members.progress.remembered(&pop.id, remembered.watermark, remembered.heard_ms);
@@ -172,6 +175,11 @@ impl Members {
         self.known.lock().members.values().map(|member| member.seat.settled()).min()
     }
 
+    /// Whether the ledger has still something to remember.
+    pub(crate) fn have_to_keep(&self) -> bool {
+        self.known.lock().members.values().any(|member| member.to_keep().is_some())
+    }
+
     /// What the ledger has still to remember.
     pub(crate) fn to_keep(&self) -> Vec<Remembered> {
         self.known.lock().members.values().filter_map(Member::to_keep).collect()
@@ -214,6 +222,15 @@ impl Members {
         })
     }
 
+    /// What the log has at a POP's watermark. Most POPs stand at its end, whose order is known and never pruned.
+    async fn place_of(&self, watermark: Seq) -> Result<Place, String> {
+        let (newest, id) = *self.newest.lock();
+        if watermark != Seq::ZERO && watermark == newest && newest == *self.ledger.end().borrow() {
+            return Ok(Place::Order(id));
+        }
+        self.place(watermark).await
+    }
+
     /// A removed POP that applied its removal uses no cache any more; nothing is left to be asked of it.
     async fn confirm_removal(&self, pop: &PopId, left: Seq) {
         match self.ledger.pop_gone(pop).await {
@@ -253,6 +270,10 @@ impl Host for Members {
 
     async fn orders_after(&self, after: Seq, bytes_max: usize) -> Result<Option<Vec<Order>>, String> {
         let read = self.ledger.orders_after(after, bytes_max).await.map_err(|error| error.to_string())?;
+        if let Some(last) = read.orders.last() {
+            let mut newest = self.newest.lock();
+            *newest = (*newest).max((last.seq, last.id));
+        }
         Ok(read.contiguous.then_some(read.orders))
     }
 
@@ -265,7 +286,7 @@ impl Host for Members {
     }
 
     async fn heartbeat(&self, beat: &Heartbeat) -> Result<Standing, String> {
-        let place = self.place(beat.watermark).await?;
+        let place = self.place_of(beat.watermark).await?;
         let now = self.moment();
         let taken = match self.take(beat, place, now) {
             Ok(taken) => taken,

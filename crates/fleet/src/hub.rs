@@ -7,7 +7,7 @@ use crate::wire::{
 };
 use bytes::Bytes;
 use freshen_model::check::CheckAnswer;
-use freshen_model::ids::PopId;
+use freshen_model::ids::{PopId, Seq};
 use freshen_model::protocol::heartbeat::{Answer, Heartbeat};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::BoxBody;
@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +30,10 @@ const CONNECTIONS_MAX: usize = 16_384;
 const LINES_WAITING_MAX: usize = 4;
 /// Questions that may wait for answers at one POP.
 const QUESTIONS_MAX: usize = 1_024;
+/// A POP that is no more orders behind than this shares what is read for it with others.
+const NEAR_END: u64 = 64;
+/// Batches kept for that.
+const BATCHES_KEPT: usize = 8;
 
 /// Control's side of the fleet: one for an installation.
 pub struct Hub {
@@ -37,6 +41,8 @@ pub struct Hub {
     streams: Mutex<HashMap<PopId, Arc<Stream>>>,
     questions: AtomicU64,
     stream_numbers: AtomicU64,
+    /// What was read last near the log's end.
+    recent: tokio::sync::Mutex<VecDeque<Batch>>,
 }
 
 /// The one stream over which a POP follows now.
@@ -68,6 +74,7 @@ impl Hub {
             streams: Mutex::default(),
             questions: AtomicU64::new(1),
             stream_numbers: AtomicU64::new(1),
+            recent: tokio::sync::Mutex::default(),
         })
     }
 
@@ -240,17 +247,16 @@ impl Hub {
             at = snapshot.seq;
             stream.lines.send(line(&Push::Snapshot(snapshot))).await.map_err(gone)?;
         }
-        let log = self.host.log();
         let mut ping = tokio::time::interval(Duration::from_millis(PING_EVERY_MS));
         loop {
-            while at < *end.borrow_and_update() {
-                // Pruned behind the POP's back: it has to start over, which its next position will show.
-                let Some(orders) = self.host.orders_after(at, BATCH_BYTES).await? else {
-                    return Err("the log was pruned".into());
-                };
-                let Some(last) = orders.last() else { break };
-                at = last.seq;
-                stream.lines.send(line(&Push::Orders { log, orders })).await.map_err(gone)?;
+            loop {
+                let end = *end.borrow_and_update();
+                if at >= end {
+                    break;
+                }
+                let Some(batch) = self.behind(at, end).await? else { break };
+                at = batch.last;
+                stream.lines.send(batch.line).await.map_err(gone)?;
             }
             tokio::select! {
                 changed = end.changed() => changed.map_err(|_| "the log closed")?,
@@ -263,6 +269,45 @@ impl Hub {
                 () = stream.lines.closed() => return Ok(()),
             }
         }
+    }
+}
+
+/// Orders that follow each other, as the line that pushes them.
+#[derive(Clone)]
+struct Batch {
+    /// The order before the first of them.
+    after: Seq,
+    last: Seq,
+    line: Bytes,
+}
+
+impl Hub {
+    /// The orders behind `at`; `None` where there are none. Near the log's end many POPs stand at the same place, and one
+    /// reading does for all of them: what the log has behind a place does not change but for what is appended.
+    async fn behind(&self, at: Seq, end: Seq) -> Result<Option<Batch>, String> {
+        if end.0.saturating_sub(at.0) > NEAR_END {
+            return self.read(at).await;
+        }
+        let mut recent = self.recent.lock().await;
+        if let Some(batch) = recent.iter().find(|batch| batch.after == at) {
+            return Ok(Some(batch.clone()));
+        }
+        let batch = self.read(at).await?;
+        if let Some(batch) = &batch {
+            if recent.len() == BATCHES_KEPT {
+                recent.pop_front();
+            }
+            recent.push_back(batch.clone());
+        }
+        Ok(batch)
+    }
+
+    async fn read(&self, after: Seq) -> Result<Option<Batch>, String> {
+        // Pruned behind the POP's back: it has to start over, which its next position will show.
+        let orders = self.host.orders_after(after, BATCH_BYTES).await?.ok_or("the log was pruned")?;
+        let Some(last) = orders.last().map(|order| order.seq) else { return Ok(None) };
+        let line = line(&Push::Orders { log: self.host.log(), orders });
+        Ok(Some(Batch { after, last, line }))
     }
 }
 
