@@ -289,7 +289,9 @@ impl Host for Members {
     fn peers(&self, pop: &PopId) -> Option<Peers> {
         let now = self.clock.now();
         let known = self.known.lock();
-        self.peers.of(known.members.get(pop)?, known.members.values(), now)
+        // One that is gone has no others.
+        let Some(member) = known.members.get(pop) else { return Some(Peers::default()) };
+        self.peers.of(member, known.members.values(), now)
     }
 
     async fn heartbeat(&self, beat: &Heartbeat) -> Result<Standing, String> {
