@@ -202,6 +202,7 @@ async fn follow_once(
         log: saved.log,
         watermark: saved.watermark,
         watermark_id: saved.watermark_id,
+        takes_peers: false,
     };
     let mut events = link.follow(&position).await?;
     let mut beats = tokio::time::interval(HEARTBEAT_EVERY);

@@ -6,7 +6,7 @@ use crate::keeper::{Keeper, Limits};
 use crate::members::{Members, Terms};
 use crate::progress::{Moment, Progress};
 use crate::telemetry;
-use freshen_fleet::Hub;
+use freshen_fleet::{Host, Hub};
 use freshen_ledger::{Error, Ledger};
 use freshen_model::ids::{LogId, Seq, TaskId};
 use freshen_model::protocol::retention::Retention;
@@ -117,6 +117,11 @@ impl Control {
     /// The side that POPs connect to, to be served on the fleet's listener.
     pub fn hub(&self) -> Arc<Hub> {
         self.hub.clone()
+    }
+
+    /// What that side asks of control, for one who serves it otherwise.
+    pub fn host(&self) -> Arc<dyn Host> {
+        self.members.clone()
     }
 
     /// The log's name.

@@ -13,6 +13,7 @@ mod keeper;
 mod lines;
 pub mod manage;
 mod members;
+mod peers;
 mod progress;
 mod secret;
 pub mod submit;

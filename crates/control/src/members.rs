@@ -1,6 +1,7 @@
 //! The POPs as control knows them: who may connect, whose heartbeats count, and what they are answered.
 
 use crate::clock::Clock;
+use crate::peers::{self, Watched};
 use crate::progress::{Moment, Progress};
 use crate::{secret, telemetry};
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use freshen_fleet::Host;
 use freshen_ledger::{Ledger, PopRecord, Remembered};
 use freshen_model::ids::{LogId, OrderId, PopId, Seq};
 use freshen_model::order::{Order, Snapshot};
+use freshen_model::peers::Peers;
 use freshen_model::protocol::heartbeat::{Heartbeat, Standing};
 use freshen_model::protocol::roster::{Place, Seat};
 use parking_lot::Mutex;
@@ -38,6 +40,8 @@ pub(crate) struct Members {
     known: Mutex<Known>,
     /// The newest order that was read to be pushed.
     newest: Mutex<(Seq, OrderId)>,
+    /// What the others are told of each POP.
+    peers: Watched,
 }
 
 #[derive(Default)]
@@ -56,6 +60,8 @@ pub(crate) struct Member {
     pub(crate) seat: Seat,
     /// When an accepted heartbeat last came, wall-clock milliseconds since 1970.
     pub(crate) heard_ms: Option<i64>,
+    /// Where other POPs can ask it, as its process says.
+    pub(crate) peer_address: Option<String>,
     /// What the ledger remembers of it.
     kept: Option<Remembered>,
 }
@@ -65,7 +71,7 @@ impl Member {
         let kept = record.remembered.clone();
         let seat = kept.as_ref().map(|kept| Seat::restored(kept.data, kept.boot_number, kept.watermark, now));
         let heard_ms = kept.as_ref().map(|kept| kept.heard_ms);
-        Member { record, seat: seat.unwrap_or_default(), heard_ms, kept }
+        Member { record, seat: seat.unwrap_or_default(), heard_ms, peer_address: None, kept }
     }
 
     /// The newest order about its membership.
@@ -118,8 +124,9 @@ impl Members {
         terms: Terms,
         pops: Vec<PopRecord>,
     ) -> Members {
+        let peers = Watched::new(ledger.derived_secret("between POPs"), &pops, terms.granted, clock.now());
         let (known, newest) = (Mutex::default(), Mutex::default());
-        let members = Members { ledger, clock, progress, terms, known, newest };
+        let members = Members { ledger, clock, progress, terms, known, newest, peers };
         for pop in pops {
             if let Some(remembered) = &pop.remembered {
                 members.progress.remembered(&pop.id, remembered.watermark, remembered.heard_ms);
@@ -144,7 +151,11 @@ impl Members {
         match known.members.get_mut(&id) {
             Some(member) if member.seq() > record.left.unwrap_or(record.joined) => return,
             // The seat stays: a process of before a removal may still hold a lease.
-            Some(member) => member.record = record,
+            Some(member) => {
+                member.record = record;
+                // What it says of itself it has to say again.
+                member.peer_address = None;
+            }
             None => {
                 self.progress.reached(&id, record.reached(), self.moment());
                 let mut member = Member::restored(record, now);
@@ -154,6 +165,7 @@ impl Members {
             }
         }
         known.index_tokens();
+        self.peers.changed();
     }
 
     /// Takes in that the POP which was removed at `left` is gone.
@@ -162,6 +174,7 @@ impl Members {
         if known.members.get(id).is_some_and(|member| member.record.left == Some(left)) {
             known.members.remove(id);
             known.index_tokens();
+            self.peers.changed();
         }
     }
 
@@ -206,20 +219,25 @@ impl Members {
         let Some(member) = known.members.get_mut(&beat.pop) else {
             return Err(Standing::Refused { why: format!("{} is not a POP of this installation", beat.pop) });
         };
+        let before = member.seat.boot;
         if let Some(standing) = member.seat.take(beat, log, place, self.terms.in_force, now.steady) {
             return Err(standing);
         }
         let remembered = member.seat.remember();
+        let was = (before, std::mem::replace(&mut member.peer_address, peers::usable(&beat.peer_address)));
+        let news = was != (member.seat.boot, member.peer_address.clone());
         member.heard_ms = Some(now.wall_ms);
         let new = member.kept.as_ref().map(|kept| kept.data) != member.seat.data;
         let removed = member.record.left.filter(|left| member.seat.watermark >= *left);
-        Ok(Taken {
+        let taken = Taken {
             remembered,
             watermark: member.seat.watermark,
             new_folder: new.then(|| member.to_remember()).flatten(),
             unsaved: member.to_keep().is_some(),
             confirmed_removal: removed,
-        })
+        };
+        self.peers.heard(&beat.pop, news, now.steady, known.members.values());
+        Ok(taken)
     }
 
     /// What the log has at a POP's watermark. Most POPs stand at its end, whose order is known and never pruned.
@@ -283,6 +301,18 @@ impl Host for Members {
 
     async fn snapshot(&self, pop: &PopId) -> Result<Snapshot, String> {
         self.ledger.snapshot(pop).await.map_err(|error| error.to_string())
+    }
+
+    fn peers_changed(&self) -> watch::Receiver<u64> {
+        self.peers.watch()
+    }
+
+    fn peers(&self, pop: &PopId) -> Option<Peers> {
+        let now = self.clock.now();
+        let known = self.known.lock();
+        // One that is gone has no others.
+        let Some(member) = known.members.get(pop) else { return Some(Peers::default()) };
+        self.peers.of(member, known.members.values(), now)
     }
 
     async fn heartbeat(&self, beat: &Heartbeat) -> Result<Standing, String> {

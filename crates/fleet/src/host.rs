@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use freshen_model::ids::{LogId, OrderId, PopId, Seq};
 use freshen_model::order::{Order, Snapshot};
+use freshen_model::peers::Peers;
 use freshen_model::protocol::heartbeat::{Heartbeat, Standing};
 use freshen_model::protocol::roster::Place;
 use tokio::sync::watch;
@@ -28,6 +29,12 @@ pub trait Host: Send + Sync + 'static {
 
     /// The state all orders led to, for that POP.
     async fn snapshot(&self, pop: &PopId) -> Result<Snapshot, String>;
+
+    /// Changes with what [`Host::peers`] says.
+    fn peers_changed(&self) -> watch::Receiver<u64>;
+
+    /// The other POPs, for that one; `None` while too little is known of them, or of it.
+    fn peers(&self, pop: &PopId) -> Option<Peers>;
 
     /// Judges a heartbeat, whose sender is authenticated.
     async fn heartbeat(&self, beat: &Heartbeat) -> Result<Standing, String>;

@@ -8,6 +8,7 @@ use crate::wire::{
 use bytes::Bytes;
 use freshen_model::check::CheckAnswer;
 use freshen_model::ids::{PopId, Seq};
+use freshen_model::peers::Peers;
 use freshen_model::protocol::heartbeat::{Answer, Heartbeat};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::BoxBody;
@@ -21,13 +22,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 /// Connections of POPs at one time; each POP uses two or three.
 const CONNECTIONS_MAX: usize = 16_384;
 /// Lines that wait for a slow POP before the pushing task waits too.
 const LINES_WAITING_MAX: usize = 4;
+/// After a change among the POPs: how long further ones are waited for before each is told.
+const PEERS_SETTLE: Duration = Duration::from_millis(100);
 /// Questions that may wait for answers at one POP.
 const QUESTIONS_MAX: usize = 1_024;
 /// A POP that is no more orders behind than this shares what is read for it with others.
@@ -247,6 +251,7 @@ impl Hub {
             at = snapshot.seq;
             stream.lines.send(line(&Push::Snapshot(snapshot))).await.map_err(gone)?;
         }
+        let mut peers = PeersPush::new(self.host.as_ref(), position.takes_peers);
         let mut ping = tokio::time::interval(Duration::from_millis(PING_EVERY_MS));
         loop {
             loop {
@@ -260,6 +265,11 @@ impl Hub {
             }
             tokio::select! {
                 changed = end.changed() => changed.map_err(|_| "the log closed")?,
+                () = peers.due() => {
+                    if let Some(new) = peers.take(self.host.peers(&position.pop)) {
+                        stream.lines.send(line(&Push::Peers(new))).await.map_err(gone)?;
+                    }
+                }
                 _ = ping.tick() => {
                     if self.streams().get(&position.pop).is_none_or(|current| current.number != stream.number) {
                         return Err("replaced by a newer stream".into());
@@ -308,6 +318,46 @@ impl Hub {
         let Some(last) = orders.last().map(|order| order.seq) else { return Ok(None) };
         let line = line(&Push::Orders { log: self.host.log(), orders });
         Ok(Some(Batch { after, last, line }))
+    }
+}
+
+/// What one POP was told of the others, and when it is told anew.
+struct PeersPush {
+    changed: watch::Receiver<u64>,
+    /// Set once something has changed.
+    due: Option<Instant>,
+    told: Option<Peers>,
+    takes: bool,
+}
+
+impl PeersPush {
+    fn new(host: &dyn Host, takes: bool) -> PeersPush {
+        PeersPush { changed: host.peers_changed(), due: Some(Instant::now()), told: None, takes }
+    }
+
+    /// Resolves when it is time to look at them; never for a POP that does not take them.
+    async fn due(&mut self) {
+        if !self.takes {
+            return std::future::pending().await;
+        }
+        if self.due.is_none() {
+            if self.changed.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            self.due = Some(Instant::now() + PEERS_SETTLE);
+        }
+        if let Some(due) = self.due {
+            tokio::time::sleep_until(due).await;
+        }
+    }
+
+    /// What to tell now, if it is something else than before.
+    fn take(&mut self, now: Option<Peers>) -> Option<Peers> {
+        self.due = None;
+        // A POP that can ask nobody and be asked by nobody need not be told so.
+        let news = now.filter(|now| self.told.as_ref().unwrap_or(&Peers::default()).peers != now.peers)?;
+        self.told = Some(news.clone());
+        Some(news)
     }
 }
 

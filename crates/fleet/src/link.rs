@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use freshen_model::ids::LogId;
 use freshen_model::order::{Order, Snapshot};
+use freshen_model::peers::Peers;
 use freshen_model::protocol::heartbeat::{Answer, Heartbeat};
 use futures_util::StreamExt;
 use http::{Request, Uri, header};
@@ -38,6 +39,8 @@ pub enum Event {
     Orders(LogId, Vec<Order>),
     /// A question to answer.
     Ask(u64, Question),
+    /// The other POPs as they are now.
+    Peers(Peers),
     /// The line broke; nothing more comes.
     Lost(LinkError),
 }
@@ -167,6 +170,7 @@ async fn read_pushes(body: Incoming, events: &mpsc::Sender<Event>, address: Stri
             Ok(Push::Snapshot(snapshot)) => Event::Snapshot(snapshot),
             Ok(Push::Orders { log, orders }) => Event::Orders(log, orders),
             Ok(Push::Ask { number, question }) => Event::Ask(number, question),
+            Ok(Push::Peers(peers)) => Event::Peers(peers),
             Err(error) => return LinkError::Malformed(error.to_string()),
         };
         if events.send(event).await.is_err() {

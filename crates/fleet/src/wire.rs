@@ -3,6 +3,7 @@
 use freshen_model::check::{CheckAnswer, CheckQuestion};
 use freshen_model::ids::{LogId, OrderId, PopId, Seq};
 use freshen_model::order::{Order, Snapshot};
+use freshen_model::peers::Peers;
 use serde::{Deserialize, Serialize};
 
 /// Where the POP opens its stream of orders; `POST` with a [`Position`], answered by lines of [`Push`].
@@ -30,6 +31,9 @@ pub struct Position {
     pub watermark: Seq,
     /// The id of the order at the watermark.
     pub watermark_id: OrderId,
+    /// Whether it knows [`Push::Peers`].
+    #[serde(default)]
+    pub takes_peers: bool,
 }
 
 /// What control pushes.
@@ -52,6 +56,8 @@ pub enum Push {
         /// What is asked.
         question: Question,
     },
+    /// The other POPs as they are now, to a POP that takes them.
+    Peers(Peers),
     /// Still there.
     Ping,
 }

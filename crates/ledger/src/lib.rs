@@ -160,6 +160,9 @@ pub trait Ledger: Send + Sync + 'static {
 
     // ---- what control remembers of itself ----
 
+    /// A secret of this installation for that purpose, the same for as long as the log and the key for secrets are.
+    fn derived_secret(&self, purpose: &str) -> [u8; 32];
+
     /// The lease time that POPs may still hold leases of, milliseconds; `None` on a new ledger.
     async fn lease_ms(&self) -> Result<Option<u64>, Error>;
 

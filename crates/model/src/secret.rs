@@ -109,6 +109,11 @@ impl SealingKey {
         hex::encode(self.0)
     }
 
+    /// A secret for another purpose; who knows it learns nothing of this key.
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        digest(&self.0, &[b"derive", purpose.as_bytes()])
+    }
+
     fn cipher(&self) -> XChaCha20Poly1305 {
         XChaCha20Poly1305::new(&digest(&self.0, &[b"encrypt"]).into())
     }

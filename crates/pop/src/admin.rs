@@ -117,6 +117,7 @@ impl Pop {
         self.metrics.watermark.set(view.seq.0 as f64);
         self.metrics.leased.set(if view.leased { 1.0 } else { 0.0 });
         self.metrics.rules.set(rules as f64);
+        self.metrics.peers.set(self.neighbours.askable() as f64);
         self.metrics.disk_bytes.set(self.store.disk_bytes() as f64);
         self.metrics.memory_bytes.set(self.store.memory_bytes() as f64);
     }

@@ -60,6 +60,7 @@ impl Pop {
                 log: saved.log.filter(|_| !self.starting_over.load(Ordering::SeqCst)),
                 watermark: saved.watermark,
                 watermark_id: saved.watermark_id,
+                takes_peers: true,
             }
         };
         let mut events = match link.follow(&position).await {
@@ -77,6 +78,10 @@ impl Pop {
                 Some(Event::Lost(error)) => Err(Broken::Line(error)),
                 Some(Event::Snapshot(snapshot)) => self.take_up(snapshot).await,
                 Some(Event::Orders(log, orders)) => self.apply(log, orders).await,
+                Some(Event::Peers(peers)) => {
+                    self.neighbours.replace(peers);
+                    Ok(())
+                }
                 Some(Event::Ask(number, question)) => {
                     self.clone().answer_question(link.clone(), number, question);
                     Ok(())
@@ -130,6 +135,7 @@ impl Pop {
         .map_err(|error| Broken::Journal(error.to_string()))?;
         written.map_err(|error| Broken::Journal(error.to_string()))?;
         let widened = self.follower.write().commit(&plan);
+        self.applied.send_replace(plan.saved.watermark);
         if widened > 0 {
             tracing::warn!(widened, "rules were taken for something wider than they say");
             self.metrics.rules_widened.increment(widened as u64);
@@ -152,7 +158,8 @@ impl Pop {
                 self.confirm.notified().await;
                 continue;
             }
-            let beat = self.follower.write().heartbeat(clock::now(), self.prefetcher.reports());
+            let mut beat = self.follower.write().heartbeat(clock::now(), self.prefetcher.reports());
+            beat.peer_address = self.config.announced();
             let sent = (beat.watermark, self.prefetcher.revision());
             match link.heartbeat(&beat).await {
                 Ok(answer) => {

@@ -1,6 +1,7 @@
 //! The answer to a viewer: whole or in part, with what it says about itself.
 
 use crate::metrics::XCache;
+use crate::peers::Way;
 use crate::policy::cache_status::{CacheName, CacheStatus, Forward};
 use crate::policy::range::{self, Multipart, Wanted};
 use crate::policy::{conditional, fields, tags};
@@ -115,6 +116,8 @@ pub struct Asked<'a> {
     pub headers: &'a HeaderMap,
     /// Where interim answers go.
     pub interim: Option<Interim>,
+    /// Whether another POP may be asked for it; not where another POP asks.
+    pub way: Way,
 }
 
 impl Asked<'_> {
@@ -122,6 +125,11 @@ impl Asked<'_> {
     pub fn is_plain(&self) -> bool {
         let has = |name| self.headers.contains_key(name);
         !(has(header::RANGE) || has(header::IF_NONE_MATCH) || has(header::IF_MODIFIED_SINCE))
+    }
+
+    /// Whether a viewer asks, and no other POP.
+    fn is_viewers(&self) -> bool {
+        self.way == Way::Home
     }
 
     /// What is to be done with interim answers of an origin.
@@ -143,7 +151,9 @@ impl Pop {
         bytes: &Bytes,
         age: Duration,
     ) -> Response<Payload> {
-        self.metrics.answered(XCache::Hit);
+        if asked.is_viewers() {
+            self.metrics.answered(XCache::Hit);
+        }
         let fields = copy.hit.get_or_init(|| {
             let mut response = self.frame(&copy.head, Some(Duration::ZERO));
             shape(asked, &copy.head, Some(bytes.len() as u64), &mut response);
@@ -155,6 +165,9 @@ impl Pop {
         *response.status_mut() = copy.head.status;
         *response.headers_mut() = fields.clone();
         response.headers_mut().insert(header::AGE, HeaderValue::from(age.as_secs()));
+        if !asked.is_viewers() {
+            tags::hand_on(response.headers_mut(), &copy.head.tags);
+        }
         response
     }
 
@@ -170,11 +183,16 @@ impl Pop {
         (how, age): (How, Option<Duration>),
     ) -> Result<Response<Payload>, ReadError> {
         let mut response = self.frame(head, age);
+        if !asked.is_viewers() {
+            tags::hand_on(response.headers_mut(), &head.tags);
+        }
         let length = body.size().or_else(|| head.length());
         let shape = shape(asked, head, length, &mut response);
         let wants = asked.method != Method::HEAD && length != Some(0);
         let how = if how.x_cache == XCache::Hit && wants && !shape.is_in(body) { How::PARTIAL } else { how };
-        self.metrics.answered(how.x_cache);
+        if asked.is_viewers() {
+            self.metrics.answered(how.x_cache);
+        }
         self.sign(response.headers_mut(), how);
         if !wants {
             return Ok(response);
@@ -195,18 +213,26 @@ impl Pop {
         Ok(response)
     }
 
-    /// Passes an origin's answer on, as it comes but for its tags.
+    /// Passes an origin's answer on, as it comes but for its tags, which viewers do not see.
     pub fn answer_from_origin(
         self: &Arc<Pop>,
-        domain: &Domain,
+        (domain, way): (&Domain, Way),
         answer: Response<Incoming>,
         how: How,
     ) -> Response<Payload> {
         let (mut parts, body) = answer.into_parts();
-        tags::hide(&mut parts.headers, &domain.settings);
+        match way {
+            Way::Home => tags::hide(&mut parts.headers, &domain.settings),
+            Way::Origin => {
+                let tags = tags::read(&parts.headers, &domain.settings);
+                tags::hand_on(&mut parts.headers, &tags);
+            }
+        }
         fields::strip_hop_by_hop(&mut parts.headers);
         let mut response = Response::from_parts(parts, Payload::Passed(body));
-        self.metrics.answered(how.x_cache);
+        if way == Way::Home {
+            self.metrics.answered(how.x_cache);
+        }
         self.sign(response.headers_mut(), how);
         response
     }

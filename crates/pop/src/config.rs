@@ -7,6 +7,7 @@ pub use purge_method::{Network, PurgeMethod};
 use freshen_model::domain::Settings;
 use freshen_model::ids::PopId;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -32,6 +33,12 @@ pub struct Config {
     /// Milliseconds between looks at the certificates' files; SIGHUP looks at once.
     #[serde(default = "defaults::certificates_check_ms")]
     pub certificates_check_ms: u64,
+    /// Where other POPs connect, `address:port`; nowhere if not set, and then this POP is nobody's home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_listen: Option<String>,
+    /// Where other POPs reach `peer_listen`, `host:port`; as it stands there if not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_address: Option<String>,
     /// Where health and metrics are, `address:port`.
     pub admin_listen: String,
     /// Control's fleet listener, `host:port`.
@@ -137,6 +144,8 @@ impl Config {
             tls_listen: None,
             certificate_dir: None,
             certificates_check_ms: defaults::certificates_check_ms(),
+            peer_listen: None,
+            peer_address: None,
             admin_listen,
             control,
             token: Token(token),
@@ -167,6 +176,17 @@ impl Config {
         Duration::from_millis(settings.origin_silence_ms_max.map_or(self.origin_silence_ms_max, u64::from))
     }
 
+    /// How long an origin of this domain may take until its answer begins.
+    pub fn origin_head_max(&self, settings: &Settings) -> Duration {
+        Duration::from_millis(settings.origin_head_ms_max.map_or(self.origin_head_ms_max, u64::from))
+    }
+
+    /// Where other POPs can ask this one.
+    pub fn announced(&self) -> Option<String> {
+        let listen = self.peer_listen.as_ref()?;
+        Some(self.peer_address.as_ref().unwrap_or(listen).clone())
+    }
+
     /// Says which field cannot be, and why.
     pub fn validate(&self) -> Result<(), String> {
         let at_least = |field: &str, value: u64, least: u64| {
@@ -195,6 +215,15 @@ impl Config {
         if self.tls_listen.is_none() && (!self.certificates.is_empty() || self.certificate_dir.is_some()) {
             return Err("certificates: there is no tls_listen where they would be shown".into());
         }
+        match (&self.peer_listen, &self.peer_address) {
+            (None, Some(_)) => return Err("peer_address: there is no peer_listen behind it".into()),
+            (Some(listen), None) if of_every_address(listen) => {
+                return Err(format!(
+                    "peer_listen: {listen} is of every address; name in peer_address where other POPs reach it"
+                ));
+            }
+            _ => {}
+        }
         at_least("sweep_interval_ms", self.sweep_interval_ms, 10)?;
         at_least("prefetches_at_once", self.prefetches_at_once as u64, 1)?;
         if self.object_bytes_max > self.disk_bytes_max / 2 {
@@ -202,6 +231,11 @@ impl Config {
         }
         self.purge_method.as_ref().map_or(Ok(()), PurgeMethod::validate)
     }
+}
+
+/// Whether a listener is at every address of the machine.
+fn of_every_address(listen: &str) -> bool {
+    listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified())
 }
 
 mod defaults {
@@ -278,6 +312,8 @@ mod tests {
             ("certificates_check_ms", config(|config| config.certificates_check_ms = 99)),
             ("connections_max", config(|config| config.connections_max = usize::MAX)),
             ("certificates", config(|config| config.certificate_dir = Some("certificates".into()))),
+            ("peer_listen", config(|config| config.peer_listen = Some("0.0.0.0:8090".into()))),
+            ("peer_address", config(|config| config.peer_address = Some("pop-1:8090".into()))),
         ] {
             assert!(refused.as_ref().is_err_and(|why| why.starts_with(field)), "{field}: {refused:?}");
         }

@@ -1,4 +1,4 @@
-//! A fill: one request to the origin for an object, judged, and its body streamed into the store and to everybody who waits.
+//! A fill: one request to the origin, or to the home POP, for an object, judged, and its body streamed into the store and to everybody who waits.
 //!
 //! A fill runs on its own, whoever leaves. A large body of a version that can be told apart is entered as soon as its head
 //! is there, and may be completed later (`pump.rs`); any other is entered once it is whole.
@@ -6,6 +6,7 @@
 use crate::Pop;
 use crate::clock;
 use crate::origin::{self, OriginError};
+use crate::peers::{Asking, Way};
 use crate::policy::cache_control::Directives;
 use crate::policy::range::{self, ContentRange};
 use crate::policy::storing::{self, NotStored};
@@ -19,7 +20,7 @@ use crate::store::run::{Broken, Run};
 use bytes::Bytes;
 use freshen_model::domain::{Lifetimes, Ranges};
 use freshen_model::key::Key;
-use freshen_model::protocol::fill::FillStart;
+use freshen_model::protocol::fill::{FillStart, Source as FillSource};
 use freshen_model::protocol::follower::Domain;
 use freshen_model::tag::Tags;
 use http::{HeaderMap, Response, StatusCode, header};
@@ -47,6 +48,8 @@ pub struct Question {
     pub stale_if_error: bool,
     /// What is done with interim answers.
     pub interim: Option<origin::Interim>,
+    /// Whether the object's home POP may be asked first.
+    pub way: Way,
 }
 
 impl Question {
@@ -64,7 +67,7 @@ impl Question {
 
 /// One fill under way.
 pub struct Fill {
-    /// What was fixed when it started.
+    /// What was fixed when it started. Where it is to ask another POP, it may come to ask the origin after all.
     pub start: FillStart,
     progress: watch::Sender<Progress>,
     /// Its name, and that of the body it brings.
@@ -103,6 +106,8 @@ pub enum Outcome {
 
 /// An answer that will be stored.
 struct Answer {
+    /// What was fixed when it was asked for, and who gave it.
+    start: FillStart,
     head: Head,
     incoming: Incoming,
     /// Where its first byte belongs, and one behind the last; `u64::MAX` for the end.
@@ -196,17 +201,18 @@ impl Pop {
                 return None;
             }
         };
-        let Answer { head, incoming, from, until, size, sends_parts } = answer;
+        let Answer { start, head, incoming, from, until, size, sends_parts } = answer;
+        let of_pop = start.source != FillSource::Origin;
         let open = question.completable(size, &head.headers);
         let key = question.key;
         let body = self.store.new_body(fill.id, size);
-        let run = Run::new(from, until, open && sends_parts);
+        let run = Run::new(from, until, open && sends_parts, of_pop);
         body.enter(&run);
         let shown = Arc::new(head.clone());
         let silence_max = self.config.origin_silence_max(&question.domain.settings);
-        let source = Source { incoming, from, until, silence_max };
+        let source = Source { incoming, from, until, silence_max, of_pop };
         if open {
-            self.enter(fill, &key, head, body.clone()).await;
+            self.enter(fill, start, &key, head, body.clone()).await;
             self.fills.over(fill);
             fill.settle(Outcome::Streaming(shown, body.clone()), true);
             return Some(Rest { run, body, key, source });
@@ -218,7 +224,7 @@ impl Pop {
                 let small = size <= SMALL_BYTES_MAX;
                 let stored =
                     if small { Arc::new(Body::small(fill.id, joined(run.waiting()))) } else { body.clone() };
-                self.enter(fill, &key, head, stored).await;
+                self.enter(fill, start, &key, head, stored).await;
                 self.fills.over(fill);
                 if let Err(broken) = self.seal(&run, &body, &key, last).await {
                     // What the disk did not take is in the run's memory, for those who asked for it.
@@ -268,8 +274,8 @@ impl Pop {
     }
 
     /// Enters what a fill brings, and notes what became of it.
-    async fn enter(self: &Arc<Pop>, fill: &Fill, key: &Key, head: Head, body: Arc<Body>) {
-        let stored = self.store.commit(&self.follower, key, fill.start, head, body).await;
+    async fn enter(self: &Arc<Pop>, fill: &Fill, start: FillStart, key: &Key, head: Head, body: Arc<Body>) {
+        let stored = self.store.commit(&self.follower, key, start, head, body).await;
         self.note_stored(&stored);
         // Looked at after the commit, so that the change is either seen here or forgets what was stored.
         if fill.overtaken.load(Ordering::SeqCst) {
@@ -277,7 +283,7 @@ impl Pop {
         }
     }
 
-    /// Asks the origin; gives an answer that will be shared, or what it came to otherwise.
+    /// Asks the home POP or the origin; gives an answer that will be shared, or what it came to otherwise.
     async fn ask(
         self: &Arc<Pop>,
         fill: &Arc<Fill>,
@@ -298,11 +304,12 @@ impl Pop {
                 headers.insert(header::RANGE, byte_range(first, last));
             }
             let asked = clock::now();
-            let answer =
-                self.ask_origin(&question.domain, &question.key, headers, question.interim.clone()).await;
+            let Question { domain, key, interim, .. } = question;
+            let (interim, start) = (interim.clone(), fill.start);
+            let answer = self.ask_upstream(Asking { domain, key, headers, interim, start }).await;
             let received = clock::now();
-            let response = match answer {
-                Ok(response) => response,
+            let (response, start) = match answer {
+                Ok(answered) => answered,
                 Err(error) => {
                     return Err(match &question.stale {
                         Some(copy) if question.stale_if_error => Outcome::StaleServes(copy.clone()),
@@ -312,13 +319,17 @@ impl Pop {
             };
             if let Some(copy) = &question.stale {
                 if conditional && response.status() == StatusCode::NOT_MODIFIED {
-                    if !conditional::confirms(response.headers(), &copy.head.headers) {
-                        // The origin confirms another version than the one we have: ask for it, whole.
+                    let confirms = match start.source {
+                        FillSource::Origin => conditional::confirms,
+                        FillSource::Pop { .. } => conditional::names,
+                    };
+                    if !confirms(response.headers(), &copy.head.headers) {
+                        // Another version is confirmed than the one we have: ask for it, whole.
                         continue;
                     }
                     let times = (asked.wall, received.wall);
                     return Err(Outcome::Kept(
-                        self.confirm(fill, question, copy, response.headers(), times).await,
+                        self.confirm((fill, start), question, copy, response.headers(), times).await,
                     ));
                 }
                 let failing = matches!(response.status().as_u16(), 500 | 502 | 503 | 504);
@@ -352,7 +363,7 @@ impl Pop {
                     let sends_parts = told.is_part || accepts_ranges(response.headers());
                     let (parts, incoming) = response.into_parts();
                     let mut headers = parts.headers;
-                    let tags = tags::take(&mut headers, &question.domain.settings);
+                    let tags = tags::take(&mut headers, &question.domain.settings, start.source);
                     // A fill has one outcome, and so one such set.
                     let _ = fill.tags.set(tags.clone());
                     fill.keep_for_the_asker(&headers, &headers);
@@ -367,7 +378,7 @@ impl Pop {
                     let times = (asked.wall, received.wall);
                     let head = Head::new(told.status, headers, (vary, selecting), times, &lifetimes, tags);
                     let Told { from, until, size, .. } = told;
-                    Ok(Answer { head, incoming, from, until, size, sends_parts })
+                    Ok(Answer { start, head, incoming, from, until, size, sends_parts })
                 }
                 Err(why) => {
                     self.metrics.not_stored(why);
@@ -382,7 +393,7 @@ impl Pop {
     /// Takes a 304 in: gives the copy with the fields it has now.
     async fn confirm(
         self: &Arc<Pop>,
-        fill: &Fill,
+        (fill, start): (&Fill, FillStart),
         question: &Question,
         copy: &Arc<Variant>,
         sent: &HeaderMap,
@@ -390,7 +401,7 @@ impl Pop {
     ) -> Arc<Variant> {
         let mut update = sent.clone();
         // The bytes are those that the old tags were given to.
-        let tags = copy.head.tags.with(&tags::take(&mut update, &question.domain.settings));
+        let tags = copy.head.tags.with(&tags::take(&mut update, &question.domain.settings, start.source));
         let _ = fill.tags.set(tags.clone());
         let sent = update.clone();
         fields::stamp(&mut update, times.1);
@@ -403,7 +414,7 @@ impl Pop {
                 let selecting = vary.select(&question.headers);
                 let head = Head::new(status, headers, (vary, selecting), times, &lifetimes, tags);
                 let (fresh, stored) =
-                    self.store.freshen(&self.follower, &question.key, fill.start, copy, head).await;
+                    self.store.freshen(&self.follower, &question.key, start, copy, head).await;
                 self.note_stored(&stored);
                 fresh
             }

@@ -3,10 +3,10 @@
 use crate::Pop;
 use crate::fill::{Fill, Question};
 use crate::look_up::Looked;
+use crate::peers::Way;
 use crate::store::body::FillId;
 use freshen_model::ids::Seq;
 use freshen_model::key::Key;
-use freshen_model::protocol::fill::Source;
 use freshen_model::protocol::now::Now;
 use http::Response;
 use hyper::body::Incoming;
@@ -113,11 +113,11 @@ impl Fills {
 impl Pop {
     /// Joins a running fill where the protocol lets this request, else starts one.
     ///
-    /// `shared` is false for a request whose earlier fill turned out not to be shared: it asks for itself.
+    /// `way` is that of the request: one of another POP waits for no POP. `shared` is false for a request whose earlier fill turned out not to be shared: it asks for itself.
     pub fn take_part(
         self: &Arc<Pop>,
         looked: &Looked,
-        shared: bool,
+        (way, shared): (Way, bool),
         question: impl FnOnce() -> Question,
         gzip: bool,
     ) -> Part {
@@ -127,7 +127,10 @@ impl Pop {
         let mut running = self.fills.running.lock();
         if shared
             && let Some(fill) = running.shared.get(&name)
-            && self.follower.read().may_join(view, key, &fill.tags(), &fill.start, no_lease)
+            && match way {
+                Way::Home => self.follower.read().may_join(view, key, &fill.tags(), &fill.start, no_lease),
+                Way::Origin => self.follower.read().may_join_for_peer(view, key, &fill.tags(), &fill.start),
+            }
         {
             return Part::Joins(fill.clone());
         }
@@ -136,7 +139,9 @@ impl Pop {
         }
         let Some(place) = self.fills.place() else { return Part::Refused };
         let Ok(id) = self.store.fresh_fill() else { return Part::Refused };
-        let fill = Arc::new(Fill::new(view.start_fill(Source::Origin), id));
+        let question = question();
+        let source = self.source(view, &looked.domain, key, &question.headers, question.way);
+        let fill = Arc::new(Fill::new(view.start_fill(source), id));
         if shared {
             // A fill that may not be joined any more runs on for those who wait for it.
             running.shared.insert(name.clone(), fill.clone());
@@ -144,7 +149,7 @@ impl Pop {
         running.all.insert(id, (name, fill.clone()));
         drop(running);
         let (alone, answer) = oneshot::channel();
-        let (pop, question, run) = (self.clone(), question(), fill.clone());
+        let (pop, run) = (self.clone(), fill.clone());
         tokio::spawn(async move {
             if let Some(rest) = pop.run_fill(&run, question, alone).await {
                 pop.run_rest(rest).await;

@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** nothing reaches a viewer from the cache but through [`look_up`], which holds it against the rules in the
 //! view the request began with; and nothing reaches the cache but through the store's commit, which asks the protocol
-//! first. The POP opens connections to control and to the origins of its domains, and to nobody else.
+//! first. The POP opens connections to control, to the origins of its domains and to the POPs that
+//! control named, and to nobody else.
 
 pub mod admin;
 mod agent;
@@ -15,6 +16,7 @@ mod fills;
 mod look_up;
 mod metrics;
 mod origin;
+mod peers;
 pub mod policy;
 mod prefetcher;
 mod pump;
@@ -29,12 +31,13 @@ pub use viewers::Interim;
 
 use fills::Fills;
 use freshen_fleet::link::HttpLink;
-use freshen_model::ids::{BootId, DataId};
+use freshen_model::ids::{BootId, DataId, Seq};
 use freshen_model::protocol::follower::{Follower, Identity};
 use freshen_model::secret::SealingKey;
 use metrics::Metrics;
 use origin::OriginClient;
 use parking_lot::RwLock;
+use peers::Neighbours;
 use prefetcher::Prefetcher;
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -56,6 +59,8 @@ pub struct Pop {
     store: Arc<Store>,
     fills: Fills,
     origin: OriginClient,
+    /// The other POPs.
+    neighbours: Neighbours,
     prefetcher: Prefetcher,
     /// What the TLS listener shows, where there is one.
     certificates: Option<Arc<Certificates>>,
@@ -65,6 +70,8 @@ pub struct Pop {
     /// A heartbeat's answer voided what is held.
     start_over: Notify,
     starting_over: AtomicBool,
+    /// The watermark; for waiting only.
+    applied: watch::Sender<Seq>,
     /// Whether the lease held after the last heartbeat; for waiting only, every use asks the lease itself.
     leased: watch::Sender<bool>,
     signatures: answer::Signatures,
@@ -97,6 +104,8 @@ pub struct Listeners {
     pub viewers: TcpListener,
     /// For viewers by TLS, where [`Config::tls_listen`] says so.
     pub viewers_tls: Option<TcpListener>,
+    /// For other POPs, where [`Config::peer_listen`] says so.
+    pub peers: Option<TcpListener>,
     /// For health and metrics.
     pub admin: TcpListener,
 }
@@ -161,6 +170,7 @@ impl Pop {
             store: Arc::new(store),
             fills: Fills::new(config.fills_max),
             origin: OriginClient::new(&config, metrics.clone()).map_err(StartError::Config)?,
+            neighbours: Neighbours::new(&config),
             prefetcher: Prefetcher::new(config.prefetches_at_once),
             certificates,
             metrics,
@@ -168,6 +178,7 @@ impl Pop {
             start_over: Notify::new(),
             // Secrets that cannot be opened come anew with a snapshot.
             starting_over: AtomicBool::new(!restored.secrets_open),
+            applied: watch::Sender::new(restored.saved.watermark),
             leased: watch::Sender::new(false),
             signatures: answer::Signatures::of(&id),
             config,
@@ -193,6 +204,9 @@ impl Pop {
         beside.spawn(self.clone().beat(link.clone()));
         beside.spawn(self.clone().sweep_at_intervals());
         beside.spawn(self.clone().serve_admin(listeners.admin, admin));
+        if let Some(listener) = listeners.peers {
+            beside.spawn(self.clone().serve_peers(listener));
+        }
         let tls = listeners.viewers_tls.map(|listener| self.begin_tls(listener, &mut beside)).transpose()?;
         let viewers = self.clone().serve_viewers(listeners.viewers, tls, stop);
         // A POP that cannot apply orders must not go on: its lease would end, but it would never come back either.

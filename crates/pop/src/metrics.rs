@@ -50,6 +50,8 @@ pub struct Metrics {
     pub handshakes_failed: Counter,
     /// Certificates that could not be read; the ones of before stay in use.
     pub certificate_errors: Counter,
+    /// Body bytes received from other POPs.
+    pub peer_bytes: Counter,
     /// Requests sent to origins.
     pub origin_requests: Counter,
     /// Body bytes received from origins.
@@ -78,6 +80,8 @@ pub struct Metrics {
     pub leased: Gauge,
     /// URLs and directories in the purge index.
     pub rules: Gauge,
+    /// Other POPs that can be asked.
+    pub peers: Gauge,
     /// Bytes on disk.
     pub disk_bytes: Gauge,
     /// Bytes in memory.
@@ -90,6 +94,8 @@ impl Default for Metrics {
     fn default() -> Metrics {
         describe_counter!("freshen_pop_answers_total", "Viewers' requests answered, by X-Cache");
         describe_counter!("freshen_pop_not_stored_total", "Responses that were not stored, by reason");
+        describe_counter!("freshen_pop_peer_requests_total", "Requests to other POPs, by what came of them");
+        describe_counter!("freshen_pop_peer_answers_total", "Requests of other POPs, answered or why not");
         describe_gauge!(
             "freshen_pop_watermark",
             "The highest seq up to which every order is durably applied"
@@ -104,6 +110,7 @@ impl Default for Metrics {
             unknown_hosts: counter!("freshen_pop_unknown_hosts_total"),
             handshakes_failed: counter!("freshen_pop_handshakes_failed_total"),
             certificate_errors: counter!("freshen_pop_certificate_errors_total"),
+            peer_bytes: counter!("freshen_pop_peer_bytes_total"),
             origin_requests: counter!("freshen_pop_origin_requests_total"),
             origin_bytes: counter!("freshen_pop_origin_bytes_total"),
             origin_errors: counter!("freshen_pop_origin_errors_total"),
@@ -118,6 +125,7 @@ impl Default for Metrics {
             watermark: gauge!("freshen_pop_watermark"),
             leased: gauge!("freshen_pop_leased"),
             rules: gauge!("freshen_pop_rules"),
+            peers: gauge!("freshen_pop_peers"),
             disk_bytes: gauge!("freshen_pop_disk_bytes"),
             memory_bytes: gauge!("freshen_pop_memory_bytes"),
             apply_seconds: histogram!("freshen_pop_apply_seconds"),
@@ -129,6 +137,16 @@ impl Metrics {
     /// Counts an answer.
     pub fn answered(&self, x_cache: XCache) {
         self.answers[x_cache as usize].increment(1);
+    }
+
+    /// Counts a request to another POP, by what came of it.
+    pub fn peer_asked(&self, outcome: &'static str) {
+        counter!("freshen_pop_peer_requests_total", "outcome" => outcome).increment(1);
+    }
+
+    /// Counts a request of another POP: answered, or why not.
+    pub fn peer_answered(&self, outcome: &'static str) {
+        counter!("freshen_pop_peer_answers_total", "outcome" => outcome).increment(1);
     }
 
     /// Counts a response that is not stored.

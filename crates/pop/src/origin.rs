@@ -142,20 +142,20 @@ impl OriginClient {
     ///
     /// A GET or HEAD without a body goes to the next origin where one is not reached, does not answer in time or answers
     /// 502, 503 or 504, and is sent again as often as the settings say where none answered. An answer that has begun is
-    /// never asked for again. All of it together takes no longer than the time for a head.
+    /// never asked for again. All of it together takes no longer than the time for a head, counted from `began`.
     pub async fn send(
         &self,
         domain: &Domain,
-        method: Method,
-        path_and_query: &str,
+        (method, path_and_query): (Method, &str),
         headers: HeaderMap,
         body: UpstreamBody,
         interim: Option<Interim>,
+        began: Instant,
     ) -> Result<Response<Incoming>, OriginError> {
         let sending = Sending { domain, method, path_and_query, headers, interim };
         let settings = &domain.settings;
         let head_max = settings.origin_head_ms_max.map(|ms| Duration::from_millis(ms.into()));
-        let deadline = Instant::now() + head_max.unwrap_or(self.head_max);
+        let deadline = began + head_max.unwrap_or(self.head_max);
         let answer = match body {
             body if may_be_repeated(&sending.method, &body) => {
                 let order = self.healths.order(settings, now().boot);
@@ -406,7 +406,7 @@ mod tests {
         });
         let client = client();
         for method in [Method::GET, Method::POST] {
-            let sent = client.send(&domain, method, "/", HeaderMap::new(), empty(), None);
+            let sent = client.send(&domain, (method, "/"), HeaderMap::new(), empty(), None, Instant::now());
             let answer = tokio::time::timeout(Duration::from_secs(10), sent).await;
             assert_eq!(answer.expect("it took the connection that is open").unwrap().status(), 200);
         }
@@ -430,7 +430,8 @@ mod tests {
         let (client, domain) = (client(), domain_at(address));
         let interim: Interim = Arc::new(move |status, headers| drop(told.send((status, headers))));
         let headers = HeaderMap::new();
-        let answer = client.send(&domain, Method::GET, "/", headers, empty(), Some(interim)).await.unwrap();
+        let sent = client.send(&domain, (Method::GET, "/"), headers, empty(), Some(interim), Instant::now());
+        let answer = sent.await.unwrap();
         assert_eq!(answer.status(), 204);
         let (status, headers) = serving.await.unwrap();
         assert_eq!((status.as_u16(), &headers["link"]), (103, &HeaderValue::from_static("</a.css>")));

@@ -4,6 +4,7 @@ use crate::Pop;
 use crate::fill::Outcome;
 use crate::fills::Part;
 use crate::look_up::{Found, Looked, NoLookUp, Trace};
+use crate::peers::Way;
 use crate::policy::fields;
 use crate::store::journal::PrefetchJob;
 use crate::store::record::Variant;
@@ -276,7 +277,7 @@ impl Pop {
             counted.there(copy.body.size().unwrap_or(0));
             return Ok(());
         }
-        let supply = Arc::new(self.supply(looked, &fields::asking(gzip), &copy.head));
+        let supply = Arc::new(self.supply(looked, &fields::asking(gzip), &copy.head, Way::Home));
         let brought = self.bring_whole(&supply, &copy.body, |bytes| counted.there(bytes)).await;
         if matches!(brought, Err(Broken::Lost | Broken::Changed)) {
             self.store.forget_body(&looked.key, &copy.body).await;
@@ -295,7 +296,7 @@ impl Pop {
         }
         let viewer = fields::asking(gzip);
         let question = || self.question(looked, &viewer);
-        let (fill, own) = match self.take_part(looked, true, question, gzip) {
+        let (fill, own) = match self.take_part(looked, (Way::Home, true), question, gzip) {
             Part::Leads(fill, own) => (fill, Some(own)),
             Part::Joins(fill) => (fill, None),
             Part::LooksAgain => return Ok(()),
@@ -308,7 +309,7 @@ impl Pop {
                     return Err(refused_status(head.status));
                 }
                 counted.expect(head.length().unwrap_or(0));
-                let supply = Arc::new(self.supply(looked, &viewer, &head));
+                let supply = Arc::new(self.supply(looked, &viewer, &head, Way::Home));
                 let brought = self.bring_whole(&supply, &body, |bytes| counted.there(bytes)).await;
                 brought.map_err(|broken| not_warm(&broken.to_string(), true))?;
                 // Only now is it entered, where it is no body that can be completed later.

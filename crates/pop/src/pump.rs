@@ -6,6 +6,7 @@
 
 use crate::Pop;
 use crate::origin::{Interim, OriginError};
+use crate::peers::{Asking, Way};
 use crate::policy::range::{self, ContentRange};
 use crate::policy::tags;
 use crate::reading::Tries;
@@ -14,6 +15,7 @@ use crate::store::body::{Body, Place, SLICE_BYTES, SMALL_BYTES_MAX};
 use crate::store::run::{Broken, Run};
 use bytes::Bytes;
 use freshen_model::key::Key;
+use freshen_model::protocol::fill::{self, FillStart};
 use freshen_model::protocol::follower::Domain;
 use freshen_model::tag::Tags;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
@@ -21,6 +23,7 @@ use http_body_util::{BodyExt, Either, Empty};
 use hyper::body::{Body as _, Incoming};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What a run brings on after nobody needs it any more, so that the rest of a file that is nearly there comes too.
 const READ_ON_BYTES: u64 = 4 * SLICE_BYTES;
@@ -33,6 +36,8 @@ pub struct Supply {
     pub key: Key,
     /// The fields to send, without conditions.
     pub headers: HeaderMap,
+    /// Whether its home POP may be asked first.
+    pub way: Way,
     /// What tells the body's version from all others; without one, nothing more of it can be had.
     pub validator: Option<HeaderValue>,
     /// What the origin has called the body so far.
@@ -49,6 +54,8 @@ pub struct Source {
     pub until: u64,
     /// How long the origin may be silent.
     pub silence_max: Duration,
+    /// Whether another POP sends it.
+    pub of_pop: bool,
 }
 
 /// A slice that a run is writing.
@@ -78,11 +85,13 @@ impl Pop {
         let slice = (at / SLICE_BYTES) as u32;
         let end = (last.min(size - 1) / SLICE_BYTES) as u32 + 1;
         let until = (u64::from(body.missing_until(slice, end).max(slice + 1)) * SLICE_BYTES).min(size);
-        let run = Run::new(u64::from(slice) * SLICE_BYTES, until, true);
+        let start = self.source_of_parts(&supply.domain, &supply.key, &supply.headers, supply.way);
+        let of_pop = start.source != fill::Source::Origin;
+        let run = Run::new(u64::from(slice) * SLICE_BYTES, until, true, of_pop);
         body.enter(&run);
         let (pop, supply, body) = (self.clone(), supply.clone(), body.clone());
         tokio::spawn(async move {
-            let ended = pop.fetch_run(&supply, &validator, &body, &run).await;
+            let ended = pop.fetch_run(&supply, start, &validator, &body, &run).await;
             if ended == Err(Broken::Changed) {
                 pop.store.forget_body(&supply.key, &body).await;
             }
@@ -96,13 +105,14 @@ impl Pop {
     async fn fetch_run(
         self: &Arc<Pop>,
         supply: &Supply,
+        start: FillStart,
         validator: &HeaderValue,
         body: &Arc<Body>,
         run: &Arc<Run>,
     ) -> Result<(), Broken> {
         let (from, until) = (run.arrived(), run.until());
-        let (mut response, same) = self.ask_part(supply, validator, from, until - 1).await?;
-        let tags = tags::take(response.headers_mut(), &supply.domain.settings);
+        let (mut response, same, start) = self.ask_part(supply, start, validator, from, until - 1).await?;
+        let tags = tags::take(response.headers_mut(), &supply.domain.settings, start.source);
         if same && !supply.tags.covers(&tags) {
             self.store.add_tags(&supply.key, body, tags).await;
         }
@@ -129,7 +139,8 @@ impl Pop {
         };
         let silence_max = self.config.origin_silence_max(&supply.domain.settings);
         let incoming = response.into_body();
-        let source = Source { incoming, from, until, silence_max };
+        let of_pop = start.source != fill::Source::Origin;
+        let source = Source { incoming, from, until, silence_max, of_pop };
         let last = self.pump(run, body, &supply.key, source).await?;
         self.seal(run, body, &supply.key, last).await
     }
@@ -143,7 +154,8 @@ impl Pop {
         last: u64,
     ) -> Result<Incoming, Broken> {
         let validator = supply.validator.as_ref().ok_or_else(|| Broken::Disk("it takes no more".into()))?;
-        let (response, same) = self.ask_part(supply, validator, at, last).await?;
+        let start = self.source_of_parts(&supply.domain, &supply.key, &supply.headers, Way::Origin);
+        let (response, same, _) = self.ask_part(supply, start, validator, at, last).await?;
         let part = ContentRange::of(response.headers());
         let fits = response.status() == StatusCode::PARTIAL_CONTENT
             && same
@@ -151,33 +163,36 @@ impl Pop {
         if fits { Ok(response.into_body()) } else { Err(Broken::Changed) }
     }
 
-    /// Asks the origin for bytes of a version; gives its answer, and whether that is of the same version.
+    /// Asks for bytes of a version; gives the answer, whether that is of the same version, and who gave it.
     async fn ask_part(
         &self,
         supply: &Supply,
+        start: FillStart,
         validator: &HeaderValue,
         first: u64,
         last: u64,
-    ) -> Result<(Response<Incoming>, bool), Broken> {
+    ) -> Result<(Response<Incoming>, bool, FillStart), Broken> {
         let mut headers = supply.headers.clone();
         headers.insert(header::RANGE, byte_range(first, Some(last)));
         headers.insert(header::IF_RANGE, validator.clone());
-        let response = self.ask_origin(&supply.domain, &supply.key, headers, None).await;
-        let response = response.map_err(|error| Broken::Origin(error.to_string()))?;
+        let Supply { domain, key, .. } = supply;
+        let asked = self.ask_upstream(Asking { domain, key, headers, interim: None, start }).await;
+        let (response, start) = asked.map_err(|error| Broken::Origin(error.to_string()))?;
         let same = range::strong_validator(response.headers()).as_ref() == Some(validator);
-        Ok((response, same))
+        Ok((response, same, start))
     }
 
-    /// Asks the origin for content, with fields as they shall arrive there.
+    /// Asks the origin for content, with fields as they shall arrive there, within the time for a head since `began`.
     pub async fn ask_origin(
         &self,
         domain: &Domain,
         key: &Key,
         headers: HeaderMap,
         interim: Option<Interim>,
+        began: Instant,
     ) -> Result<Response<Incoming>, OriginError> {
         let nothing = Either::Left(Empty::new());
-        self.origin.send(domain, Method::GET, key.path_and_query(), headers, nothing, interim).await
+        self.origin.send(domain, (Method::GET, key.path_and_query()), headers, nothing, interim, began).await
     }
 
     /// Reads what an origin sends into the slices of a body, until it ends or nobody needs more of it; gives the last slice,
@@ -220,13 +235,15 @@ impl Pop {
         source: Source,
         writing: &mut Option<Writing>,
     ) -> Result<(), Broken> {
-        let Source { mut incoming, from, until, silence_max } = source;
+        let Source { mut incoming, from, until, silence_max, of_pop } = source;
+        let received = if of_pop { &self.metrics.peer_bytes } else { &self.metrics.origin_bytes };
         let end = body.size();
         // What comes behind a part that the origin has named is nothing it has vouched for.
         let limit = end.unwrap_or(self.config.object_bytes_max).min(until);
         let mut at = from;
         let mut unneeded = 0;
-        while let Some(mut chunk) = self.next_chunk(&mut incoming, silence_max).await? {
+        while let Some(mut chunk) = next_chunk(&mut incoming, silence_max).await? {
+            received.increment(chunk.len() as u64);
             if at + chunk.len() as u64 > limit {
                 return Err(Broken::Origin("longer than it may be".into()));
             }
@@ -267,24 +284,6 @@ impl Pop {
             body.set_size(at);
         }
         Ok(())
-    }
-
-    async fn next_chunk(
-        &self,
-        incoming: &mut Incoming,
-        silence_max: Duration,
-    ) -> Result<Option<Bytes>, Broken> {
-        loop {
-            let frame = tokio::time::timeout(silence_max, incoming.frame())
-                .await
-                .map_err(|_| Broken::Origin(format!("nothing came for {silence_max:?}")))?;
-            let Some(frame) = frame else { return Ok(None) };
-            let frame = frame.map_err(|error| Broken::Origin(error.to_string()))?;
-            if let Ok(chunk) = frame.into_data() {
-                self.metrics.origin_bytes.increment(chunk.len() as u64);
-                return Ok(Some(chunk));
-            }
-        }
     }
 
     /// Writes what waits of the growing slice; only then is it taken out of memory.
@@ -352,6 +351,19 @@ impl Pop {
         }
         there(body.size().unwrap_or(at));
         Ok(())
+    }
+}
+
+async fn next_chunk(incoming: &mut Incoming, silence_max: Duration) -> Result<Option<Bytes>, Broken> {
+    loop {
+        let frame = tokio::time::timeout(silence_max, incoming.frame())
+            .await
+            .map_err(|_| Broken::Origin(format!("nothing came for {silence_max:?}")))?;
+        let Some(frame) = frame else { return Ok(None) };
+        let frame = frame.map_err(|error| Broken::Origin(error.to_string()))?;
+        if let Ok(chunk) = frame.into_data() {
+            return Ok(Some(chunk));
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! starts. At any time it holds one block, however slowly his viewer reads.
 
 use crate::Pop;
+use crate::peers::Way;
 use crate::pump::Supply;
 use crate::store::Open;
 use crate::store::body::{BLOCK_BYTES, Body as StoredBody, Place, Reading, SLICE_BYTES};
@@ -313,6 +314,10 @@ async fn find(
                         return directly(pop, supply, body, at, last).await;
                     }
                     Some(Err(broken)) => tries.failed(broken, at)?,
+                    // The one who asks may be the one whom that run waits for.
+                    None if now.arrived <= at && run.is_of_pop() && supply.way == Way::Origin => {
+                        return directly(pop, supply, body, at, last).await;
+                    }
                     None if now.arrived <= at => drop(progress.changed().await),
                     // What had not come a moment ago has.
                     None | Some(Ok(())) => {}

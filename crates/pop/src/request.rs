@@ -6,6 +6,7 @@ use crate::fills::Part;
 use crate::look_up::{Found, Looked, NoLookUp, Trace};
 use crate::metrics::XCache;
 use crate::origin::{self, UpstreamBody, upstream_headers};
+use crate::peers::Way;
 use crate::policy::cache_control::RequestControl;
 use crate::policy::cache_status::{CacheStatus, Forward};
 use crate::policy::range::{self, Opening};
@@ -15,7 +16,7 @@ use crate::reading::ReadError;
 use crate::store::body::SLICE_BYTES;
 use crate::store::record::{Head, Variant};
 use crate::store::run::Broken;
-use crate::{Interim, Pop};
+use crate::{Interim, Pop, clock};
 use freshen_model::domain::{NoLease, Ranges};
 use freshen_model::key::Key;
 use freshen_model::location;
@@ -28,13 +29,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// How long the answer to a HEAD waits for the fill that it started.
 const HEAD_PATIENCE: Duration = Duration::from_millis(500);
 /// Times that a copy which cannot be read, and is forgotten for that, is looked up again.
 const UNREADABLE_MAX: usize = 3;
 /// Times that a request waits for somebody else's fill before it asks for itself.
-const JOINS_MAX: usize = 3;
+pub const JOINS_MAX: usize = 3;
 
 impl Pop {
     /// Answers one request of a viewer.
@@ -50,7 +52,8 @@ impl Pop {
         };
         match parts.method {
             Method::GET | Method::HEAD if body.is_end_stream() => {
-                let asked = Asked { method: &parts.method, headers: &parts.headers, interim };
+                let (method, headers, way) = (&parts.method, &parts.headers, Way::Home);
+                let asked = Asked { method, headers, interim, way };
                 self.serve_from_cache(&host, path_and_query(&parts.uri), &asked).await
             }
             Method::CONNECT | Method::TRACE => {
@@ -117,19 +120,17 @@ impl Pop {
         looked: &Looked,
         may_join: bool,
     ) -> Result<Response<Payload>, Again> {
-        let gzip = fields::accepts_gzip(asked.headers);
-        // RFC 9111 §3.5: what another's credentials brought is for nobody else, until it proves to be public.
-        let shared = may_join && !asked.headers.contains_key(header::AUTHORIZATION);
         if let Some(copy) = looked.serves_while_revalidating() {
             // The fill runs on its own; whoever comes meanwhile is answered from the same copy.
-            self.begin_fetch(looked, asked, gzip, shared);
+            self.begin_fetch(looked, asked, may_join);
             return self.answer_from_copy(asked, looked, copy, looked.stale()).await;
         }
-        let fetched = self.fetch(looked, asked, gzip, shared).await;
+        let fetched = self.fetch_for(asked, looked, may_join).await;
         self.answer_fetched(asked, looked, fetched).await
     }
 
-    async fn answer_from_copy(
+    /// Answers from a copy that may be used.
+    pub async fn answer_from_copy(
         self: &Arc<Pop>,
         asked: &Asked<'_>,
         looked: &Looked,
@@ -143,27 +144,28 @@ impl Pop {
         {
             return Ok(self.answer_whole(asked, copy, bytes, age));
         }
-        let supply = || self.supply(looked, asked.headers, &copy.head);
+        let supply = || self.supply(looked, asked.headers, &copy.head, asked.way);
         Box::pin(self.answer_from(asked, &copy.head, &copy.body, supply, (how, Some(age))))
             .await
             .map_err(Again::Unreadable)
     }
 
     /// Where more of a body comes from, for this viewer.
-    pub fn supply(&self, looked: &Looked, viewer: &HeaderMap, head: &Head) -> Supply {
+    pub fn supply(&self, looked: &Looked, viewer: &HeaderMap, head: &Head, way: Way) -> Supply {
         let slices = looked.domain.settings.ranges == Ranges::Slices;
         Supply {
             domain: looked.domain.clone(),
             key: looked.key.clone(),
             headers: self.upstream(viewer),
+            way,
             validator: range::strong_validator(&head.headers).filter(|_| slices),
             tags: head.tags.clone(),
         }
     }
 
     /// Starts or joins a fill, and waits for its head.
-    async fn fetch(self: &Arc<Pop>, looked: &Looked, asked: &Asked<'_>, gzip: bool, shared: bool) -> Fetched {
-        let (fill, mut own) = match self.begin_fetch(looked, asked, gzip, shared) {
+    pub async fn fetch_for(self: &Arc<Pop>, asked: &Asked<'_>, looked: &Looked, may_join: bool) -> Fetched {
+        let (fill, mut own) = match self.begin_fetch(looked, asked, may_join) {
             Part::Leads(fill, own) => (fill, Some(own)),
             Part::Joins(fill) => (fill, None),
             Part::LooksAgain => return Fetched::Again,
@@ -180,13 +182,17 @@ impl Pop {
         }
     }
 
-    fn begin_fetch(self: &Arc<Pop>, looked: &Looked, asked: &Asked<'_>, gzip: bool, shared: bool) -> Part {
-        let question = || Question { interim: asked.interim(), ..self.question(looked, asked.headers) };
-        self.take_part(looked, shared, question, gzip)
+    fn begin_fetch(self: &Arc<Pop>, looked: &Looked, asked: &Asked<'_>, may_join: bool) -> Part {
+        let gzip = fields::accepts_gzip(asked.headers);
+        // RFC 9111 §3.5: what another's credentials brought is for nobody else, until it proves to be public.
+        let shared = may_join && !asked.headers.contains_key(header::AUTHORIZATION);
+        let (interim, way) = (asked.interim(), asked.way);
+        let question = || Question { interim, way, ..self.question(looked, asked.headers) };
+        self.take_part(looked, (way, shared), question, gzip)
     }
 
     /// Answers with what was fetched.
-    async fn answer_fetched(
+    pub async fn answer_fetched(
         self: &Arc<Pop>,
         asked: &Asked<'_>,
         looked: &Looked,
@@ -204,7 +210,7 @@ impl Pop {
                     let _ = tokio::time::timeout(HEAD_PATIENCE, ended).await;
                 }
                 let age = (head.initial_age >= Duration::from_secs(1)).then_some(head.initial_age);
-                let supply = || self.supply(looked, asked.headers, &head);
+                let supply = || self.supply(looked, asked.headers, &head, asked.way);
                 let ttl_s = Some(head.ttl_s(looked.view.now.wall));
                 let status = CacheStatus { stored: true, collapsed: his.is_none(), ttl_s, ..new.status };
                 let answered =
@@ -241,7 +247,7 @@ impl Pop {
                 self.answer_plainly(error.status(), error.to_string(), Some(new))
             }
             Fetched::Shared(Outcome::Alone(_), ..) | Fetched::Again => return Err(Again::Joined),
-            Fetched::Own(answer) => self.answer_from_origin(&looked.domain, answer, new),
+            Fetched::Own(answer) => self.answer_from_origin((&looked.domain, asked.way), answer, new),
             Fetched::Refused => {
                 let text = "too many fetches from origins at this moment";
                 self.answer_plainly(StatusCode::SERVICE_UNAVAILABLE, text, Some(new))
@@ -277,6 +283,7 @@ impl Pop {
             stale,
             stale_if_error: looked.allows_stale(),
             interim: None,
+            way: Way::Home,
         }
     }
 
@@ -297,7 +304,7 @@ impl Pop {
         body: Incoming,
         interim: Option<Interim>,
     ) -> Response<Payload> {
-        let asked = Asked { method: &parts.method, headers: &parts.headers, interim };
+        let asked = Asked { method: &parts.method, headers: &parts.headers, interim, way: Way::Home };
         let looked = match self.look_up(host, path_and_query(&parts.uri), asked.headers, Trace::None).await {
             Ok(looked) => looked,
             Err(no) => return self.refuse(no),
@@ -323,6 +330,7 @@ impl Pop {
 
     /// What is here of a key was changed at the origin.
     async fn forget_as_changed(self: &Arc<Pop>, key: &Key) {
+        self.neighbours.note_change(key, &clock::now());
         self.fills.overtake(key);
         self.store.forget(key).await;
     }
@@ -330,8 +338,9 @@ impl Pop {
     async fn bypass(self: &Arc<Pop>, domain: &Domain, passed: Passed<'_>, why: Forward) -> Response<Payload> {
         let how = How::forwarded(XCache::Bypass, why);
         let Passed { method, path, headers, body, interim } = passed;
-        match self.origin.send(domain, method, path, headers, body, interim).await {
-            Ok(answer) => self.answer_from_origin(domain, answer, how),
+        let sent = self.origin.send(domain, (method, path), headers, body, interim, Instant::now());
+        match sent.await {
+            Ok(answer) => self.answer_from_origin((domain, Way::Home), answer, how),
             Err(error) => self.answer_plainly(error.status(), error.to_string(), Some(how)),
         }
     }
@@ -357,7 +366,7 @@ struct Passed<'a> {
 }
 
 /// Why a request has to begin again.
-enum Again {
+pub enum Again {
     /// What somebody else asked for does not serve it.
     Joined,
     /// What was there cannot be read, or not completed.
@@ -365,7 +374,7 @@ enum Again {
 }
 
 /// What became of a request's part in a fill.
-enum Fetched {
+pub enum Fetched {
     /// Something that all who wait share; and for the one who asked, the fields that only he gets.
     Shared(Outcome, watch::Receiver<Progress>, Option<HeaderMap>),
     /// An answer for this request only.
@@ -434,7 +443,7 @@ fn first_part(opening: Opening) -> Option<(u64, Option<u64>)> {
 }
 
 /// The host a request is for: of its absolute target, else of its one `Host` field.
-fn requested_host(parts: &request::Parts) -> Result<Cow<'_, str>, String> {
+pub fn requested_host(parts: &request::Parts) -> Result<Cow<'_, str>, String> {
     let mut fields = parts.headers.get_all(header::HOST).iter();
     let (field, second) = (fields.next(), fields.next());
     if second.is_some() {
@@ -453,6 +462,7 @@ fn requested_host(parts: &request::Parts) -> Result<Cow<'_, str>, String> {
     }
 }
 
-fn path_and_query(uri: &Uri) -> &str {
+/// Path and query as they came.
+pub fn path_and_query(uri: &Uri) -> &str {
     uri.path_and_query().map_or("/", |both| both.as_str())
 }

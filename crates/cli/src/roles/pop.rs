@@ -39,6 +39,10 @@ pub async fn serve(config: Config, render: RenderMetrics, stop: watch::Receiver<
             Some(address) => Some(listen(address, "the viewers' TLS listener (tls_listen)").await?),
             None => None,
         },
+        peers: match &config.peer_listen {
+            Some(address) => Some(listen(address, "the listener for other POPs (peer_listen)").await?),
+            None => None,
+        },
         admin: listen(&config.admin_listen, "the admin listener (admin_listen)").await?,
     };
     let purge = config.purge_method.clone().map(PurgeMethod::new).transpose()?.map(PurgeMethod::hook);

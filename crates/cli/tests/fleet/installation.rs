@@ -1,9 +1,11 @@
 //! An installation: control in this process, POPs as processes of their own.
 
 use crate::origin::{Held, Origin};
+use crate::peers::{Twist, Twisted};
 use crate::slow_line::SlowLine;
 use crate::viewer::{Got, Viewer};
 use freshen_control::{Config, Control, SubmitRequest};
+use freshen_fleet::Hub;
 use freshen_ledger::{Ledger, SqliteLedger};
 use freshen_model::area::Area;
 use freshen_model::domain::Settings;
@@ -47,6 +49,12 @@ pub struct Plan {
     pub pop: Box<dyn Fn(&mut freshen_pop::Config)>,
     /// Control's answers to heartbeats come this much later; the line is then [`Installation::line`].
     pub answers_late: Option<Duration>,
+    /// The POPs answer each other.
+    pub homes: bool,
+    /// What they are told of each other, if it is not what control says.
+    pub twist: Option<Twist>,
+    /// Each POP has a line of its own to control, in [`Installation::lines`].
+    pub own_lines: bool,
 }
 
 impl Default for Plan {
@@ -62,6 +70,9 @@ impl Default for Plan {
             origin_ca: None,
             pop: Box::new(|_| {}),
             answers_late: None,
+            homes: false,
+            twist: None,
+            own_lines: false,
         }
     }
 }
@@ -73,6 +84,9 @@ pub struct Installation {
     pub folder: TempDir,
     /// The slow line between control and the POPs, where there is one.
     pub line: Option<SlowLine>,
+    /// Each POP's own line, where they have one.
+    pub lines: Vec<SlowLine>,
+    twist: Option<Twist>,
     config: Config,
     fleet_stop: Option<oneshot::Sender<()>>,
     fleet: Option<tokio::task::JoinHandle<()>>,
@@ -84,6 +98,8 @@ pub struct PopProcess {
     config: PathBuf,
     viewers: u16,
     admin: u16,
+    /// Where other POPs connect.
+    peers: Option<String>,
     /// Where viewers connect by TLS.
     tls: Option<String>,
     child: Option<Child>,
@@ -110,6 +126,8 @@ impl Installation {
             pops: Vec::new(),
             folder,
             line: None,
+            lines: Vec::new(),
+            twist: plan.twist,
             config,
             fleet_stop: None,
             fleet: None,
@@ -126,14 +144,20 @@ impl Installation {
             let area = if place == 0 { Area::Domestic } else { Area::Overseas };
             let made = installation.control.add_pop(&name.parse().unwrap(), area, "test").await.unwrap();
             let (viewers, admin) = (free_port(), free_port());
+            if plan.own_lines {
+                let line = SlowLine::start(reached_at.clone(), Duration::ZERO).await;
+                installation.lines.push(line);
+            }
+            let line = installation.lines.last().map_or(&reached_at, |line| &line.address);
             let mut pop = freshen_pop::Config::new(
                 name.parse().unwrap(),
                 name.clone().into(),
                 format!("127.0.0.1:{viewers}"),
                 format!("127.0.0.1:{admin}"),
-                reached_at.clone(),
+                line.clone(),
                 made.token,
             );
+            pop.peer_listen = plan.homes.then(|| format!("127.0.0.1:{}", free_port()));
             pop.sweep_interval_ms = plan.sweep_interval_ms;
             pop.sweep_patience_ms = plan.sweep_patience_ms;
             if let Some(bytes) = plan.disk_bytes_max {
@@ -148,22 +172,36 @@ impl Installation {
                 pop.origin_ca_file = Some(file);
             }
             (plan.pop)(&mut pop);
-            let tls = pop.tls_listen.clone();
+            let (tls, peers) = (pop.tls_listen.clone(), pop.peer_listen.clone());
             let file = installation.folder.path().join(format!("{name}.toml"));
             std::fs::write(&file, toml::to_string(&pop).unwrap()).unwrap();
-            let mut process = PopProcess { name, config: file, viewers, admin, tls, child: None };
+            let mut process = PopProcess { name, config: file, viewers, admin, peers, tls, child: None };
             process.start();
             installation.pops.push(process);
         }
         for pop in &installation.pops {
             pop.ready().await;
         }
+        if plan.homes {
+            installation.all_know_each_other().await;
+        }
         installation
+    }
+
+    /// Waits until each POP was told of all others.
+    pub async fn all_know_each_other(&self) {
+        let others = (self.pops.len() - 1) as f64;
+        for pop in &self.pops {
+            pop.metric_when("freshen_pop_peers", |peers| peers == others).await;
+        }
     }
 
     fn serve_fleet(&mut self, listener: TcpListener) {
         let (stop, stopped) = oneshot::channel::<()>();
-        let hub = self.control.hub();
+        let hub = match &self.twist {
+            None => self.control.hub(),
+            Some(twist) => Hub::new(Arc::new(Twisted { control: self.control.host(), twist: twist.clone() })),
+        };
         self.fleet = Some(tokio::spawn(hub.serve(listener, async move { drop(stopped.await) })));
         self.fleet_stop = Some(stop);
     }
@@ -312,6 +350,17 @@ impl PopProcess {
     /// Where viewers connect.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.viewers)
+    }
+
+    /// Where other POPs connect.
+    pub fn peer_address(&self) -> &str {
+        self.peers.as_deref().expect("this POP answers no others")
+    }
+
+    /// The sum of a metric's lines now; zero where there is none yet.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = self.ask_admin("/-/metrics").await.expect("its admin listener answers").1;
+        metric(&text, name).unwrap_or(0.0)
     }
 
     /// Where viewers connect by TLS.

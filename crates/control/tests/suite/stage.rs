@@ -253,6 +253,7 @@ impl Pop {
                 log: saved.log,
                 watermark: saved.watermark,
                 watermark_id: saved.watermark_id,
+                takes_peers: false,
             };
             self.events = Some(self.link.follow(&position).await.unwrap());
         }

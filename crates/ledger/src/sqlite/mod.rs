@@ -106,6 +106,10 @@ impl Ledger for SqliteLedger {
         self.log
     }
 
+    fn derived_secret(&self, purpose: &str) -> [u8; 32] {
+        self.secrets.derive(&format!("{purpose} {}", self.log))
+    }
+
     fn end(&self) -> watch::Receiver<Seq> {
         self.end.clone()
     }

@@ -479,6 +479,7 @@ impl Follower {
             log: self.saved.log,
             watermark: self.saved.watermark,
             watermark_id: self.saved.watermark_id,
+            peer_address: None,
             prefetches,
         }
     }

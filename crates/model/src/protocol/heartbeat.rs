@@ -23,6 +23,9 @@ pub struct Heartbeat {
     pub watermark: Seq,
     /// The id of the order at the watermark; all zero at watermark 0.
     pub watermark_id: OrderId,
+    /// Where other POPs can ask this one, `host:port`; absent: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_address: Option<String>,
     /// Prefetches under way or not yet acknowledged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prefetches: Vec<PrefetchReport>,

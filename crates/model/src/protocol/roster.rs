@@ -157,6 +157,7 @@ mod tests {
             log: Some(LOG),
             watermark: Seq(watermark),
             watermark_id: OrderId([watermark as u8; 16]),
+            peer_address: None,
             prefetches: Vec::new(),
         }
     }

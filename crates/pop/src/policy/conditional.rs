@@ -54,6 +54,13 @@ pub fn validators(stored: &HeaderMap) -> Option<Vec<(HeaderName, HeaderValue)>> 
     (!fields.is_empty()).then_some(fields)
 }
 
+/// Whether a 304 with these fields names the stored response. The origin answers for what it has; another cache has a copy,
+/// which may be older and yet not changed since the date it was asked about.
+pub fn names(not_modified: &HeaderMap, stored: &HeaderMap) -> bool {
+    let named = [header::ETAG, header::LAST_MODIFIED].iter().any(|name| not_modified.contains_key(name));
+    named && confirms(not_modified, stored)
+}
+
 /// Whether a 304 with these fields can speak of the stored response, RFC 9111 §4.3.4: it names no other tag, nor, where
 /// there is no tag, another date of change.
 pub fn confirms(not_modified: &HeaderMap, stored: &HeaderMap) -> bool {

@@ -12,6 +12,8 @@ use tokio::sync::watch;
 pub struct Run {
     progress: watch::Sender<Progress>,
     growing: Mutex<Growing>,
+    /// Whether its bytes may come from another POP.
+    of_pop: bool,
 }
 
 /// How far a run is.
@@ -68,11 +70,16 @@ pub enum Arrived {
 }
 
 impl Run {
-    /// A run that begins at byte `from` and is to end before `until`.
-    pub fn new(from: u64, until: u64, stops: bool) -> Arc<Run> {
+    /// A run that begins at byte `from` and is to end before `until`; `of_pop` where another POP may be asked for it.
+    pub fn new(from: u64, until: u64, stops: bool, of_pop: bool) -> Arc<Run> {
         let growing = Growing::new(until, stops, (from / SLICE_BYTES) as u32, false);
         let progress = watch::Sender::new(Progress { arrived: from, ended: None });
-        Arc::new(Run { progress, growing: Mutex::new(growing) })
+        Arc::new(Run { progress, growing: Mutex::new(growing), of_pop })
+    }
+
+    /// Whether its bytes may come from another POP: nobody of whom that POP may wait waits for them.
+    pub fn is_of_pop(&self) -> bool {
+        self.of_pop
     }
 
     /// Follows how far it is.

@@ -6,10 +6,10 @@ mod exchange;
 mod socket;
 
 pub use certificates::Certificates;
+pub use connection::Protocols;
 pub use exchange::Interim;
 
 use crate::Pop;
-use connection::Protocols;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
