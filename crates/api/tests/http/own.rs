@@ -2,7 +2,7 @@
 
 use crate::stage::{ADA, ANN, BOB, Key, Stage, within};
 use bytes::Bytes;
-use freshen_fleet::wire::{Question, Reply};
+use freshen_fleet::wire::{Answered, Question, Reply};
 use freshen_fleet::{Event, Link};
 use freshen_model::check::CheckAnswer;
 use freshen_model::ids::Seq;
@@ -260,7 +260,11 @@ async fn a_check_has_the_word_of_every_pop() {
                     watermark: Seq(4),
                     leased: true,
                 };
-                return asia.link.reply(&Reply { number, answer: Ok(answer) }).await.unwrap();
+                return asia
+                    .link
+                    .reply(&Reply { number, answer: Ok(Answered::Check(answer)) })
+                    .await
+                    .unwrap();
             }
         }
     };
