@@ -92,3 +92,27 @@ async fn what_is_purged_already_is_not_counted_and_who_does_not_answer_is_named(
     let refused = fleet.control.dry_run(ACCOUNT, request(TaskKind::Directory, false, &["/d"])).await;
     assert!(matches!(refused, Err(SubmitError::BadLines(_))), "{refused:?}");
 }
+
+#[tokio::test]
+async fn every_kind_of_rule_is_tried_as_it_matches() {
+    let fleet = start(Plan::default()).await;
+    fleet.origin.set("/tagged", Page::new("t").with("cache-tag", "red, blue"));
+    for path in ["/d/a", "/d/a?x=1", "/d/a?x=2", "/d/e/b", "/dd/c", "/tagged"] {
+        fleet.origin.set(path, Page::new("0123456789").with("cache-tag", "green"));
+        fleet.viewer(0).get(&format!("a.example{path}")).await;
+    }
+    fleet.origin.set("/red", Page::new("r").with("cache-tag", "red"));
+    fleet.viewer(0).get("a.example/red").await;
+    let found = async |kind, lines: &[&str]| {
+        let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+        let request = SubmitRequest { lines, ..request(kind, false, &[]) };
+        let run = fleet.control.dry_run(ACCOUNT, request).await.unwrap();
+        assert!(run.all.whole);
+        (run.all.objects, run.all.looked_at)
+    };
+    assert_eq!(found(TaskKind::Query, &["http://a.example/d/a"]).await, (3, 3));
+    assert_eq!(found(TaskKind::Regex, &["http://a.example/d+/."]).await, (2, 7));
+    assert_eq!(found(TaskKind::Tag, &["red", "none"]).await, (1, 7));
+    assert_eq!(found(TaskKind::Tag, &["green", "red"]).await, (7, 7));
+    assert_eq!(found(TaskKind::Host, &["a.example"]).await, (7, 7));
+}

@@ -16,6 +16,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -354,7 +355,8 @@ async fn a_purge_that_cuts_ends_a_stream_and_if_need_be_its_connection() {
         };
         let terms = Terms { cut: true, not_before_ms: None };
         let accepted = fleet.control.submit_on(ACCOUNT, request, terms).await.unwrap();
-        fleet.ended(accepted.submitted.task).await;
+        let task = fleet.ended(accepted.submitted.task).await;
+        Duration::from_millis((task.ended_ms.unwrap() - task.submitted_ms).unsigned_abs())
     };
     let mut viewer = http2(&fleet, &certificate).await;
     let held = fleet.origin.hold("/film");
@@ -371,7 +373,9 @@ async fn a_purge_that_cuts_ends_a_stream_and_if_need_be_its_connection() {
     assert_eq!(text(viewer.send_request(get("/a")).await.unwrap()).await, "behind TLS");
 
     let film = viewer.send_request(get("/film")).await.unwrap().into_body();
-    purge().await;
+    // It is given time to end by itself, and nothing is confirmed before it has.
+    let took = purge().await;
+    assert!(took >= Duration::from_millis(95), "confirmed after {took:?}");
     assert!(film.collect().await.is_err());
     assert!(viewer.ready().await.is_err() || viewer.send_request(get("/a")).await.is_err());
 }
