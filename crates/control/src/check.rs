@@ -1,7 +1,7 @@
 //! Checking: what every POP would answer a viewer, if only from its cache.
 
 use crate::control::Control;
-use freshen_fleet::wire::Question;
+use freshen_fleet::wire::{Answered, Question};
 use freshen_ledger::Error;
 use freshen_model::check::{CheckQuestion, CheckRow};
 use freshen_model::ids::PopId;
@@ -41,7 +41,8 @@ impl Control {
 
     async fn ask(&self, pop: PopId, question: CheckQuestion) -> CheckRow {
         match self.hub().ask(&pop, Question::Check(question), PATIENCE).await {
-            Ok(answer) => CheckRow { pop, answer: Some(answer), error: None },
+            Ok(Answered::Check(answer)) => CheckRow { pop, answer: Some(answer), error: None },
+            Ok(_) => CheckRow { pop, answer: None, error: Some("it answered something else".into()) },
             Err(error) => CheckRow { pop, answer: None, error: Some(error.to_string()) },
         }
     }

@@ -2,9 +2,11 @@
 
 use crate::clock::{Clock, SteadyClock};
 use crate::config::{BadConfig, Config};
+use crate::deferred::Deferred;
 use crate::keeper::{Keeper, Limits};
 use crate::members::{Members, Terms};
 use crate::progress::{Moment, Progress};
+use crate::submit::Entry;
 use crate::telemetry;
 use freshen_fleet::{Host, Hub};
 use freshen_ledger::{Error, Ledger};
@@ -24,11 +26,13 @@ pub struct Control {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) members: Arc<Members>,
     pub(crate) progress: Arc<Progress>,
-    pub(crate) limits: Limits,
+    pub(crate) entry: Entry,
+    pub(crate) deferred: Arc<Deferred>,
     pub(crate) quota_day_offset_s: i32,
     hub: Arc<Hub>,
     stop: watch::Sender<bool>,
-    keeper: Mutex<Option<JoinHandle<()>>>,
+    /// The background work: the keeper, and the release of tasks for later.
+    work: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// Why control does not start.
@@ -100,17 +104,24 @@ impl Control {
             rest_until: start.steady,
             failing: false,
         };
-        let keeper = tokio::spawn(keeper.run(stopped));
+        let entry =
+            Entry { ledger: ledger.clone(), clock: clock.clone(), progress: progress.clone(), limits };
+        let deferred = Arc::new(Deferred::new(entry.clone()));
+        let work = vec![
+            tokio::spawn(keeper.run(stopped.clone())),
+            tokio::spawn(deferred.clone().release_in_time(stopped)),
+        ];
         Ok(Arc::new(Control {
             hub: Hub::new(members.clone()),
             ledger,
             clock,
             members,
             progress,
-            limits,
+            entry,
+            deferred,
             quota_day_offset_s: config.quota_day_offset_minutes * 60,
             stop,
-            keeper: Mutex::new(Some(keeper)),
+            work: Mutex::new(work),
         }))
     }
 
@@ -143,8 +154,11 @@ impl Control {
 
     /// Checks that the ledger answers a read and that the background work runs.
     pub async fn ready(&self) -> Result<(), NotReady> {
-        if self.keeper.lock().as_ref().is_none_or(JoinHandle::is_finished) {
-            return Err(NotReady::Ended);
+        {
+            let work = self.work.lock();
+            if work.is_empty() || work.iter().any(JoinHandle::is_finished) {
+                return Err(NotReady::Ended);
+            }
         }
         self.ledger.lease_ms().await?;
         Ok(())
@@ -158,19 +172,19 @@ impl Control {
     /// Ends the background work after a last write. What was accepted is durable with or without it.
     pub async fn stop(&self) {
         self.stop.send_replace(true);
-        let keeper = self.keeper.lock().take();
-        if let Some(keeper) = keeper
-            && let Err(error) = keeper.await
-        {
-            warn!(%error, "the keeper did not end well");
+        let work = std::mem::take(&mut *self.work.lock());
+        for work in work {
+            if let Err(error) = work.await {
+                warn!(%error, "the background work did not end well");
+            }
         }
     }
 }
 
 impl Drop for Control {
     fn drop(&mut self) {
-        if let Some(keeper) = self.keeper.lock().take() {
-            keeper.abort();
+        for work in self.work.lock().iter() {
+            work.abort();
         }
     }
 }

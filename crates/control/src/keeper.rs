@@ -33,7 +33,8 @@ impl Limits {
             true => Limit::Fence(task.fence_from.map(|from| Fence { from, after: self.fence })),
             // Over a restart only the wall clock tells the age.
             false => {
-                let age_ms = u64::try_from(now.wall_ms.saturating_sub(task.submitted_ms)).unwrap_or(0);
+                let begun_ms = task.not_before_ms.unwrap_or(task.submitted_ms);
+                let age_ms = u64::try_from(now.wall_ms.saturating_sub(begun_ms)).unwrap_or(0);
                 let left = self.prefetch_deadline.saturating_sub(Duration::from_millis(age_ms));
                 Limit::Deadline(now.steady + left)
             }

@@ -1,7 +1,7 @@
 //! What the lines of a submission name: rules or objects, by the settings of the account's domains.
 
 use crate::submit::{SubmitError, SubmitRequest};
-use freshen_ledger::{DomainRecord, Line};
+use freshen_ledger::{DomainRecord, Line, Submission};
 use freshen_model::ids::Seq;
 use freshen_model::key::{BadPath, Key};
 use freshen_model::location::{self, BadUrl, Location, Scheme};
@@ -17,6 +17,8 @@ use std::fmt;
 const BAD_LINES_MAX: usize = 100;
 /// Characters of a bad line that are told.
 const BAD_TEXT_MAX: usize = 200;
+/// Warnings that are told.
+const WARNINGS_MAX: usize = 20;
 
 /// A line that cannot be submitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +73,8 @@ pub(crate) struct Named {
     pub(crate) lines: Vec<Line>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) items: Vec<PrefetchItem>,
+    /// What is likely a mistake; at most [`WARNINGS_MAX`].
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Named {
@@ -83,7 +87,7 @@ impl Named {
         for (text, line) in request.lines.iter().zip(1..) {
             let read = match request.kind {
                 TaskKind::Tag => named.tag(request, text, &tagged),
-                _ => named.line(request, text, &domains),
+                _ => named.line(request, (line, text), &domains),
             };
             if let Err(fault) = read {
                 bad.push(BadLine { line, text: text.chars().take(BAD_TEXT_MAX).collect(), fault });
@@ -96,7 +100,12 @@ impl Named {
     }
 
     /// A line that names its host itself.
-    fn line(&mut self, request: &SubmitRequest, text: &str, domains: &Domains<'_>) -> Result<(), LineFault> {
+    fn line(
+        &mut self,
+        request: &SubmitRequest,
+        (number, text): (usize, &str),
+        domains: &Domains<'_>,
+    ) -> Result<(), LineFault> {
         let of = |host: &str| {
             let domain = domains.get(host).copied();
             domain.ok_or_else(|| LineFault::ForeignDomain(host.to_owned()))
@@ -115,6 +124,7 @@ impl Named {
         let location = Location::parse(text, scheme)?;
         let domain = of(&location.host)?;
         let key = Key::in_domain(&domain.name, &domain.settings, &location.path_and_query)?;
+        self.warn(request.kind, number, &location, &key);
         let matcher = match request.kind {
             TaskKind::Directory if location.has_query() => return Err(LineFault::DirectoryWithQuery),
             TaskKind::Directory if !location.path().ends_with('/') => {
@@ -140,6 +150,21 @@ impl Named {
         Ok(())
     }
 
+    fn warn(&mut self, kind: TaskKind, line: usize, location: &Location, key: &Key) {
+        if self.warnings.len() == WARNINGS_MAX {
+            return;
+        }
+        let host = &location.host;
+        let written = location.path_and_query.split_once('?').map(|(_, query)| query);
+        if kind == TaskKind::Directory && key.path() == "/" {
+            self.warnings.push(format!("line {line}: this is all of {host}"));
+        } else if kind == TaskKind::Url && written.is_some() && key.query().is_none() {
+            let path = key.path();
+            self.warnings
+                .push(format!("line {line}: {host} ignores this query, {path} is purged for any such"));
+        }
+    }
+
     /// A tag, in each of the domains it is purged in.
     fn tag(&mut self, request: &SubmitRequest, text: &str, tagged: &Tagged) -> Result<(), LineFault> {
         let tag = tag::parse(text)?;
@@ -155,6 +180,30 @@ impl Named {
     fn push_rule(&mut self, request: &SubmitRequest, text: &str, host: &str, matcher: Matcher) {
         self.lines.push(Line { url: text.to_owned(), domain: host.to_owned() });
         self.rules.push(Rule::new(matcher, request.mode()));
+    }
+
+    /// What the ledger is to keep, submitted at that time and counted on that quota day.
+    pub(crate) fn submission(
+        self,
+        account: &str,
+        request: &SubmitRequest,
+        domains: &[DomainRecord],
+        (at_ms, day): (i64, i64),
+    ) -> Submission {
+        Submission {
+            account: account.to_owned(),
+            kind: request.kind,
+            mode: request.kind.is_purge().then(|| request.mode()),
+            area: request.area,
+            read: self.settings_read(domains),
+            lines: self.lines,
+            rules: self.rules,
+            items: self.items,
+            at_ms,
+            day,
+            not_before_ms: None,
+            cut: false,
+        }
     }
 
     /// The settings that the rules were made with: those of the domains named.

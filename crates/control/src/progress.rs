@@ -253,6 +253,9 @@ mod tests {
             submitted_ms: 0,
             ended_ms: None,
             steps: vec![Step { pop: pop(), state: StepState::Waiting }],
+            not_before_ms: None,
+            cut: false,
+            reason: None,
         }
     }
 

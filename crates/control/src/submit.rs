@@ -6,7 +6,7 @@ use crate::progress::{Moment, Progress};
 use crate::telemetry;
 use freshen_ledger::{Error, Ledger, Refusal, Submission, Submitted, TaskRecord};
 use freshen_model::area::Area;
-use freshen_model::ids::Seq;
+use freshen_model::ids::{Seq, TaskId};
 use freshen_model::location::Scheme;
 use freshen_model::quota::{Quota, QuotaKind, day};
 use freshen_model::rule::Mode;
@@ -16,6 +16,9 @@ use std::sync::Arc;
 
 /// How often settings may change between reading and submitting before control gives up.
 const ATTEMPTS_MAX: usize = 5;
+
+/// The farthest that a task may be put off.
+const NOT_BEFORE_MAX_MS: i64 = 31 * 86_400_000;
 
 /// What a user submits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +44,24 @@ impl SubmitRequest {
     pub(crate) fn mode(&self) -> Mode {
         if self.soft { Mode::Expire } else { self.kind.mode(self.force) }
     }
+}
+
+/// On what terms it is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Break off answers under way; purges only.
+    pub cut: bool,
+    /// Not before this time, wall-clock milliseconds since 1970; absent or past: now.
+    pub not_before_ms: Option<i64>,
+}
+
+/// What was accepted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accepted {
+    /// The task.
+    pub submitted: Submitted,
+    /// What of it is likely a mistake, in words.
+    pub warnings: Vec<String>,
 }
 
 /// Why nothing was submitted; nothing is counted either.
@@ -74,6 +95,15 @@ pub enum SubmitError {
     /// Tags to purge, and no domain to purge them in.
     #[error("this account has no domain, add one first")]
     NoDomains,
+    /// A prefetch that cuts.
+    #[error("a prefetch breaks off nothing, leave the cut out")]
+    CutOfPrefetch,
+    /// A dry run of a prefetch.
+    #[error("a dry run is of a purge, a prefetch removes nothing")]
+    DryRunOfPrefetch,
+    /// It would begin too far away.
+    #[error("a task begins within {} days of its submission", NOT_BEFORE_MAX_MS / 86_400_000)]
+    TooLate,
     /// More lines than the account has left today.
     #[error("{}", Refusal::OverQuota { quota: *.0, lines: *.1 })]
     OverQuota(Quota, u64),
@@ -97,6 +127,36 @@ fn in_area(area: Option<Area>) -> String {
 impl Control {
     /// Makes a task of what `account` submits. Once this returns `Ok`, the task is durable and in the log.
     pub async fn submit(&self, account: &str, request: SubmitRequest) -> Result<Submitted, SubmitError> {
+        self.submit_on(account, request, Terms::default()).await.map(|accepted| accepted.submitted)
+    }
+
+    /// The same on other terms. A task for later is durable, and gets into the log when its time has come.
+    pub async fn submit_on(
+        &self,
+        account: &str,
+        request: SubmitRequest,
+        mut terms: Terms,
+    ) -> Result<Accepted, SubmitError> {
+        self.look_over(&request)?;
+        if request.kind == TaskKind::Prefetch && terms.cut {
+            return Err(SubmitError::CutOfPrefetch);
+        }
+        let now_ms = self.clock.wall_ms();
+        terms.not_before_ms = terms.not_before_ms.filter(|at| *at > now_ms);
+        if terms.not_before_ms.is_some_and(|at| at - now_ms > NOT_BEFORE_MAX_MS) {
+            return Err(SubmitError::TooLate);
+        }
+        for _ in 1..ATTEMPTS_MAX {
+            match self.attempt(account, &request, terms).await {
+                Err(SubmitError::Ledger(Error::Refused(Refusal::SettingsChanged(_)))) => {}
+                outcome => return outcome,
+            }
+        }
+        self.attempt(account, &request, terms).await
+    }
+
+    /// Refuses what cannot be whatever its lines are.
+    pub(crate) fn look_over(&self, request: &SubmitRequest) -> Result<(), SubmitError> {
         let kind = request.kind;
         let (lines, lines_max) = (request.lines.len(), kind.quota().lines_max());
         if lines == 0 {
@@ -108,43 +168,37 @@ impl Control {
         if kind.is_purge() && request.area.is_some() {
             return Err(SubmitError::AreaOfPurge);
         }
-        if !self.members.all().iter().any(|member| in_scope(&request, &member.record)) {
+        if !self.members.all().iter().any(|member| in_scope(request, &member.record)) {
             return Err(SubmitError::NoPops(request.area));
         }
-        for _ in 1..ATTEMPTS_MAX {
-            match self.attempt(account, &request).await {
-                Err(SubmitError::Ledger(Error::Refused(Refusal::SettingsChanged(_)))) => {}
-                outcome => return outcome,
-            }
-        }
-        self.attempt(account, &request).await
+        Ok(())
     }
 
-    async fn attempt(&self, account: &str, request: &SubmitRequest) -> Result<Submitted, SubmitError> {
+    async fn attempt(
+        &self,
+        account: &str,
+        request: &SubmitRequest,
+        terms: Terms,
+    ) -> Result<Accepted, SubmitError> {
         let domains = self.ledger.domains(Some(account)).await.map_err(SubmitError::Ledger)?;
-        let named = Named::read(request, &domains)?;
+        let mut named = Named::read(request, &domains)?;
+        let warnings = std::mem::take(&mut named.warnings);
         let at_ms = self.clock.wall_ms();
+        let quota_day = day(at_ms.div_euclid(1_000), self.quota_day_offset_s);
         let submission = Submission {
-            account: account.to_owned(),
-            kind: request.kind,
-            mode: request.kind.is_purge().then(|| request.mode()),
-            area: request.area,
-            read: named.settings_read(&domains),
-            lines: named.lines,
-            rules: named.rules,
-            items: named.items,
-            at_ms,
-            day: day(at_ms.div_euclid(1_000), self.quota_day_offset_s),
-        };
-        let entry = Entry {
-            ledger: self.ledger.clone(),
-            clock: self.clock.clone(),
-            progress: self.progress.clone(),
-            limits: self.limits,
+            not_before_ms: terms.not_before_ms,
+            cut: terms.cut,
+            ..named.submission(account, request, &domains, (at_ms, quota_day))
         };
         // On a task of its own: a caller who hangs up must not leave a durable task that nobody watches.
-        match tokio::spawn(entry.make(submission)).await {
-            Ok(outcome) => outcome,
+        match tokio::spawn(self.entry.clone().make(submission, None)).await {
+            Ok(Ok(submitted)) => {
+                if terms.not_before_ms.is_some() {
+                    self.deferred.changed();
+                }
+                Ok(Accepted { submitted, warnings })
+            }
+            Ok(Err(refused)) => Err(refused),
             Err(error) => {
                 self.progress.doubt_tasks();
                 Err(SubmitError::Ledger(Error::Engine(format!("the submission was cut off: {error}"))))
@@ -162,18 +216,28 @@ fn in_scope(request: &SubmitRequest, pop: &freshen_ledger::PopRecord) -> bool {
 }
 
 /// What it takes to make a submission durable and watched.
-struct Entry {
-    ledger: Arc<dyn Ledger>,
-    clock: Arc<dyn crate::clock::Clock>,
-    progress: Arc<Progress>,
-    limits: crate::keeper::Limits,
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) clock: Arc<dyn crate::clock::Clock>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) limits: crate::keeper::Limits,
 }
 
 impl Entry {
-    async fn make(self, submission: Submission) -> Result<Submitted, SubmitError> {
+    /// Makes a new task, or gives the `pending` one its order.
+    pub(crate) async fn make(
+        self,
+        submission: Submission,
+        pending: Option<TaskId>,
+    ) -> Result<Submitted, SubmitError> {
         let _announced = self.progress.announce();
         let unsubmitted = record(&submission);
-        let submitted = match self.ledger.submit(submission).await {
+        let made = match pending {
+            None => self.ledger.submit(submission).await,
+            Some(task) => self.ledger.release(task, submission).await,
+        };
+        let submitted = match made {
             Ok(submitted) => submitted,
             Err(Error::Refused(Refusal::OverQuota { quota, lines })) => {
                 return Err(SubmitError::OverQuota(quota, lines));
@@ -184,6 +248,9 @@ impl Entry {
                 return Err(SubmitError::Ledger(failed));
             }
         };
+        if submitted.seq == Seq::ZERO {
+            return Ok(submitted);
+        }
         // From here on no lease is renewed by an answer that does not know of this order.
         let _ = self.ledger.end().wait_for(|end| *end >= submitted.seq).await;
         let known_at = Moment { steady: self.clock.now(), wall_ms: self.clock.wall_ms() };
@@ -206,7 +273,7 @@ impl Entry {
 fn record(submission: &Submission) -> TaskRecord {
     let domains: BTreeSet<&String> = submission.lines.iter().map(|line| &line.domain).collect();
     TaskRecord {
-        id: freshen_model::ids::TaskId(0),
+        id: TaskId(0),
         account: submission.account.clone(),
         kind: submission.kind,
         mode: submission.mode,
@@ -219,5 +286,8 @@ fn record(submission: &Submission) -> TaskRecord {
         submitted_ms: submission.at_ms,
         ended_ms: None,
         steps: Vec::new(),
+        not_before_ms: submission.not_before_ms,
+        cut: submission.cut,
+        reason: None,
     }
 }

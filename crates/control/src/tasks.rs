@@ -85,6 +85,9 @@ fn view(record: TaskRecord) -> Task {
         lines: record.lines,
         submitted_ms: record.submitted_ms,
         ended_ms: record.ended_ms,
+        not_before_ms: record.not_before_ms,
+        cut: record.cut,
+        reason: record.reason,
         pops: record.steps,
     }
 }

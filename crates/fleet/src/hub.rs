@@ -2,11 +2,10 @@
 
 use crate::host::Host;
 use crate::wire::{
-    BATCH_BYTES, FOLLOW_PATH, HEARTBEAT_PATH, MESSAGE_BYTES_MAX, PING_EVERY_MS, Position, Push, Question,
-    REPLY_PATH, Reply,
+    Answered, BATCH_BYTES, FOLLOW_PATH, HEARTBEAT_PATH, MESSAGE_BYTES_MAX, PING_EVERY_MS, Position, Push,
+    Question, REPLY_PATH, Reply,
 };
 use bytes::Bytes;
-use freshen_model::check::CheckAnswer;
 use freshen_model::ids::{PopId, Seq};
 use freshen_model::peers::Peers;
 use freshen_model::protocol::heartbeat::{Answer, Heartbeat};
@@ -53,7 +52,7 @@ pub struct Hub {
 struct Stream {
     number: u64,
     lines: mpsc::Sender<Bytes>,
-    waiting: Mutex<HashMap<u64, oneshot::Sender<Result<CheckAnswer, String>>>>,
+    waiting: Mutex<HashMap<u64, oneshot::Sender<Result<Answered, String>>>>,
 }
 
 /// Why a POP gave no answer.
@@ -125,7 +124,7 @@ impl Hub {
         pop: &PopId,
         question: Question,
         patience: Duration,
-    ) -> Result<CheckAnswer, AskError> {
+    ) -> Result<Answered, AskError> {
         let stream = self.streams().get(pop).cloned().ok_or(AskError::NotConnected)?;
         let number = self.questions.fetch_add(1, Ordering::Relaxed);
         let (answered, answer) = oneshot::channel();

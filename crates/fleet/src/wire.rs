@@ -4,6 +4,7 @@ use freshen_model::check::{CheckAnswer, CheckQuestion};
 use freshen_model::ids::{LogId, OrderId, PopId, Seq};
 use freshen_model::order::{Order, Snapshot};
 use freshen_model::peers::Peers;
+use freshen_model::preview::{Preview, PreviewQuestion};
 use serde::{Deserialize, Serialize};
 
 /// Where the POP opens its stream of orders; `POST` with a [`Position`], answered by lines of [`Push`].
@@ -68,6 +69,23 @@ pub enum Push {
 pub enum Question {
     /// What would a viewer get?
     Check(CheckQuestion),
+    /// What would these rules match?
+    Preview(PreviewQuestion),
+}
+
+/// What a POP answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Answered {
+    /// To a check.
+    Check(CheckAnswer),
+    /// To a preview.
+    Preview {
+        /// The POP's watermark when it looked.
+        watermark: Seq,
+        /// What would be matched.
+        found: Preview,
+    },
 }
 
 /// A POP's answer.
@@ -76,5 +94,5 @@ pub struct Reply {
     /// The question's number.
     pub number: u64,
     /// The answer, or why there is none.
-    pub answer: Result<CheckAnswer, String>,
+    pub answer: Result<Answered, String>,
 }

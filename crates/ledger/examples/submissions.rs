@@ -52,6 +52,8 @@ async fn prepare(ledger: &dyn Ledger) -> Submission {
         read: [(domain.name, domain.seq)].into(),
         at_ms: 0,
         day: 20_000,
+        not_before_ms: None,
+        cut: false,
     }
 }
 

@@ -131,12 +131,31 @@ pub trait Ledger: Send + Sync + 'static {
     /// are not those of `submission.read` any more, so that keys made with them would miss (read again and retry);
     /// [`Refusal::NotFound`] where a domain is gone or another account's; [`Refusal::Unfit`] where the scope is empty.
     /// From which place on POPs can be fenced is decided here too, by all domains' settings as of the order.
+    ///
+    /// One that says `not_before_ms` becomes a pending task instead: without an order, for [`Ledger::release`].
+    /// [`Refusal::Unfit`] where the account has a thousand of these.
     async fn submit(&self, submission: Submission) -> Result<Submitted, Error>;
+
+    /// Pending tasks that are due at that time, wall-clock milliseconds since 1970, the one due first in front; at most a
+    /// hundred of them.
+    async fn due_tasks(&self, at_ms: i64) -> Result<Vec<TaskRecord>, Error>;
+
+    /// When the next pending task is due; `None` where there is none.
+    async fn next_due_ms(&self) -> Result<Option<i64>, Error>;
+
+    /// Gives a pending task its order, which is of `submission`, read now; quotas were counted when it was submitted.
+    ///
+    /// Refused as [`Ledger::submit`] is, and [`Refusal::Unfit`] where the task is not pending any more.
+    async fn release(&self, task: TaskId, submission: Submission) -> Result<Submitted, Error>;
+
+    /// Ends a pending task as failed, for that reason. [`Refusal::Unfit`] where it is not pending any more,
+    /// [`Refusal::NotFound`] where there is none.
+    async fn end_pending(&self, task: TaskId, reason: &str, at_ms: i64) -> Result<(), Error>;
 
     /// Keeps how far tasks have come, all or none. Steps replace those before.
     async fn update_tasks(&self, updates: Vec<TaskUpdate>) -> Result<(), Error>;
 
-    /// Tasks that have not ended, oldest first.
+    /// Tasks with an order that have not ended, oldest first.
     async fn running_tasks(&self) -> Result<Vec<TaskRecord>, Error>;
 
     /// Ended tasks in which some POP is still fenced and has not confirmed since, oldest first.

@@ -134,6 +134,10 @@ pub struct Submission {
     pub at_ms: i64,
     /// The quota day it counts on.
     pub day: i64,
+    /// When it is to begin, wall-clock milliseconds since 1970; absent: now.
+    pub not_before_ms: Option<i64>,
+    /// Whether a purge breaks off answers under way.
+    pub cut: bool,
 }
 
 /// One line of a task.
@@ -145,7 +149,7 @@ pub struct Line {
     pub domain: String,
 }
 
-/// A task that is durable, with its order.
+/// A task that is durable, with its order; of a pending one the place is 0 and the scope empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Submitted {
     /// Its number.
@@ -188,6 +192,12 @@ pub struct TaskRecord {
     pub ended_ms: Option<i64>,
     /// Its scope, and how far each POP was when last kept.
     pub steps: Vec<Step>,
+    /// When it was to begin, wall-clock milliseconds since 1970; absent: at once.
+    pub not_before_ms: Option<i64>,
+    /// Whether it breaks off answers under way.
+    pub cut: bool,
+    /// Why it failed, where it did so before it had an order.
+    pub reason: Option<String>,
 }
 
 /// How far a task has come.

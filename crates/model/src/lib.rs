@@ -12,6 +12,7 @@ pub mod location;
 pub mod order;
 pub mod pattern;
 pub mod peers;
+pub mod preview;
 pub mod protocol;
 pub mod quota;
 pub mod rule;

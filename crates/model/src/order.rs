@@ -43,6 +43,9 @@ pub enum Body {
         task: Option<TaskId>,
         /// The rules.
         rules: Vec<Rule>,
+        /// Whether answers under way are broken off, too.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cut: bool,
     },
     /// Fetch these objects and keep them.
     Prefetch {
@@ -106,16 +109,34 @@ impl<'de> Deserialize<'de> for Body {
         #[derive(Deserialize)]
         #[serde(tag = "order", rename_all = "lowercase")]
         enum Known {
-            Purge { task: Option<TaskId>, rules: Vec<Rule> },
-            Prefetch { task: TaskId, area: Option<Area>, items: Vec<PrefetchItem> },
-            Domain { name: String, settings: Option<Box<Settings>> },
-            Join { pop: PopId, area: Area, region: String },
-            Leave { pop: PopId },
+            Purge {
+                task: Option<TaskId>,
+                rules: Vec<Rule>,
+                #[serde(default)]
+                cut: bool,
+            },
+            Prefetch {
+                task: TaskId,
+                area: Option<Area>,
+                items: Vec<PrefetchItem>,
+            },
+            Domain {
+                name: String,
+                settings: Option<Box<Settings>>,
+            },
+            Join {
+                pop: PopId,
+                area: Area,
+                region: String,
+            },
+            Leave {
+                pop: PopId,
+            },
             Tick,
         }
         let value = serde_json::Value::deserialize(deserializer)?;
         Ok(match Known::deserialize(value) {
-            Ok(Known::Purge { task, rules }) => Body::Purge { task, rules },
+            Ok(Known::Purge { task, rules, cut }) => Body::Purge { task, rules, cut },
             Ok(Known::Prefetch { task, area, items }) => Body::Prefetch { task, area, items },
             Ok(Known::Domain { name, settings }) => Body::Domain { name, settings },
             Ok(Known::Join { pop, area, region }) => Body::Join { pop, area, region },

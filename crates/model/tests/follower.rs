@@ -89,7 +89,7 @@ impl Pop {
             true => Matcher::Directory { key: key(path) },
             false => Matcher::Url { key: key(path) },
         };
-        self.apply(Body::Purge { task: None, rules: vec![Rule::new(matcher, mode)] });
+        self.apply(Body::Purge { task: None, rules: vec![Rule::new(matcher, mode)], cut: false });
     }
 
     fn view(&self) -> View {
@@ -145,7 +145,7 @@ fn p1_a_fill_whose_tags_are_not_known_is_not_joined_after_a_purge_by_tag() {
     let (ours, others) = (Tags::of(["t"]), Tags::of(["u"]));
     assert!(pop.may_join_tagged("/a", &Tags::unknown(), &fill));
     let matcher = Matcher::Tag { space: "a.example".into(), tag: "t".into() };
-    pop.apply(Body::Purge { task: None, rules: vec![Rule::new(matcher, Mode::Expire)] });
+    pop.apply(Body::Purge { task: None, rules: vec![Rule::new(matcher, Mode::Expire)], cut: false });
     assert!(!pop.may_join_tagged("/a", &Tags::unknown(), &fill));
     assert!(!pop.may_join_tagged("/a", &ours, &fill));
     assert!(pop.may_join_tagged("/a", &others, &fill));
@@ -368,7 +368,7 @@ fn p1_what_a_plan_says_is_what_a_restart_finds() {
     let mut pop = Pop::member();
     let copy = pop.start_fill().delivered();
     let rules = vec![Rule::new(Matcher::Url { key: key("/a") }, Mode::Evict)];
-    let plan = pop.apply(Body::Purge { task: None, rules });
+    let plan = pop.apply(Body::Purge { task: None, rules, cut: false });
     let mut again =
         Follower::restore(identity(), plan.saved, plan.rules, [("a.example".into(), settings(1))], 1_000);
     let beat = again.heartbeat(pop.clock, Vec::new());

@@ -67,7 +67,7 @@ fn apply(follower: &mut Follower, body: Body, life: u8) {
 }
 
 fn purge(mode: Mode) -> Body {
-    Body::Purge { task: None, rules: vec![Rule::new(Matcher::Url { key: key() }, mode)] }
+    Body::Purge { task: None, rules: vec![Rule::new(Matcher::Url { key: key() }, mode)], cut: false }
 }
 
 fn refused(admission: Admission) -> Option<NotHome> {

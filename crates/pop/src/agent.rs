@@ -3,7 +3,7 @@
 use crate::Pop;
 use crate::clock;
 use freshen_fleet::link::{Event, Link, LinkError};
-use freshen_fleet::wire::{Position, Question, Reply};
+use freshen_fleet::wire::{Answered, Position, Question, Reply};
 use freshen_model::ids::LogId;
 use freshen_model::order::{Order, Snapshot};
 use freshen_model::pattern::Pattern;
@@ -134,6 +134,8 @@ impl Pop {
         .await
         .map_err(|error| Broken::Journal(error.to_string()))?;
         written.map_err(|error| Broken::Journal(error.to_string()))?;
+        // Before anybody can be told that these orders are applied.
+        self.break_off(&plan).await;
         let widened = self.follower.write().commit(&plan);
         self.applied.send_replace(plan.saved.watermark);
         if widened > 0 {
@@ -148,6 +150,21 @@ impl Pop {
             self.clone().start_prefetch(seq, order);
         }
         Ok(())
+    }
+
+    /// Ends answers under way where orders say so.
+    async fn break_off(&self, plan: &Plan) {
+        let mut connections = 0;
+        if plan.starts_over {
+            connections += self.cuts.start_over(plan.saved.epoch).await;
+        }
+        for (seq, rules) in plan.rules.iter().filter(|(seq, _)| plan.cuts.contains(seq)) {
+            connections += self.cuts.break_off(*seq, rules).await;
+        }
+        if connections > 0 {
+            tracing::info!(connections, "answers under way were broken off");
+            self.metrics.cut.increment(connections);
+        }
     }
 
     /// Sends heartbeats until the process stops: at once when something was applied, else steadily.
@@ -209,8 +226,11 @@ impl Pop {
 
     fn answer_question(self: Arc<Pop>, link: Arc<dyn Link>, number: u64, question: Question) {
         tokio::spawn(async move {
-            let Question::Check(question) = question;
-            let reply = Reply { number, answer: Ok(self.check(&question).await) };
+            let answer = match question {
+                Question::Check(question) => Ok(Answered::Check(self.check(&question).await)),
+                Question::Preview(question) => self.preview(question).await,
+            };
+            let reply = Reply { number, answer };
             if let Err(error) = link.reply(&reply).await {
                 tracing::debug!(%error, "a question could not be answered");
             }

@@ -9,7 +9,7 @@ use crate::pump::Supply;
 use crate::reading::{Piece, ReadError, Reader};
 use crate::store::body::Body as StoredBody;
 use crate::store::record::{Head, Variant};
-use crate::{Interim, Pop, origin};
+use crate::{Pop, Viewing, origin};
 use bytes::Bytes;
 use freshen_model::protocol::follower::Domain;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
@@ -114,8 +114,8 @@ pub struct Asked<'a> {
     pub method: &'a Method,
     /// The request's fields.
     pub headers: &'a HeaderMap,
-    /// Where interim answers go.
-    pub interim: Option<Interim>,
+    /// Its connection.
+    pub viewing: Viewing,
     /// Whether another POP may be asked for it; not where another POP asks.
     pub way: Way,
 }
@@ -134,7 +134,7 @@ impl Asked<'_> {
 
     /// What is to be done with interim answers of an origin.
     pub fn interim(&self) -> Option<origin::Interim> {
-        let interim = self.interim.clone()?;
+        let interim = self.viewing.interim()?;
         Some(Arc::new(move |status, mut headers| {
             fields::strip_hop_by_hop(&mut headers);
             interim.send(status, &headers);

@@ -19,6 +19,7 @@ mod origin;
 mod peers;
 pub mod policy;
 mod prefetcher;
+mod preview;
 mod pump;
 mod reading;
 mod request;
@@ -27,7 +28,7 @@ mod sweep;
 mod viewers;
 
 pub use config::{CertificateFiles, Config};
-pub use viewers::Interim;
+pub use viewers::Viewing;
 
 use fills::Fills;
 use freshen_fleet::link::HttpLink;
@@ -43,11 +44,15 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 use store::journal::{Journal, JournalError};
 use store::{Room, Store};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
-use viewers::Certificates;
+use tokio::sync::{Notify, Semaphore, watch};
+use viewers::{Certificates, Cuts};
+
+/// How often counts of recent uses are halved.
+const COOL_EVERY: Duration = Duration::from_secs(300);
 
 /// One POP process.
 pub struct Pop {
@@ -58,10 +63,14 @@ pub struct Pop {
     journal_writing: tokio::sync::Mutex<()>,
     store: Arc<Store>,
     fills: Fills,
+    /// Breaks off answers under way.
+    cuts: Arc<Cuts>,
     origin: OriginClient,
     /// The other POPs.
     neighbours: Neighbours,
     prefetcher: Prefetcher,
+    /// Taken by a dry run, of which there is one at a time.
+    previewing: Arc<Semaphore>,
     /// What the TLS listener shows, where there is one.
     certificates: Option<Arc<Certificates>>,
     metrics: Arc<Metrics>,
@@ -162,6 +171,7 @@ impl Pop {
         )?;
         let follower =
             Follower::restore(identity, restored.saved, restored.rules, restored.domains, config.rules_max);
+        let cuts = Arc::new(Cuts::new(follower.saved().epoch));
         let id = config.id.to_string();
         let pop = Arc::new(Pop {
             follower: Arc::new(RwLock::new(follower)),
@@ -169,9 +179,11 @@ impl Pop {
             journal_writing: tokio::sync::Mutex::default(),
             store: Arc::new(store),
             fills: Fills::new(config.fills_max),
+            cuts,
             origin: OriginClient::new(&config, metrics.clone()).map_err(StartError::Config)?,
             neighbours: Neighbours::new(&config),
             prefetcher: Prefetcher::new(config.prefetches_at_once),
+            previewing: Arc::new(Semaphore::new(1)),
             certificates,
             metrics,
             confirm: Notify::new(),
@@ -203,6 +215,7 @@ impl Pop {
         let mut beside = tokio::task::JoinSet::new();
         beside.spawn(self.clone().beat(link.clone()));
         beside.spawn(self.clone().sweep_at_intervals());
+        beside.spawn(self.clone().cool_at_intervals());
         beside.spawn(self.clone().serve_admin(listeners.admin, admin));
         if let Some(listener) = listeners.peers {
             beside.spawn(self.clone().serve_peers(listener));
@@ -213,6 +226,15 @@ impl Pop {
         tokio::select! {
             () = viewers => Ok(()),
             why = self.clone().follow(link) => Err(format!("the log cannot be applied any more: {why}")),
+        }
+    }
+
+    /// Lets what is counted of recent uses fade.
+    async fn cool_at_intervals(self: Arc<Pop>) {
+        let mut interval = tokio::time::interval(COOL_EVERY);
+        loop {
+            interval.tick().await;
+            self.store.cool();
         }
     }
 

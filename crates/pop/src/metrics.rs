@@ -72,6 +72,8 @@ pub struct Metrics {
     pub starts_over: Counter,
     /// Starts with a damaged index, so that everything cached was given up.
     pub index_lost: Counter,
+    /// Connections on which answers under way were broken off by a purge.
+    pub cut: Counter,
     /// Copies that the sweep deleted or marked.
     pub swept: Counter,
     /// The watermark.
@@ -121,6 +123,7 @@ impl Default for Metrics {
             rules_widened: counter!("freshen_pop_rules_widened_total"),
             starts_over: counter!("freshen_pop_starts_over_total"),
             index_lost: counter!("freshen_pop_index_lost_total"),
+            cut: counter!("freshen_pop_connections_cut_total"),
             swept: counter!("freshen_pop_swept_total"),
             watermark: gauge!("freshen_pop_watermark"),
             leased: gauge!("freshen_pop_leased"),

@@ -16,12 +16,14 @@ use crate::reading::ReadError;
 use crate::store::body::SLICE_BYTES;
 use crate::store::record::{Head, Variant};
 use crate::store::run::Broken;
-use crate::{Interim, Pop, clock};
+use crate::viewers::Claim;
+use crate::{Pop, Viewing, clock};
 use freshen_model::domain::{NoLease, Ranges};
 use freshen_model::key::Key;
 use freshen_model::location;
 use freshen_model::protocol::copy::Doubt;
 use freshen_model::protocol::follower::Domain;
+use freshen_model::tag::Tags;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request};
 use http_body_util::Either;
 use hyper::body::{Body, Incoming};
@@ -40,11 +42,7 @@ pub const JOINS_MAX: usize = 3;
 
 impl Pop {
     /// Answers one request of a viewer.
-    pub async fn serve(
-        self: &Arc<Pop>,
-        request: Request<Incoming>,
-        interim: Option<Interim>,
-    ) -> Response<Payload> {
+    pub async fn serve(self: &Arc<Pop>, request: Request<Incoming>, viewing: Viewing) -> Response<Payload> {
         let (parts, body) = request.into_parts();
         let host = match requested_host(&parts) {
             Ok(host) => host,
@@ -53,13 +51,13 @@ impl Pop {
         match parts.method {
             Method::GET | Method::HEAD if body.is_end_stream() => {
                 let (method, headers, way) = (&parts.method, &parts.headers, Way::Home);
-                let asked = Asked { method, headers, interim, way };
+                let asked = Asked { method, headers, viewing, way };
                 self.serve_from_cache(&host, path_and_query(&parts.uri), &asked).await
             }
             Method::CONNECT | Method::TRACE => {
                 self.answer_plainly(StatusCode::NOT_IMPLEMENTED, "this method is not offered", None)
             }
-            _ => Box::pin(self.pass(&host, &parts, body, interim)).await,
+            _ => Box::pin(self.pass(&host, &parts, body, viewing)).await,
         }
     }
 
@@ -78,6 +76,7 @@ impl Pop {
                 Ok(looked) => looked,
                 Err(no) => return self.refuse(no),
             };
+            asked.viewing.claim(looked.claim(looked.tags()));
             if !looked.view.member {
                 return Box::pin(self.pass_through(&looked, asked)).await;
             }
@@ -199,6 +198,14 @@ impl Pop {
         fetched: Fetched,
     ) -> Result<Response<Payload>, Again> {
         let new = looked.misses();
+        let tags = match &fetched {
+            Fetched::Shared(Outcome::Streaming(head, _), ..) => Some(&head.tags),
+            Fetched::Shared(Outcome::Kept(copy) | Outcome::StaleServes(copy), ..) => Some(&copy.head.tags),
+            _ => None,
+        };
+        if let Some(tags) = tags {
+            asked.viewing.claim(looked.claim(tags.clone()));
+        }
         Ok(match fetched {
             Fetched::Shared(Outcome::Streaming(head, body), mut progress, his) => {
                 if !head.answers(asked.headers) {
@@ -302,13 +309,14 @@ impl Pop {
         host: &str,
         parts: &request::Parts,
         body: Incoming,
-        interim: Option<Interim>,
+        viewing: Viewing,
     ) -> Response<Payload> {
-        let asked = Asked { method: &parts.method, headers: &parts.headers, interim, way: Way::Home };
+        let asked = Asked { method: &parts.method, headers: &parts.headers, viewing, way: Way::Home };
         let looked = match self.look_up(host, path_and_query(&parts.uri), asked.headers, Trace::None).await {
             Ok(looked) => looked,
             Err(no) => return self.refuse(no),
         };
+        asked.viewing.claim(looked.claim(Tags::unknown()));
         let passed = Passed {
             method: parts.method.clone(),
             path: looked.key.path_and_query(),
@@ -386,6 +394,19 @@ pub enum Fetched {
 }
 
 impl Looked {
+    /// What the answer will be of.
+    pub fn claim(&self, tags: Tags) -> Claim {
+        Claim { key: self.key.clone(), tags, epoch: self.view.epoch, seq: self.view.seq }
+    }
+
+    /// The tags of the copy that answers; unknown where none does yet.
+    pub fn tags(&self) -> Tags {
+        match &self.found {
+            Found::Fresh(copy) => copy.head.tags.clone(),
+            _ => Tags::unknown(),
+        }
+    }
+
     /// Whether only a whole fetch counts: without a lease, where the domain says `no_lease = refetch`.
     fn counts_no_304(&self) -> bool {
         !self.view.leased && self.domain.settings.no_lease == NoLease::Refetch

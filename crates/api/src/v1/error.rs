@@ -95,7 +95,11 @@ impl From<SubmitError> for ApiError {
             }
             SubmitError::TooManyLines { .. } => ErrorCode::TooManyLines,
             SubmitError::Empty => ErrorCode::Empty,
-            SubmitError::AreaOfPurge | SubmitError::DomainsOfLines => ErrorCode::Malformed,
+            SubmitError::AreaOfPurge
+            | SubmitError::DomainsOfLines
+            | SubmitError::CutOfPrefetch
+            | SubmitError::DryRunOfPrefetch
+            | SubmitError::TooLate => ErrorCode::Malformed,
             SubmitError::ForeignDomain(_) => ErrorCode::NotFound,
             SubmitError::NoDomains => ErrorCode::Unfit,
             SubmitError::OverQuota(..) => ErrorCode::OverQuota,

@@ -23,9 +23,11 @@ use wire::ErrorCode;
 pub(crate) fn routes() -> Router<Api> {
     Router::new()
         .route("/v1/purge", post(tasks::purge))
+        .route("/v1/purge/dry-run", post(tasks::dry_run))
         .route("/v1/prefetch", post(tasks::prefetch))
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::one))
+        .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
         .route("/v1/quota", get(tasks::quota))
         .route("/v1/check", get(tasks::check))
         .route("/v1/pops", get(pops::list).post(pops::add))

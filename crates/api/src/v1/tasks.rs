@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use freshen_control::{SubmitRequest, TaskFilter};
+use freshen_control::{SubmitRequest, TaskFilter, Terms};
 use freshen_model::ids::TaskId;
 use freshen_model::location::Scheme;
 use freshen_model::task::{Status, TaskKind};
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::error::ApiError;
 use super::signed::{Name, SignedRequest};
 use super::wire::{
-    CheckView, ErrorCode, PrefetchRequest, PurgeRequest, QuotaRow, QuotaView, TaskList, TaskView,
+    CheckView, DryRunView, ErrorCode, PrefetchRequest, PurgeRequest, QuotaRow, QuotaView, TaskList, TaskView,
 };
 use crate::router::Api;
 
@@ -27,7 +27,22 @@ pub(super) async fn purge(
     State(api): State<Api>,
     request: SignedRequest,
 ) -> Result<Json<TaskView>, ApiError> {
-    let PurgeRequest { kind, force, soft, domains, lines } = request.json()?;
+    let (submission, terms) = read_purge(request.json()?)?;
+    submit(&api, &request.caller.account, submission, terms).await
+}
+
+pub(super) async fn dry_run(
+    State(api): State<Api>,
+    request: SignedRequest,
+) -> Result<Json<DryRunView>, ApiError> {
+    let (submission, _) = read_purge(request.json()?)?;
+    let run = api.control.dry_run(&request.caller.account, submission).await?;
+    Ok(Json(DryRunView { pops: run.pops, all: run.all, warnings: run.warnings }))
+}
+
+/// A purge, submitted or tried.
+fn read_purge(request: PurgeRequest) -> Result<(SubmitRequest, Terms), ApiError> {
+    let PurgeRequest { kind, force, soft, domains, cut, not_before_ms, lines } = request;
     if !kind.is_purge() {
         return Err(ApiError::new(
             ErrorCode::Malformed,
@@ -42,23 +57,41 @@ pub(super) async fn purge(
     }
     let submission =
         SubmitRequest { kind, force, soft, area: None, lines, domains, scheme: Scheme::Required };
-    submit(&api, &request.caller.account, submission).await
+    Ok((submission, Terms { cut, not_before_ms }))
 }
 
 pub(super) async fn prefetch(
     State(api): State<Api>,
     request: SignedRequest,
 ) -> Result<Json<TaskView>, ApiError> {
-    let PrefetchRequest { area, lines } = request.json()?;
+    let PrefetchRequest { area, not_before_ms, lines } = request.json()?;
     let kind = TaskKind::Prefetch;
     let (force, soft, domains) = (false, false, Vec::new());
     let submission = SubmitRequest { kind, force, soft, area, lines, domains, scheme: Scheme::Required };
-    submit(&api, &request.caller.account, submission).await
+    submit(&api, &request.caller.account, submission, Terms { cut: false, not_before_ms }).await
 }
 
-async fn submit(api: &Api, account: &str, submission: SubmitRequest) -> Result<Json<TaskView>, ApiError> {
-    let task = api.control.submit(account, submission).await?.task;
-    view(api, Some(account), task).await
+async fn submit(
+    api: &Api,
+    account: &str,
+    submission: SubmitRequest,
+    terms: Terms,
+) -> Result<Json<TaskView>, ApiError> {
+    let accepted = api.control.submit_on(account, submission, terms).await?;
+    let mut shown = view(api, Some(account), accepted.submitted.task).await?;
+    shown.warnings = accepted.warnings;
+    Ok(shown)
+}
+
+pub(super) async fn cancel(
+    State(api): State<Api>,
+    Name(id): Name,
+    request: SignedRequest,
+) -> Result<Json<TaskView>, ApiError> {
+    let task = id.parse().map(TaskId).map_err(|_| ApiError::not_found("task", &id))?;
+    let confines = request.caller.confines();
+    api.control.cancel(confines, task).await?;
+    view(&api, confines, task).await
 }
 
 #[derive(Deserialize)]
@@ -84,9 +117,18 @@ pub(super) async fn one(
     if wait_ms > 0 {
         // First whether it is the caller's, so that nobody waits for others' tasks.
         let changes = api.control.watch(task);
+        let pending = api.control.watch_pending(task).await?;
         let now = view(&api, confines, task).await?;
         if now.task.status.ended() {
             return Ok(now);
+        }
+        if now.task.status == Status::Pending
+            && let Some(mut pending) = pending
+        {
+            tokio::select! {
+                _ = tokio::time::timeout(Duration::from_millis(wait_ms), pending.changed()) => {}
+                () = api.stop.cancelled() => {}
+            }
         }
         if let Some(mut changes) = changes {
             // An ended task closes the channel, which is a change too.
@@ -106,7 +148,7 @@ async fn view(api: &Api, confines: Option<&str>, id: TaskId) -> Result<Json<Task
     let task = api.control.task(confines, id).await?;
     let task = task.ok_or_else(|| ApiError::not_found("task", &id.to_string()))?;
     let revision = if task.status.ended() { 0 } else { revision.unwrap_or(0) };
-    Ok(Json(TaskView { task, revision }))
+    Ok(Json(TaskView { task, revision, warnings: Vec::new() }))
 }
 
 #[derive(Deserialize)]

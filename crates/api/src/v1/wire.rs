@@ -4,11 +4,12 @@ use freshen_model::area::Area;
 use freshen_model::check::CheckRow;
 use freshen_model::domain::Settings;
 use freshen_model::ids::{PopId, Seq};
+use freshen_model::preview::{Preview, PreviewRow};
 use freshen_model::quota::{Limits, QuotaKind};
 use freshen_model::task::{Task, TaskKind};
 use serde::{Deserialize, Serialize};
 
-/// `POST /v1/purge`, answered by a [`TaskView`].
+/// `POST /v1/purge`, answered by a [`TaskView`]; `POST /v1/purge/dry-run`, answered by a [`DryRunView`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PurgeRequest {
@@ -24,6 +25,12 @@ pub struct PurgeRequest {
     /// In which of the account's domains tags are purged; none: in all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<String>,
+    /// Break off answers under way of what is matched.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
+    /// Not before this time, wall-clock milliseconds since 1970, at most 31 days away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before_ms: Option<i64>,
     /// URLs, directories, tags and so on, one each.
     pub lines: Vec<String>,
 }
@@ -31,12 +38,25 @@ pub struct PurgeRequest {
 impl PurgeRequest {
     /// These lines, in the kind's own mode.
     pub fn of(kind: TaskKind, lines: Vec<String>) -> PurgeRequest {
-        PurgeRequest { kind, force: false, soft: false, domains: Vec::new(), lines }
+        let (domains, not_before_ms) = (Vec::new(), None);
+        PurgeRequest { kind, force: false, soft: false, domains, cut: false, not_before_ms, lines }
     }
 }
 
 fn url() -> TaskKind {
     TaskKind::Url
+}
+
+/// What a purge would do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DryRunView {
+    /// Every POP's part.
+    pub pops: Vec<PreviewRow>,
+    /// All POPs together.
+    pub all: Preview,
+    /// What is likely a mistake.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// `POST /v1/prefetch`, answered by a [`TaskView`].
@@ -46,11 +66,14 @@ pub struct PrefetchRequest {
     /// Only the POPs there.
     #[serde(default)]
     pub area: Option<Area>,
+    /// As of a purge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before_ms: Option<i64>,
     /// URLs, one each.
     pub lines: Vec<String>,
 }
 
-/// `GET /v1/tasks/{id}`; with `?wait_ms=N&seen=R` (`N` at most 30,000) answered once the revision is above `R`, the task
+/// `POST /v1/tasks/{id}/cancel`, for a task that is pending. `GET /v1/tasks/{id}`; with `?wait_ms=N&seen=R` (`N` at most 30,000) answered once the revision is above `R`, the task
 /// ended, or `N` passed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskView {
@@ -59,6 +82,9 @@ pub struct TaskView {
     pub task: Task,
     /// Grows with every change while the task runs; 0 once it ended.
     pub revision: u64,
+    /// What in a submission is likely a mistake; in the answer to it only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// `GET /v1/tasks?type=&status=&domain=&url=&limit=&offset=`, newest first.

@@ -2,10 +2,11 @@
 
 use crate::stage::{ADA, ANN, BOB, Key, Stage, within};
 use bytes::Bytes;
-use freshen_fleet::wire::{Question, Reply};
+use freshen_fleet::wire::{Answered, Question, Reply};
 use freshen_fleet::{Event, Link};
 use freshen_model::check::CheckAnswer;
 use freshen_model::ids::Seq;
+use freshen_model::preview::Preview;
 use freshen_model::quota::Limits;
 use http::Request;
 use http_body_util::Full;
@@ -260,7 +261,11 @@ async fn a_check_has_the_word_of_every_pop() {
                     watermark: Seq(4),
                     leased: true,
                 };
-                return asia.link.reply(&Reply { number, answer: Ok(answer) }).await.unwrap();
+                return asia
+                    .link
+                    .reply(&Reply { number, answer: Ok(Answered::Check(answer)) })
+                    .await
+                    .unwrap();
             }
         }
     };
@@ -271,4 +276,69 @@ async fn a_check_has_the_word_of_every_pop() {
         { "pop": "pop-mute", "error": "not connected" },
     ]);
     assert_eq!((status, body), (200, json!({ "url": "http://a.example/x?y=1", "pops": pops })));
+}
+
+#[tokio::test]
+async fn a_purge_for_later_is_watched_and_cancelled() {
+    let stage = Stage::set().await;
+    let mut pop = stage.pop("pop-asia").await;
+    let hour_ms = 3_600_000;
+    let request = json!({
+        "lines": ["http://a.example/x"], "cut": true, "not_before_ms": stage.control.wall_ms() + hour_ms,
+    });
+    let (status, task) = stage.own(ANN, "POST", "/v1/purge", request.clone()).await;
+    assert_eq!((status, &task["status"], &task["cut"]), (200, &json!("pending"), &json!(true)));
+    assert_eq!((&task["seq"], &task["pops"]), (&json!(0), &json!([])));
+    let path = format!("/v1/tasks/{}", task["id"].as_str().unwrap());
+    // Whoever waits is told when it begins.
+    let target = format!("{path}?wait_ms=30000");
+    let (begun, ()) = within(async {
+        tokio::join!(stage.own(ANN, "GET", &target, Value::Null), async {
+            stage.clock.advance(Duration::from_millis(hour_ms as u64));
+        })
+    })
+    .await;
+    assert_eq!(begun.1["status"], "running");
+    pop.confirm(Seq(begun.1["seq"].as_u64().unwrap())).await;
+
+    let request =
+        json!({ "lines": ["http://a.example/x"], "not_before_ms": stage.control.wall_ms() + hour_ms });
+    let (_, task) = stage.own(ANN, "POST", "/v1/purge", request).await;
+    let target = format!("/v1/tasks/{}/cancel", task["id"].as_str().unwrap());
+    assert_eq!(stage.own(BOB, "POST", &target, Value::Null).await.0, 404);
+    let (status, task) = stage.own(ANN, "POST", &target, Value::Null).await;
+    assert_eq!((status, &task["status"]), (200, &json!("failed")));
+    assert_eq!(task["reason"], "cancelled before it began");
+    let (status, body) = stage.own(ANN, "POST", &target, Value::Null).await;
+    assert_eq!((status, said(&body).0), (409, "unfit"));
+    let far = json!({ "lines": ["http://a.example/x"], "not_before_ms": stage.control.wall_ms() + 1_000 * hour_ms });
+    let (status, body) = stage.own(ANN, "POST", "/v1/purge", far).await;
+    assert_eq!((status, said(&body).1), (400, "a task begins within 31 days of its submission"));
+}
+
+#[tokio::test]
+async fn a_dry_run_asks_every_pop_and_names_who_does_not_answer() {
+    let stage = Stage::set().await;
+    let mut asia = stage.pop("pop-asia").await;
+    let _silent = stage.pop("pop-europe").await;
+    let end = stage.control.log_end();
+    let answers = async {
+        loop {
+            if let Event::Ask(number, Question::Preview(question)) = asia.event().await {
+                assert_eq!(question.rules.len(), 1);
+                let found = Preview { objects: 3, whole: true, ..Preview::default() };
+                let answer = Ok(Answered::Preview { watermark: end, found });
+                return asia.link.reply(&Reply { number, answer }).await.unwrap();
+            }
+        }
+    };
+    let request = json!({ "type": "directory", "lines": ["http://a.example/"] });
+    let tried = stage.own(ANN, "POST", "/v1/purge/dry-run", request);
+    let ((status, run), ()) = within(async { tokio::join!(tried, answers) }).await;
+    assert_eq!((status, &run["all"]["objects"], &run["all"]["whole"]), (200, &json!(3), &json!(false)));
+    assert_eq!((&run["pops"][0]["objects"], &run["pops"][1]["error"]), (&json!(3), &json!("not connected")));
+    assert_eq!(run["warnings"], json!(["line 1: this is all of a.example"]));
+    assert_eq!(stage.control.log_end(), end);
+    let foreign = json!({ "lines": ["http://b.example/x"] });
+    assert_eq!(stage.own(ANN, "POST", "/v1/purge/dry-run", foreign).await.0, 400);
 }

@@ -2,8 +2,10 @@
 
 pub mod connection;
 mod domain;
+mod dry_run;
 mod fleet;
 pub mod manage;
+mod moment;
 mod outcome;
 pub mod probe;
 mod settings;

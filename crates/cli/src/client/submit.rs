@@ -3,8 +3,9 @@
 use super::connection::{ClientError, Connection, Control, print_json};
 use super::outcome::Outcome;
 use super::task::{self, print_task};
+use super::{dry_run, moment};
 use crate::say::say;
-use freshen_api::v1::wire::{PrefetchRequest, PurgeRequest, TaskView};
+use freshen_api::v1::wire::{DryRunView, PrefetchRequest, PurgeRequest, TaskView};
 use freshen_model::area::Area;
 use freshen_model::task::{Status, StepState, Task, TaskKind};
 use http::Method;
@@ -39,6 +40,15 @@ pub struct Purge {
     /// Ask the origin before the next use, and keep the copy if it confirms it (directory purges do so unasked).
     #[arg(long, conflicts_with = "force")]
     soft: bool,
+    /// Break off answers under way, too: nothing more of what is matched is sent once the task is complete.
+    #[arg(long)]
+    cut: bool,
+    /// Submit nothing; show what would be matched, POP by POP, and what it would cost.
+    #[arg(long, conflicts_with_all = ["wait", "not_before", "cut"])]
+    dry_run: bool,
+    /// With --dry-run, warn where a POP would lose more than this share of its cache, in percent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10.0, requires = "dry_run")]
+    warn_above: f64,
     #[command(flatten)]
     submit: Submit,
 }
@@ -95,6 +105,9 @@ struct Submit {
     /// Read URLs from this file, one a line; `-` is standard input.
     #[arg(long, value_name = "LIST", conflicts_with = "urls")]
     file: Option<PathBuf>,
+    /// Begin then, not now: `+2h`, `02:00` (UTC), or `2026-12-24T02:00:00Z`.
+    #[arg(long, value_name = "TIME", conflicts_with = "wait")]
+    not_before: Option<String>,
     /// Wait until the task has ended.
     #[arg(long)]
     wait: bool,
@@ -110,8 +123,18 @@ impl Purge {
     pub async fn run(self) -> Result<Outcome, ClientError> {
         let control = self.submit.connection.open()?;
         let lines = self.submit.lines(self.urls)?;
-        let (kind, force, soft, domains) = (self.what.kind(), self.force, self.soft, self.domain);
-        let request = PurgeRequest { kind, force, soft, domains, lines };
+        let request = PurgeRequest {
+            kind: self.what.kind(),
+            force: self.force,
+            soft: self.soft,
+            domains: self.domain,
+            cut: self.cut,
+            not_before_ms: self.submit.not_before_ms()?,
+            lines,
+        };
+        if self.dry_run {
+            return dry_run(&control, &request, self.warn_above / 100.0, self.submit.connection.json).await;
+        }
         self.submit.submit(&control, "/v1/purge", &request, Duration::from_secs(60)).await
     }
 }
@@ -121,12 +144,43 @@ impl Prefetch {
     pub async fn run(self) -> Result<Outcome, ClientError> {
         let control = self.submit.connection.open()?;
         let lines = self.submit.lines(self.urls)?;
-        let request = PrefetchRequest { area: self.area, lines };
+        let not_before_ms = self.submit.not_before_ms()?;
+        let request = PrefetchRequest { area: self.area, not_before_ms, lines };
         self.submit.submit(&control, "/v1/prefetch", &request, Duration::from_secs(30 * 60)).await
     }
 }
 
+/// Shows what a purge would do.
+async fn dry_run(
+    control: &Control,
+    request: &PurgeRequest,
+    warn_above: f64,
+    json: bool,
+) -> Result<Outcome, ClientError> {
+    let view: DryRunView = control.call(Method::POST, "/v1/purge/dry-run", Some(request)).await?;
+    if json {
+        print_json(&view)?;
+    } else {
+        dry_run::print(&view);
+    }
+    warn(&dry_run::warnings(&view, warn_above));
+    let unasked = view.pops.iter().any(|row| row.found.is_none());
+    Ok(if unasked { Outcome::Failed } else { Outcome::Done })
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
+}
+
 impl Submit {
+    /// When it is to begin, wall-clock milliseconds since 1970.
+    fn not_before_ms(&self) -> Result<Option<i64>, ClientError> {
+        let read = |text: &String| moment::parse(text, moment::now_s()).map_err(ClientError::Usage);
+        Ok(self.not_before.as_ref().map(read).transpose()?.map(|at_s| at_s * 1_000))
+    }
+
     /// The lines, from the command line or the list; empty lines of a list keep their number and are left to control.
     fn lines(&self, urls: Vec<String>) -> Result<Vec<String>, ClientError> {
         let Some(path) = &self.file else { return Ok(urls) };
@@ -161,6 +215,7 @@ impl Submit {
                 "interrupted before control had answered; `freshen task list` shows whether it was submitted".into(),
             )),
         };
+        warn(&task.warnings);
         if !self.wait {
             self.print(&task.task)?;
             return Ok(Outcome::Done);

@@ -1,11 +1,13 @@
 //! `freshen task`: what was submitted, and how far it is.
 
 use super::connection::{ClientError, Connection, encode, print_json};
+use super::moment;
 use super::outcome::Outcome;
 use crate::say::say;
 use clap::Subcommand;
 use freshen_api::v1::wire::{TaskList, TaskView};
-use freshen_model::task::{Progress, Step, StepState, Task};
+use freshen_model::task::{Progress, Status, Step, StepState, Task};
+use http::Method;
 
 /// What may be asked of tasks.
 #[derive(Subcommand)]
@@ -21,6 +23,13 @@ pub enum TaskCommand {
         /// Only these: pending, running, complete or failed.
         #[arg(long)]
         status: Option<String>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Cancel a task that has not begun (`--not-before`).
+    Cancel {
+        /// Its number.
+        id: u64,
         #[command(flatten)]
         connection: Connection,
     },
@@ -54,6 +63,15 @@ impl TaskCommand {
                     say(&format!("{} of {} tasks", list.tasks.len(), list.total));
                 }
             }
+            TaskCommand::Cancel { id, connection } => {
+                let path = format!("/v1/tasks/{id}/cancel");
+                let view: TaskView = connection.open()?.call(Method::POST, &path, None::<&()>).await?;
+                if connection.json {
+                    print_json(&view.task)?;
+                } else {
+                    print_task(&view.task);
+                }
+            }
             TaskCommand::Show { id, connection } => {
                 let view: TaskView = connection.open()?.get(&format!("/v1/tasks/{id}")).await?;
                 if connection.json {
@@ -70,6 +88,9 @@ impl TaskCommand {
 /// Prints a task, POP by POP.
 pub fn print_task(task: &Task) {
     say(&summary(task));
+    if let Some(reason) = &task.reason {
+        say(&format!("  {reason}"));
+    }
     for step in &task.pops {
         say(&format!("  {:<16} {}", step.pop.as_str(), state(step)));
         if let StepState::Failed { failures, .. } = &step.state {
@@ -98,6 +119,10 @@ fn summary(task: &Task) -> String {
         Some(ended) => format!(" in {:.2} s", (ended - task.submitted_ms).max(0) as f64 / 1_000.0),
         None => String::new(),
     };
+    if let (Status::Pending, Some(at_ms)) = (task.status, task.not_before_ms) {
+        let at = moment::show(at_ms.div_euclid(1_000));
+        return format!("task {}: {} pending, not before {at}", task.id, task.kind.as_str());
+    }
     let lines = if task.lines == 1 { "1 line".to_owned() } else { format!("{} lines", task.lines) };
     format!(
         "task {}: {} {} ({}), {} % at {}{took}",

@@ -16,6 +16,7 @@ mod exit_code;
 mod health;
 mod json;
 mod prefetch;
+mod preview;
 mod serve;
 mod settings;
 mod survival;

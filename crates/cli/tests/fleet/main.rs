@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
 mod bucket;
+mod cuts;
 mod disk_faults;
+mod dry_runs;
 mod faults;
 mod full_disk;
 mod hostile_viewers;

@@ -1,9 +1,12 @@
 //! Viewers behind TLS: certificates by name, new ones without a restart, HTTP/2 and its limits.
 
-use crate::installation::{Installation, Plan, free_port};
+use crate::installation::{ACCOUNT, Installation, Plan, free_port};
 use crate::origin::Page;
 use crate::raw::Raw;
 use bytes::Bytes;
+use freshen_control::{SubmitRequest, Terms};
+use freshen_model::location::Scheme;
+use freshen_model::task::TaskKind;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
@@ -13,6 +16,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -330,4 +334,48 @@ async fn a_viewer_who_opens_no_window_is_let_go() {
     viewer.send(request).await;
     let said = viewer.rest().await.len();
     assert!((65_535..80_000).contains(&said), "{said} bytes came through a window of 65,535");
+}
+
+/// One stream ends by itself; its connection goes on. A viewer who takes nothing of it loses the connection.
+#[tokio::test]
+async fn a_purge_that_cuts_ends_a_stream_and_if_need_be_its_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = write(folder.path(), "a", &[A]);
+    let fleet = behind_tls(&folder, |_| {}).await;
+    fleet.origin.set("/film", Page::new(vec![b'x'; 8 << 20]));
+    let purge = async || {
+        let request = SubmitRequest {
+            kind: TaskKind::Url,
+            force: false,
+            soft: false,
+            area: None,
+            domains: Vec::new(),
+            lines: vec![format!("https://{A}/film")],
+            scheme: Scheme::Required,
+        };
+        let terms = Terms { cut: true, not_before_ms: None };
+        let accepted = fleet.control.submit_on(ACCOUNT, request, terms).await.unwrap();
+        let task = fleet.ended(accepted.submitted.task).await;
+        Duration::from_millis((task.ended_ms.unwrap() - task.submitted_ms).unsigned_abs())
+    };
+    let mut viewer = http2(&fleet, &certificate).await;
+    let held = fleet.origin.hold("/film");
+    let asked = viewer.send_request(get("/film"));
+    let rest = held.await.unwrap().answer_part(100_000);
+    let mut film = asked.await.unwrap().into_body();
+    let mut taken = 0;
+    while taken < 100_000 {
+        taken += film.frame().await.unwrap().unwrap().into_data().unwrap().len();
+    }
+    purge().await;
+    assert!(film.frame().await.unwrap().is_err());
+    drop(rest);
+    assert_eq!(text(viewer.send_request(get("/a")).await.unwrap()).await, "behind TLS");
+
+    let film = viewer.send_request(get("/film")).await.unwrap().into_body();
+    // It is given time to end by itself, and nothing is confirmed before it has.
+    let took = purge().await;
+    assert!(took >= Duration::from_millis(95), "confirmed after {took:?}");
+    assert!(film.collect().await.is_err());
+    assert!(viewer.ready().await.is_err() || viewer.send_request(get("/a")).await.is_err());
 }

@@ -1,6 +1,7 @@
 //! Control's promises, on the real ledger and over loopback.
 #![allow(clippy::unwrap_used, reason = "tests and their stage")]
 
+mod deferred;
 mod membership;
 mod prefetches;
 mod purges;

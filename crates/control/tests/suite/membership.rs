@@ -1,7 +1,7 @@
 //! The fleet: who may connect, what is remembered of them, and how they leave.
 
 use crate::stage::{NOON_MS, Pop, Stage, state, within};
-use freshen_fleet::wire::{Question, Reply};
+use freshen_fleet::wire::{Answered, Question, Reply};
 use freshen_fleet::{Event, Link, LinkError};
 use freshen_ledger::Ledger;
 use freshen_model::check::CheckAnswer;
@@ -146,7 +146,7 @@ async fn a_check_asks_every_pop() {
                     watermark: Seq(1),
                     leased: true,
                 };
-                a.link.reply(&Reply { number, answer: Ok(answer) }).await.unwrap();
+                a.link.reply(&Reply { number, answer: Ok(Answered::Check(answer)) }).await.unwrap();
                 return;
             }
         }

@@ -136,7 +136,7 @@ async fn keys_are_made_by_the_settings_of_their_domain() {
     let directory = stage.control.submit("ann", force).await.unwrap();
     let orders = stage.ledger.orders_after(url.seq.previous(), 1 << 20).await.unwrap().orders;
     let rules = |at: usize| match &orders[at].body {
-        Body::Purge { task, rules } => (task.unwrap(), rules[0].clone()),
+        Body::Purge { task, rules, .. } => (task.unwrap(), rules[0].clone()),
         other => panic!("{other:?}"),
     };
     let (task, rule) = rules(0);

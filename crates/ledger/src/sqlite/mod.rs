@@ -8,6 +8,7 @@ mod domains;
 mod file;
 mod filter;
 mod orders;
+mod pending;
 mod pops;
 mod quotas;
 mod readers;
@@ -251,6 +252,23 @@ impl Ledger for SqliteLedger {
 
     async fn submit(&self, submission: Submission) -> Result<Submitted, Error> {
         self.writer.call(move |connection| tasks::submit(connection, submission)).await
+    }
+
+    async fn due_tasks(&self, at_ms: i64) -> Result<Vec<TaskRecord>, Error> {
+        self.readers.call(move |connection| pending::due(connection, at_ms)).await
+    }
+
+    async fn next_due_ms(&self) -> Result<Option<i64>, Error> {
+        self.readers.call(pending::next_due_ms).await
+    }
+
+    async fn release(&self, task: TaskId, submission: Submission) -> Result<Submitted, Error> {
+        self.writer.call(move |connection| pending::release(connection, task, submission)).await
+    }
+
+    async fn end_pending(&self, task: TaskId, reason: &str, at_ms: i64) -> Result<(), Error> {
+        let reason = reason.to_owned();
+        self.writer.call(move |connection| pending::end(connection, task, &reason, at_ms)).await
     }
 
     async fn update_tasks(&self, updates: Vec<TaskUpdate>) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Tasks and their lines: submitted with their order, then kept up to date until they end.
 
-use super::{accounts, domains, from_json, orders, parsed, pops, quotas, sql, to_json, unsql};
+use super::{accounts, domains, from_json, orders, parsed, pending, pops, quotas, sql, to_json, unsql};
 use crate::{Error, Line, Refusal, Submission, Submitted, TaskRecord, TaskUpdate};
 use freshen_model::ids::{PopId, Seq, TaskId};
 use freshen_model::location::{Location, Scheme};
@@ -11,29 +11,33 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row, ToSql, params};
 
 /// The columns that [`record`] reads.
-pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.status, t.seq, t.lines, t.domains, t.submitted_ms, t.ended_ms, t.steps, t.fence_from";
+pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.status, t.seq, t.lines, t.domains, t.submitted_ms, t.ended_ms, t.steps, t.fence_from, t.not_before_ms, t.cut, t.reason";
 
-/// Makes a task, its lines, its quota use and its order.
+/// Makes a task, its lines, its quota use and, unless it is for later, its order.
 pub(super) fn submit(connection: &Connection, submission: Submission) -> Result<Submitted, Error> {
     let account = accounts::existing(connection, &submission.account)?;
     check_domains(connection, &submission)?;
     let scope = pops::scope(connection, submission.kind, submission.area)?;
     let lines = submission.lines.len() as u64;
     quotas::count(connection, &account, submission.day, submission.kind.quota(), lines)?;
-
+    if submission.not_before_ms.is_some() {
+        pending::check_room(connection, &submission.account)?;
+        let task = insert(connection, &submission, Status::Pending, Seq::ZERO, None, &[])?;
+        return Ok(Submitted { task, seq: Seq::ZERO, scope: Vec::new(), fence_from: None });
+    }
     let fence_from = match submission.kind.is_purge() {
         true => domains::fence_from(connection, submission.read.keys())?,
         false => None,
     };
     // The order names its task and the task its order; the one writer knows both numbers beforehand.
     let seq = orders::end(connection)?.next();
-    let task = insert(connection, &submission, seq, fence_from, &scope)?;
+    let task = insert(connection, &submission, Status::Running, seq, fence_from, &scope)?;
     let appended = orders::append(connection, &body(task, submission))?;
     assert_eq!(appended, seq, "the transaction is the only writer");
     Ok(Submitted { task, seq, scope, fence_from })
 }
 
-fn check_domains(connection: &Connection, submission: &Submission) -> Result<(), Error> {
+pub(super) fn check_domains(connection: &Connection, submission: &Submission) -> Result<(), Error> {
     if submission.lines.is_empty() {
         return Err(Refusal::Unfit("a task has at least one line".into()).into());
     }
@@ -50,6 +54,7 @@ fn check_domains(connection: &Connection, submission: &Submission) -> Result<(),
 fn insert(
     connection: &Connection,
     submission: &Submission,
+    status: Status,
     seq: Seq,
     fence_from: Option<Seq>,
     scope: &[PopId],
@@ -65,21 +70,24 @@ fn insert(
     connection
         .prepare_cached(
             "INSERT INTO tasks
-                 (account, kind, mode, area, status, seq, fence_from, lines, domains, submitted_ms, steps)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 (account, kind, mode, area, status, seq, fence_from, lines, domains, submitted_ms, steps,
+                  not_before_ms, cut)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             submission.account,
             submission.kind.as_str(),
             submission.mode.map(mode_word),
             submission.area.map(|area| area.as_str()),
-            Status::Running.as_str(),
+            status.as_str(),
             sql(seq.0),
             fence_from.map(|from| sql(from.0)),
             sql(submission.lines.len() as u64),
             to_json(&named)?,
             submission.at_ms,
             to_json(&steps)?,
+            submission.not_before_ms,
+            submission.cut,
         ])?;
     let task = connection.last_insert_rowid();
     let mut statement =
@@ -94,9 +102,9 @@ fn insert(
     Ok(TaskId(unsql(task)))
 }
 
-fn body(task: TaskId, submission: Submission) -> Body {
+pub(super) fn body(task: TaskId, submission: Submission) -> Body {
     match submission.kind.is_purge() {
-        true => Body::Purge { task: Some(task), rules: submission.rules },
+        true => Body::Purge { task: Some(task), rules: submission.rules, cut: submission.cut },
         false => Body::Prefetch { task, area: submission.area, items: submission.items },
     }
 }
@@ -118,9 +126,9 @@ pub(super) fn update(connection: &Connection, updates: &[TaskUpdate]) -> Result<
     Ok(())
 }
 
-/// Tasks that have not ended, oldest first.
+/// Tasks with an order that have not ended, oldest first.
 pub(super) fn running(connection: &Connection) -> Result<Vec<TaskRecord>, Error> {
-    select(connection, "WHERE t.ended = 0 ORDER BY t.id", &[])
+    select(connection, "WHERE t.ended = 0 AND t.seq > 0 ORDER BY t.id", &[])
 }
 
 /// The running prefetches that this POP is not done with, as it was when last kept.
@@ -167,7 +175,11 @@ pub(super) fn lines(connection: &Connection, id: TaskId) -> Result<Vec<Line>, Er
     Ok(lines.collect::<Result<_, _>>()?)
 }
 
-fn select(connection: &Connection, condition: &str, values: &[&dyn ToSql]) -> Result<Vec<TaskRecord>, Error> {
+pub(super) fn select(
+    connection: &Connection,
+    condition: &str,
+    values: &[&dyn ToSql],
+) -> Result<Vec<TaskRecord>, Error> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM tasks t {condition}"))?;
     statement.query_and_then(values, record)?.collect()
 }
@@ -194,6 +206,9 @@ pub(super) fn record(row: &Row<'_>) -> Result<TaskRecord, Error> {
         ended_ms: row.get(10)?,
         steps: from_json(&word(11)?)?,
         fence_from: row.get::<_, Option<i64>>(12)?.map(|from| Seq(unsql(from))),
+        not_before_ms: row.get(13)?,
+        cut: row.get(14)?,
+        reason: row.get(15)?,
     })
 }
 

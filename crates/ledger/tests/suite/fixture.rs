@@ -59,6 +59,8 @@ pub async fn purge(ledger: &dyn Ledger, lines: &[&str]) -> Submission {
         read,
         at_ms: 1_000,
         day: DAY,
+        not_before_ms: None,
+        cut: false,
     }
 }
 

@@ -6,6 +6,7 @@ mod domains;
 mod embedded;
 mod fixture;
 mod log;
+mod pending;
 mod pops;
 mod quotas;
 mod tasks;
@@ -43,6 +44,7 @@ cases! {
     pops: come_and_go, removed_ones_stay_in_scope_until_gone, prefetches_go_to_members_of_their_area,
         folders_are_remembered, p2_a_return_is_usable_from_its_join_only_where_it_was_gone;
     quotas: are_counted_per_day_and_kind, over_quota_counts_nothing;
+    pending: p4_they_are_kept_and_released_once, an_account_has_a_thousand_of_them;
     tasks: p4_a_task_comes_with_its_order, p4_concurrent_submissions_are_all_there, p8_submissions_name_own_domains,
         changed_settings_refuse_the_submission, p2_the_end_of_serve_is_kept_for_the_fence, progress_is_kept, lists_are_filtered, lists_are_paged;
 }

@@ -19,7 +19,10 @@ pub async fn p4_a_task_comes_with_its_order(home: &dyn Home) {
     assert_eq!((submitted.task, submitted.seq), (TaskId(10_000_001), Seq(3)));
     let order = orders(&*ledger).await.pop().unwrap();
     assert_eq!(order.seq, submitted.seq);
-    assert_eq!(order.body, Body::Purge { task: Some(submitted.task), rules: submission.rules.clone() });
+    assert_eq!(
+        order.body,
+        Body::Purge { task: Some(submitted.task), rules: submission.rules.clone(), cut: false }
+    );
 
     let task = ledger.task(submitted.task, None).await.unwrap().unwrap();
     assert_eq!((task.kind, task.mode, task.area), (TaskKind::Url, Some(Mode::Evict), None));

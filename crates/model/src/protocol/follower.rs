@@ -71,6 +71,8 @@ pub struct Plan {
     pub saved: Saved,
     /// The rules of each order that has some, those that settings and unknown orders imply included.
     pub rules: Vec<(Seq, Vec<Rule>)>,
+    /// Those among them that break off answers under way.
+    pub cuts: Vec<Seq>,
     /// Settings that changed; `None` for a domain that is removed.
     pub domains: Vec<(String, Option<Settings>)>,
     /// Prefetches that are for this POP.
@@ -198,6 +200,7 @@ impl Follower {
         let mut plan = Plan {
             saved: self.saved,
             rules: Vec::new(),
+            cuts: Vec::new(),
             domains: Vec::new(),
             prefetches: Vec::new(),
             names: Vec::with_capacity(orders.len()),
@@ -213,7 +216,12 @@ impl Follower {
             plan.saved.watermark_id = order.id;
             plan.names.push((order.seq, order.id));
             let rules = match &order.body {
-                Body::Purge { rules, .. } => rules.clone(),
+                Body::Purge { rules, cut, .. } => {
+                    if *cut {
+                        plan.cuts.push(order.seq);
+                    }
+                    rules.clone()
+                }
                 Body::Prefetch { task, area, items } => {
                     let order_of = PrefetchOrder { task: *task, area: *area, items: items.clone() };
                     if plan.saved.member.is_some_and(|mine| area.is_none_or(|area| area == mine)) {
@@ -301,6 +309,7 @@ impl Follower {
                 member: snapshot.member,
             },
             rules: Vec::new(),
+            cuts: Vec::new(),
             domains: snapshot
                 .domains
                 .iter()

@@ -6,8 +6,8 @@ use crate::answer::{Asked, How, Payload};
 use crate::fill::Outcome;
 use crate::look_up::{Found, Looked, Trace};
 use crate::request::{Again, Fetched, JOINS_MAX, path_and_query, requested_host};
-use crate::viewers::Protocols;
-use crate::{Interim, Pop, clock};
+use crate::viewers::{Interim, Protocols};
+use crate::{Pop, Viewing, clock};
 use freshen_model::ids::Seq;
 use freshen_model::peers::PairKey;
 use freshen_model::protocol::home::{Admission, CATCH_UP_MAX, NotHome};
@@ -58,7 +58,7 @@ impl Pop {
     /// Answers other POPs until the process stops.
     pub async fn serve_peers(self: Arc<Pop>, listener: TcpListener) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let protocols = Arc::new(Protocols::new(&self.config));
+        let protocols = Arc::new(Protocols::new(&self.config, self.cuts.clone()));
         let (_stopping, stop) = watch::channel(false);
         loop {
             // A place first: connections over the limit wait in the kernel's queue.
@@ -70,19 +70,15 @@ impl Pop {
             let _ = socket.set_nodelay(true);
             let (pop, protocols, stop) = (self.clone(), protocols.clone(), stop.clone());
             tokio::spawn(async move {
-                let answer = |request, interim| pop.clone().answer_peer(request, interim);
+                let answer = |request, viewing| pop.clone().answer_peer(request, viewing);
                 protocols.serve_http1(socket, answer, stop).await;
                 drop(place);
             });
         }
     }
 
-    async fn answer_peer(
-        self: Arc<Pop>,
-        request: Request<Incoming>,
-        interim: Option<Interim>,
-    ) -> Response<Payload> {
-        let answered = self.try_answer_peer(request, interim).await;
+    async fn answer_peer(self: Arc<Pop>, request: Request<Incoming>, viewing: Viewing) -> Response<Payload> {
+        let answered = self.try_answer_peer(request, viewing).await;
         let why = answered.as_ref().err().copied();
         self.metrics.peer_answered(why.map_or("answered", Declined::as_str));
         answered.unwrap_or_else(|why| match why {
@@ -101,7 +97,7 @@ impl Pop {
     async fn try_answer_peer(
         self: &Arc<Pop>,
         request: Request<Incoming>,
-        interim: Option<Interim>,
+        viewing: Viewing,
     ) -> Result<Response<Payload>, Declined> {
         let (mut parts, body) = request.into_parts();
         let said = parts.headers.remove(&ASK).ok_or(Declined::Stranger)?;
@@ -112,8 +108,8 @@ impl Pop {
         let path = path_and_query(&parts.uri);
         let target = Target { home: &self.config.id, host: &host, path_and_query: path };
         let (credential, key) = self.authenticate(said.to_str().ok(), target).ok_or(Declined::Stranger)?;
-        let signs = interim.clone();
-        let asked = Asked { method: &Method::GET, headers: &parts.headers, interim, way: Way::Origin };
+        let signs = viewing.interim();
+        let asked = Asked { method: &Method::GET, headers: &parts.headers, viewing, way: Way::Origin };
         let answering = async {
             self.wait_to_catch_up(&credential).await.map_err(Declined::NotHome)?;
             self.answer_as_home(&host, path, &asked, &credential).await
@@ -176,6 +172,7 @@ impl Pop {
             let checked = credential.ask.checked_in(&looked.view);
             let checked = checked.ok_or(Declined::NotHome(NotHome::NoLease))?;
             outdate(&mut looked, credential.newer_than);
+            asked.viewing.claim(looked.claim(looked.tags()));
             let answered = match &looked.found {
                 Found::Fresh(copy) => self.answer_from_copy(asked, &looked, copy, How::HIT).await,
                 _ => {

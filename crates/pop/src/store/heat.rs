@@ -5,11 +5,15 @@
 //! spares probation when it comes back.
 
 use freshen_model::key::Key;
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering};
 
 /// Counters of uses; two objects that share one are both taken for as hot as the hotter.
 const COUNTERS: usize = 1 << 20;
+/// Counters of recent uses, of which one in so many is counted.
+const RECENT: usize = 1 << 18;
+const SAMPLE: u32 = 16;
 /// Remembered leavers.
 const GHOSTS: usize = 1 << 18;
 /// Uses counted.
@@ -21,6 +25,7 @@ const PROBATION_SHARE: u64 = 10;
 pub struct Heat {
     uses: Box<[AtomicU8]>,
     ghosts: Box<[AtomicU32]>,
+    recent: Box<[AtomicU16]>,
     hasher: RandomState,
 }
 
@@ -47,6 +52,7 @@ impl Default for Heat {
         Heat {
             uses: (0..COUNTERS).map(|_| AtomicU8::new(0)).collect(),
             ghosts: (0..GHOSTS).map(|_| AtomicU32::new(0)).collect(),
+            recent: (0..RECENT).map(|_| AtomicU16::new(0)).collect(),
             hasher: RandomState::new(),
         }
     }
@@ -55,11 +61,32 @@ impl Default for Heat {
 impl Heat {
     /// Counts a use.
     pub fn used(&self, key: &Key) {
-        let counter = self.counter(self.hash(key));
+        let hash = self.hash(key);
+        if is_sampled() {
+            let recent = self.recent(hash);
+            // Two at once may count as one: it is an estimate.
+            recent.store(recent.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
+        }
+        let counter = self.counter(hash);
         let uses = counter.load(Ordering::Relaxed);
         // The common case for what is hot writes nothing.
         if uses < USES_MAX {
             counter.store(uses + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// How often a key was used lately, estimated; and whether it was used since it came.
+    pub fn uses(&self, key: &Key) -> (u64, bool) {
+        let hash = self.hash(key);
+        let recent = self.recent(hash).load(Ordering::Relaxed);
+        let uses = u64::from(self.counter(hash).load(Ordering::Relaxed));
+        ((u64::from(recent) * u64::from(SAMPLE)).max(uses), uses > 0)
+    }
+
+    /// Halves the counts of recent uses.
+    pub fn cool(&self) {
+        for recent in &self.recent {
+            recent.store(recent.load(Ordering::Relaxed) / 2, Ordering::Relaxed);
         }
     }
 
@@ -101,9 +128,23 @@ impl Heat {
         &self.uses[hash as usize % COUNTERS]
     }
 
+    fn recent(&self, hash: u64) -> &AtomicU16 {
+        &self.recent[hash as usize % RECENT]
+    }
+
     fn ghost(&self, hash: u64) -> &AtomicU32 {
         &self.ghosts[hash as usize % GHOSTS]
     }
+}
+
+/// Whether it is this use's turn to be counted, of all on this thread.
+fn is_sampled() -> bool {
+    thread_local!(static TURN: Cell<u32> = const { Cell::new(0) });
+    TURN.with(|turn| {
+        let next = turn.get().wrapping_add(1);
+        turn.set(next);
+        next.is_multiple_of(SAMPLE)
+    })
 }
 
 /// Zero is nobody's.

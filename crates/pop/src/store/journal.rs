@@ -18,6 +18,7 @@ use freshen_model::secret::SealingKey;
 use freshen_model::task::{Failure, Progress};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::ErrorKind;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 /// Bytes of write-ahead log before older parts must have reached the tables.
@@ -386,6 +387,25 @@ impl Journal {
             keys.extend(std::str::from_utf8(&text).ok().and_then(Key::from_text));
         }
         Ok(keys)
+    }
+
+    /// Reads the objects whose text begins with `prefix`, in order, until `see` has enough; says whether it had. What cannot
+    /// be read is passed over, as a look-up passes it over.
+    pub fn walk(
+        &self,
+        prefix: &str,
+        mut see: impl FnMut(Key, ObjectRecord) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, JournalError> {
+        for entry in self.objects.prefix(prefix.as_bytes()) {
+            let (text, record) = entry.into_inner()?;
+            let key = std::str::from_utf8(&text).ok().and_then(Key::from_text);
+            if let (Some(key), Ok(record)) = (key, parse_object(&record))
+                && see(key, record).is_break()
+            {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// The longest-queued object of a queue, with its place.

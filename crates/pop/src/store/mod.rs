@@ -354,6 +354,31 @@ impl Store {
         self.slice_bytes.load(Ordering::Relaxed) + journal::SPREAD * index
     }
 
+    /// Bytes of all that is stored: entries, small bodies, slices.
+    pub fn content_bytes(&self) -> u64 {
+        let held = *self.held.lock();
+        held.index + held.slices
+    }
+
+    /// What is stored of a body, as the sweep would count it. Blocks.
+    pub fn stored_bytes(&self, body: &BodyRecord) -> u64 {
+        if body.is_small() {
+            return body.size;
+        }
+        let slices = self.journal.slices(body.id).unwrap_or_default();
+        slices.iter().map(|(_, slice)| u64::from(slice.allocated)).sum()
+    }
+
+    /// How often an object was used lately, estimated; and whether it was used since it came.
+    pub fn uses(&self, key: &Key) -> (u64, bool) {
+        self.heat.uses(key)
+    }
+
+    /// Halves what is counted of recent uses.
+    pub fn cool(&self) {
+        self.heat.cool();
+    }
+
     /// Bytes in memory.
     pub fn memory_bytes(&self) -> u64 {
         self.objects.weight() + self.blocks.weight()

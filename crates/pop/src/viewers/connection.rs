@@ -1,6 +1,7 @@
 //! One viewer's connection: HTTP/1.1 or HTTP/2, from its first byte to its last.
 
-use super::exchange::{Exchange, Interim};
+use super::cuts::Cuts;
+use super::exchange::{Exchange, Viewing};
 use super::socket::{Patience, ViewerSocket};
 use crate::Pop;
 use crate::answer::{BodyError, Payload};
@@ -48,11 +49,12 @@ pub struct Protocols {
     /// For HTTP/2, where an answer that waits for its origin is not told from one that waits for its viewer: longer than
     /// any origin may be silent.
     stuck: Duration,
+    cuts: Arc<Cuts>,
 }
 
 impl Protocols {
-    /// With the limits of the configuration.
-    pub fn new(config: &crate::Config) -> Protocols {
+    /// With the limits of the configuration; those cuts reach the connections.
+    pub fn new(config: &crate::Config, cuts: Arc<Cuts>) -> Protocols {
         let mut http1 = http1::Builder::new();
         http1
             .timer(TokioTimer::new())
@@ -78,6 +80,7 @@ impl Protocols {
             http2,
             patience: Patience { head: Duration::from_millis(config.viewer_head_ms_max), silence },
             stuck: silence.max(origin + silence / 2),
+            cuts,
         }
     }
 
@@ -90,32 +93,41 @@ impl Protocols {
     pub async fn serve_http1<S, A>(
         &self,
         io: S,
-        answer: impl Fn(Request<Incoming>, Option<Interim>) -> A,
+        answer: impl Fn(Request<Incoming>, Viewing) -> A,
         mut stop: watch::Receiver<bool>,
     ) where
         S: AsyncRead + AsyncWrite + Unpin,
         A: Future<Output = Response<Payload>>,
     {
-        let exchange = Arc::new(Exchange::default());
+        let exchange = Exchange::new(self.cuts.clone(), false);
+        let _reached = self.cuts.reach(&exchange);
         let socket = ViewerSocket::new(io, exchange.clone(), self.patience);
         let service = service_fn(|request: Request<Incoming>| {
             let exchange = exchange.clone();
-            let interim = exchange.begin(!request.body().is_end_stream());
-            let takes_interim = request.version() == Version::HTTP_11;
-            let answer = answer(request, takes_interim.then_some(interim));
+            let mut viewing = exchange.begin(!request.body().is_end_stream());
+            if request.version() != Version::HTTP_11 {
+                viewing = viewing.without_interim();
+            }
+            let number = viewing.request();
+            let answer = answer(request, viewing);
             async move {
                 let response = answer.await;
                 exchange.head_is_there();
-                Ok::<_, Infallible>(response.map(|payload| Answer { payload, exchange }))
+                Ok::<_, Infallible>(response.map(|payload| Answer { payload, exchange, request: number }))
             }
         });
         let mut connection = pin!(self.http1.serve_connection(socket, service));
+        let mut closing = pin!(exchange.closing());
         let ended = tokio::select! {
             biased;
             ended = connection.as_mut() => ended,
+            () = closing.as_mut() => Ok(()),
             () = asked(&mut stop) => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                tokio::select! {
+                    ended = connection => ended,
+                    () = closing => Ok(()),
+                }
             }
         };
         tell(ended);
@@ -126,19 +138,24 @@ impl Protocols {
     pub async fn serve_http2<S, A>(
         &self,
         io: S,
-        answer: impl Fn(Request<Incoming>, Option<Interim>) -> A,
+        answer: impl Fn(Request<Incoming>, Viewing) -> A,
         mut stop: watch::Receiver<bool>,
     ) where
         S: AsyncRead + AsyncWrite + Unpin,
         A: Future<Output = Response<Payload>> + Send + 'static,
     {
-        let exchange = Arc::new(Exchange::default());
+        let exchange = Exchange::new(self.cuts.clone(), true);
+        let _reached = self.cuts.reach(&exchange);
         let socket = ViewerSocket::multiplexed(io, exchange.clone(), self.patience);
         let service = service_fn(|request: Request<Incoming>| {
-            exchange.begin(false);
+            let viewing = exchange.begin(false);
             // Made before the answer: a stream that is reset meanwhile has ended, too.
-            let mut body = Answer { payload: Payload::Whole(Default::default()), exchange: exchange.clone() };
-            let answer = answer(request, None);
+            let mut body = Answer {
+                payload: Payload::Whole(Default::default()),
+                exchange: exchange.clone(),
+                request: viewing.request(),
+            };
+            let answer = answer(request, viewing);
             async move {
                 let (head, payload) = answer.await.into_parts();
                 body.payload = payload;
@@ -149,10 +166,12 @@ impl Protocols {
         let mut look = tokio::time::interval(self.patience.head.min(self.patience.silence) / LOOKS);
         let mut quiet = Quiet::new(&exchange);
         let mut stopping = false;
+        let mut closing = pin!(exchange.closing());
         let ended = loop {
             tokio::select! {
                 biased;
                 ended = connection.as_mut() => break ended,
+                () = closing.as_mut() => break Ok(()),
                 () = asked(&mut stop), if !stopping => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
@@ -220,6 +239,7 @@ impl Quiet {
 struct Answer {
     payload: Payload,
     exchange: Arc<Exchange>,
+    request: u64,
 }
 
 impl Body for Answer {
@@ -230,7 +250,11 @@ impl Body for Answer {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.get_mut().payload).poll_frame(context)
+        let answer = self.get_mut();
+        if answer.exchange.is_cut(answer.request, context.waker()) {
+            return Poll::Ready(Some(Err("a purge cuts it off".into())));
+        }
+        Pin::new(&mut answer.payload).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -244,7 +268,7 @@ impl Body for Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        self.exchange.end();
+        self.exchange.end(self.request);
     }
 }
 
@@ -253,10 +277,10 @@ impl Pop {
     pub(super) async fn answer(
         self: Arc<Pop>,
         request: Request<Incoming>,
-        interim: Option<Interim>,
+        viewing: Viewing,
     ) -> Response<Payload> {
         let Some((status, why)) = refusal(&request, self.config.head_bytes_max) else {
-            return self.serve(request, interim).await;
+            return self.serve(request, viewing).await;
         };
         let mut response = self.answer_plainly(status, why, None);
         if request.version() != Version::HTTP_2 {
@@ -316,14 +340,9 @@ mod tests {
 
     fn protocols() -> Protocols {
         let text = String::new;
-        Protocols::new(&crate::Config::new(
-            "pop-1".parse().unwrap(),
-            "data".into(),
-            text(),
-            text(),
-            text(),
-            text(),
-        ))
+        let config =
+            crate::Config::new("pop-1".parse().unwrap(), "data".into(), text(), text(), text(), text());
+        Protocols::new(&config, Arc::default())
     }
 
     /// A connection over loopback whose two ends keep little for each other.
@@ -339,8 +358,8 @@ mod tests {
         Response::new(Payload::Whole(Full::new(Bytes::from(vec![b'x'; size]))))
     }
 
-    fn hint(interim: Option<Interim>) {
-        if let Some(interim) = interim {
+    fn hint(viewing: &Viewing) {
+        if let Some(interim) = viewing.interim() {
             let mut headers = HeaderMap::new();
             headers.insert(header::LINK, HeaderValue::from_static("</a.css>; rel=preload"));
             interim.send(StatusCode::EARLY_HINTS, &headers);
@@ -368,8 +387,8 @@ mod tests {
         let protocols = protocols();
         let serving = protocols.serve_http1(
             pop,
-            async |_, interim| {
-                hint(interim);
+            async |_, viewing| {
+                hint(&viewing);
                 read.notified().await;
                 whole(3)
             },
@@ -396,8 +415,8 @@ mod tests {
         let (mut viewer, pop) = connection().await;
         let (_stopping, stop) = watch::channel(false);
         let protocols = protocols();
-        let answer = async |request: Request<Incoming>, interim| {
-            hint(interim);
+        let answer = async |request: Request<Incoming>, viewing| {
+            hint(&viewing);
             let body = http_body_util::BodyExt::collect(request.into_body()).await.unwrap().to_bytes();
             assert_eq!(body, "yes");
             whole(3)
@@ -425,11 +444,11 @@ mod tests {
         let (_stopping, stop) = watch::channel(false);
         let protocols = protocols();
         let number = Cell::new(0);
-        let answer = async |_: Request<Incoming>, interim: Option<Interim>| {
+        let answer = async |_: Request<Incoming>, viewing: Viewing| {
             number.set(number.get() + 1);
             // At different moments of the answer before: at once, and some turns of the connection later.
             for _ in 0..number.get() % 5 {
-                hint(interim.clone());
+                hint(&viewing);
                 tokio::task::yield_now().await;
             }
             whole(SIZE)

@@ -2,12 +2,14 @@
 
 mod certificates;
 mod connection;
+mod cuts;
 mod exchange;
 mod socket;
 
 pub use certificates::Certificates;
 pub use connection::Protocols;
-pub use exchange::Interim;
+pub use cuts::{Claim, Cuts};
+pub use exchange::{Interim, Viewing};
 
 use crate::Pop;
 use std::io;
@@ -33,7 +35,7 @@ impl Pop {
         stop: impl Future<Output = ()>,
     ) {
         let places = Arc::new(Semaphore::new(self.config.connections_max));
-        let protocols = Arc::new(Protocols::new(&self.config));
+        let protocols = Arc::new(Protocols::new(&self.config, self.cuts.clone()));
         let (stopping, stopped) = watch::channel(false);
         tokio::pin!(stop);
         loop {
@@ -76,7 +78,7 @@ impl Pop {
         _place: OwnedSemaphorePermit,
     ) {
         let pop = self.clone();
-        let answer = move |request, interim| pop.clone().answer(request, interim);
+        let answer = move |request, viewing| pop.clone().answer(request, viewing);
         let Some(tls) = tls else { return protocols.serve_http1(socket, answer, stop).await };
         let socket = match tokio::time::timeout(protocols.patience().head, tls.accept(socket)).await {
             Ok(Ok(socket)) => socket,

@@ -143,12 +143,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ViewerSocket<S> {
         context: &mut Context<'_>,
         write: impl FnOnce(Pin<&mut TokioIo<S>>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        let interim = self.exchange.write_begins();
-        self.interim.0.extend(interim);
+        let exchange = self.exchange.clone();
+        let mut writing = exchange.write_begins()?;
+        self.interim.0.extend(writing.interim());
         let written = ready!(self.poll_written(context, write))?;
-        if self.multiplexed {
-            self.exchange.wrote(written);
-        }
+        writing.wrote(written);
         Poll::Ready(Ok(written))
     }
 
@@ -228,7 +227,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for ViewerSocket<S> {
         socket.interim.0.extend(interim);
         if socket.interim.0.is_empty() {
             // Called at each turn of the connection: it is no sign that something moved.
-            let done = Pin::new(&mut socket.io).poll_flush(context);
+            let done = {
+                let _writing = socket.exchange.rest_goes()?;
+                Pin::new(&mut socket.io).poll_flush(context)
+            };
             if done.is_pending() {
                 socket.wait(Waits::Take, context)?;
                 return done;
@@ -236,12 +238,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for ViewerSocket<S> {
             socket.moved(Waits::Take);
             return Poll::Ready(socket.turn_ends(context));
         }
+        let exchange = socket.exchange.clone();
+        let _writing = exchange.rest_goes()?;
         socket.poll_written(context, |io, context| io.poll_flush(context))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let socket = self.get_mut();
         if socket.lingering.is_none() {
+            let exchange = socket.exchange.clone();
+            let _writing = exchange.rest_goes()?;
             ready!(socket.poll_written(context, |io, context| io.poll_shutdown(context)))?;
         }
         socket.poll_linger(context)

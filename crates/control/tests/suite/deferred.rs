@@ -1,0 +1,157 @@
+//! Tasks for later: when they begin, by which settings, and what becomes of those that cannot.
+
+use crate::stage::{NOON_MS, Stage, in_ledger, request, settings, state, within};
+use freshen_control::{SubmitError, SubmitRequest, Terms};
+use freshen_ledger::{Error, Ledger, Refusal};
+use freshen_model::domain::{QueryPolicy, Settings};
+use freshen_model::ids::{Seq, TaskId};
+use freshen_model::order::Body;
+use freshen_model::quota::QuotaKind;
+use freshen_model::rule::Matcher;
+use freshen_model::task::{Status, StepState, Task, TaskKind};
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const IN_AN_HOUR: Terms = Terms { cut: false, not_before_ms: Some(NOON_MS + 3_600_000) };
+
+async fn later(stage: &Stage, request: SubmitRequest) -> TaskId {
+    let accepted = stage.control.submit_on("ann", request, IN_AN_HOUR).await.unwrap();
+    assert_eq!((accepted.submitted.seq, accepted.submitted.scope.len()), (Seq::ZERO, 0));
+    let task = stage.task(accepted.submitted.task).await;
+    assert_eq!(
+        (task.status, task.percent, task.not_before_ms),
+        (Status::Pending, 0, IN_AN_HOUR.not_before_ms)
+    );
+    task.id
+}
+
+/// The task once it is not pending any more.
+async fn begun(stage: &Stage, id: TaskId) -> Task {
+    within(async {
+        while let Some(mut changes) = stage.control.watch_pending(id).await.unwrap() {
+            changes.changed().await.unwrap();
+        }
+        stage.task(id).await
+    })
+    .await
+}
+
+async fn used(stage: &Stage, kind: QuotaKind) -> u64 {
+    let quotas = stage.control.quota("ann").await.unwrap();
+    quotas.iter().find(|quota| quota.kind == kind).unwrap().used
+}
+
+#[tokio::test]
+async fn a_task_for_later_gets_its_order_in_time_and_is_fenced_from_there() {
+    let stage = Stage::set().await;
+    let _silent = stage.pop("pop-a").await;
+    let end = stage.control.log_end();
+    let id = later(&stage, request(TaskKind::Url, &["http://a.example/x"])).await;
+    assert_eq!(used(&stage, QuotaKind::Url).await, 1);
+    stage.clock.advance(HOUR - Duration::from_millis(1));
+    // The keeper and the release have had their turn when another submission is through.
+    stage.purge("http://a.example/y").await;
+    assert_eq!((stage.task(id).await.status, stage.control.log_end()), (Status::Pending, end.next()));
+    // A POP that joined meanwhile is in its scope.
+    let mut second = stage.pop("pop-b").await;
+    stage.clock.advance(Duration::from_millis(1));
+    let task = begun(&stage, id).await;
+    assert_eq!((task.status, task.seq), (Status::Running, stage.control.log_end()));
+    assert_eq!((state(&task, "pop-a"), task.pops.len()), (&StepState::Waiting, 2));
+    second.confirm(task.seq).await;
+    stage.clock.advance(Duration::from_millis(10_999));
+    assert_eq!(stage.task(id).await.status, Status::Running, "the fence counts from the append");
+    stage.clock.advance(Duration::from_millis(1));
+    assert_eq!(stage.ended(id).await.status, Status::Complete);
+    assert_eq!(used(&stage, QuotaKind::Url).await, 2, "counted once, when it was submitted");
+}
+
+#[tokio::test]
+async fn p4_it_survives_a_restart_and_what_was_due_meanwhile_begins_then() {
+    let stage = Stage::set().await;
+    let mut pop = stage.pop("pop-a").await;
+    let id = later(&stage, request(TaskKind::Directory, &["http://a.example/d/"])).await;
+    let stage = stage.restart().await;
+    assert_eq!(stage.task(id).await.status, Status::Pending);
+    stage.clock.advance(HOUR);
+    assert_eq!(begun(&stage, id).await.status, Status::Running);
+    let stage = stage.restart().await;
+    pop.reconnect(&stage);
+    pop.confirm(stage.task(id).await.seq).await;
+    assert_eq!(stage.ended(id).await.status, Status::Complete);
+    assert_eq!(in_ledger(&stage, id).await.not_before_ms, IN_AN_HOUR.not_before_ms);
+}
+
+#[tokio::test]
+async fn keys_are_made_with_the_settings_of_then() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-a").await;
+    let id = later(&stage, request(TaskKind::Url, &["http://a.example/x?v=1"])).await;
+    let changed = Settings { query: QueryPolicy::Ignore, ..settings() };
+    stage.control.set_domain(Some("ann"), "a.example", &changed).await.unwrap();
+    stage.clock.advance(HOUR);
+    let task = begun(&stage, id).await;
+    let read = stage.ledger.orders_after(task.seq.previous(), 1).await.unwrap();
+    let Body::Purge { rules, task: of, .. } = &read.orders[0].body else { panic!("{read:?}") };
+    let Matcher::Url { key } = &rules[0].matcher else { panic!("{rules:?}") };
+    assert_eq!((key.path_and_query(), *of), ("/x", Some(id)));
+}
+
+#[tokio::test]
+async fn what_cannot_begin_any_more_fails_and_says_why() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-a").await;
+    let id = later(&stage, request(TaskKind::Url, &["http://a.example/x"])).await;
+    stage.control.remove_domain(Some("ann"), "a.example").await.unwrap();
+    let end = stage.control.log_end();
+    stage.clock.advance(HOUR);
+    let task = begun(&stage, id).await;
+    assert_eq!((task.status, task.ended_ms), (Status::Failed, IN_AN_HOUR.not_before_ms));
+    assert_eq!(task.reason.as_deref(), Some("line 1: a.example is not a domain of this account"));
+    assert_eq!(stage.control.log_end(), end);
+}
+
+#[tokio::test]
+async fn only_what_has_not_begun_is_cancelled_and_by_its_owner() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-a").await;
+    let id = later(&stage, request(TaskKind::Url, &["http://a.example/x"])).await;
+    let foreign = stage.control.cancel(Some("bob"), id).await;
+    assert!(matches!(foreign, Err(Error::Refused(Refusal::NotFound { .. }))), "{foreign:?}");
+    stage.control.cancel(Some("ann"), id).await.unwrap();
+    let task = stage.task(id).await;
+    assert_eq!((task.status, task.reason.as_deref()), (Status::Failed, Some("cancelled before it began")));
+    let end = stage.control.log_end();
+    stage.clock.advance(HOUR);
+    let running = stage.purge("http://a.example/y").await;
+    assert_eq!(running.seq, end.next(), "nothing was appended for it");
+    for begun in [id, running.task] {
+        let refused = stage.control.cancel(None, begun).await;
+        assert!(matches!(refused, Err(Error::Refused(Refusal::Unfit(_)))), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn terms_that_cannot_be_are_refused_and_a_past_time_is_now() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-a").await;
+    let on = async |kind, terms| {
+        let request = request(kind, &["http://a.example/x"]);
+        stage.control.submit_on("ann", request, terms).await
+    };
+    let past = Terms { cut: true, not_before_ms: Some(NOON_MS) };
+    let accepted = on(TaskKind::Url, past).await.unwrap();
+    let task = stage.task(accepted.submitted.task).await;
+    assert_eq!((task.status, task.cut, task.not_before_ms), (Status::Running, true, None));
+    let far = Terms { cut: false, not_before_ms: Some(NOON_MS + 32 * 86_400_000) };
+    assert!(matches!(on(TaskKind::Url, far).await, Err(SubmitError::TooLate)));
+    assert!(matches!(on(TaskKind::Prefetch, past).await, Err(SubmitError::CutOfPrefetch)));
+    // A prefetch may wait, too; its deadline counts from its beginning.
+    let prefetch = later(&stage, request(TaskKind::Prefetch, &["http://a.example/x"])).await;
+    stage.clock.advance(HOUR);
+    assert_eq!(begun(&stage, prefetch).await.status, Status::Running);
+    stage.clock.advance(Duration::from_secs(86_400) - Duration::from_millis(1));
+    assert_eq!(stage.task(prefetch).await.status, Status::Running);
+    stage.clock.advance(Duration::from_millis(1));
+    assert_eq!(stage.ended(prefetch).await.status, Status::Failed);
+}
