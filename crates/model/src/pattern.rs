@@ -1,6 +1,6 @@
 //! A pattern of URLs: a regular expression that the whole of a key's path and query must match.
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -60,6 +60,40 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    /// Whether it matches the whole of that path and query; never, where it does not compile.
+    pub fn matches(&self, path_and_query: &str) -> bool {
+        self.compile().is_ok_and(|regex| regex.is_match(path_and_query.as_bytes()))
+    }
+}
+
+/// Several patterns as one, so that a text that none of them matches is read once.
+#[derive(Debug)]
+pub struct Patterns(Option<RegexSet>);
+
+impl Patterns {
+    /// These patterns; those that do not compile match nothing.
+    pub fn new<'a>(patterns: impl Iterator<Item = &'a Pattern>) -> Patterns {
+        let texts: Vec<String> = patterns
+            .filter(|pattern| pattern.compile().is_ok())
+            .map(|pattern| anchored(&pattern.text))
+            .collect();
+        let bytes_max = COMPILED_BYTES_MAX * texts.len().max(1);
+        let built = RegexSetBuilder::new(texts)
+            .unicode(false)
+            .size_limit(bytes_max)
+            .dfa_size_limit(bytes_max)
+            .nest_limit(NEST_MAX)
+            .build();
+        Patterns(built.ok())
+    }
+
+    /// False only where none of them matches.
+    pub fn may_match(&self, path_and_query: &str) -> bool {
+        self.0.as_ref().is_none_or(|any| any.is_match(path_and_query.as_bytes()))
+    }
+}
+
 fn compile(text: &str) -> Result<Regex, BadPattern> {
     if text.len() > PATTERN_BYTES_MAX {
         return Err(BadPattern::TooLong);
@@ -72,7 +106,11 @@ fn compile(text: &str) -> Result<Regex, BadPattern> {
     }
     // By itself first: what is balanced only between the anchors would take them apart.
     build(text)?;
-    build(&format!("^(?:{text})$"))
+    build(&anchored(text))
+}
+
+fn anchored(text: &str) -> String {
+    format!("^(?:{text})$")
 }
 
 fn build(text: &str) -> Result<Regex, BadPattern> {
@@ -164,6 +202,16 @@ mod tests {
         {
             let BadPattern::Syntax(reason) = why(text) else { panic!("{text}") };
             assert!(!reason.is_empty() && !reason.contains('\n'), "{text}: {reason}");
+        }
+    }
+
+    #[test]
+    fn p1_none_of_several_is_passed_over() {
+        let patterns = ["/a", "/(", "/b/.*[.]jpg", "/c{1,9}"].map(Pattern::new);
+        let any = Patterns::new(patterns.iter());
+        for (text, due) in [("/a", true), ("/b/x.jpg", true), ("/cc", true), ("/", false), ("/aa", false)] {
+            assert_eq!(any.may_match(text), due, "{text}");
+            assert_eq!(patterns.iter().any(|pattern| pattern.matches(text)), due, "{text}");
         }
     }
 

@@ -15,8 +15,8 @@ pub const TAGS_BYTES_MAX: usize = 16_384;
 /// What cannot be kept whole matches any tag: such a copy is purged too often, never too seldom.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tags {
-    /// In order, each once.
-    names: Arc<[Box<str>]>,
+    /// In order, each once, a line each: in one piece, so that a look at them is a look into one place.
+    names: Arc<str>,
     any: bool,
 }
 
@@ -30,7 +30,8 @@ impl Tags {
     pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Tags {
         let mut kept: Vec<&str> = Vec::new();
         for name in names.into_iter().filter(|name| !name.is_empty()) {
-            if name.len() > TAG_BYTES_MAX {
+            // No field holds a line feed.
+            if name.len() > TAG_BYTES_MAX || name.contains('\n') {
                 return Tags::unknown();
             }
             if let Err(place) = kept.binary_search(&name) {
@@ -43,7 +44,7 @@ impl Tags {
         if kept.iter().map(|name| name.len()).sum::<usize>() > TAGS_BYTES_MAX {
             return Tags::unknown();
         }
-        Tags { names: kept.into_iter().map(Box::from).collect(), any: false }
+        Tags { names: kept.join("\n").into(), any: false }
     }
 
     /// These and those: what a copy is called that got new tags with a 304, since its bytes are those of the old ones.
@@ -59,12 +60,14 @@ impl Tags {
 
     /// Whether a rule for one of `others` is known to match a copy with these as well.
     pub fn covers(&self, others: &Tags) -> bool {
-        self.any || (!others.any && others.names().all(|name| self.matches(name)))
+        let mut ours = self.names();
+        // Both are in order.
+        self.any || (!others.any && others.names().all(|name| ours.any(|own| own == name)))
     }
 
     /// Whether a rule for this tag matches.
     pub fn matches(&self, tag: &str) -> bool {
-        self.any || self.names.binary_search_by(|name| (**name).cmp(tag)).is_ok()
+        self.any || self.names().any(|name| name == tag)
     }
 
     /// Whether a rule for any tag matches.
@@ -74,12 +77,12 @@ impl Tags {
 
     /// The tags that are kept, in order; none where any tag matches.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(|name| &**name)
+        self.names.split('\n').filter(|name| !name.is_empty())
     }
 
     /// Bytes that they take, roughly.
     pub fn bytes(&self) -> u64 {
-        self.names.iter().map(|name| name.len() as u64 + 16).sum()
+        self.names.len() as u64
     }
 }
 
@@ -129,6 +132,7 @@ mod tests {
             Tags::of(many.iter().map(String::as_str)),
             Tags::of([format!("{long}x").as_str()]),
             Tags::of(longs.iter().map(String::as_str)),
+            Tags::of(["a\nb"]),
             Tags::unknown(),
         ] {
             assert!(tags.matches("whatever") && tags.any());

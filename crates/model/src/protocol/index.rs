@@ -3,10 +3,11 @@
 use super::copy::Provenance;
 use crate::ids::{Epoch, Seq};
 use crate::key::Key;
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, Patterns};
 use crate::rule::{Matcher, Mode, Rule};
 use crate::tag::Tags;
-use std::collections::HashMap;
+use foldhash::fast::RandomState;
+use std::sync::OnceLock;
 
 /// The newest orders that match something, one number for each mode.
 ///
@@ -79,7 +80,12 @@ pub enum Fate {
 /// Patterns of one cache space; a rule over that evicts the space.
 pub const PATTERNS_MAX: usize = 100;
 /// Patterns of all cache spaces, for the memory that they take.
-const PATTERNS_IN_ALL_MAX: usize = 2_000;
+const PATTERNS_IN_ALL_MAX: usize = 1_000;
+/// Patterns that are held against a text together.
+const TOGETHER_MAX: usize = 25;
+
+/// Only those who may purge put names in, so that nobody else can choose ones that collide.
+type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
 
 /// Every live rule of a POP.
 #[derive(Debug)]
@@ -104,9 +110,16 @@ struct Space {
     tags: HashMap<Box<str>, Marks>,
     /// The newest of all tags, for copies that any tag matches.
     any_tag: Marks,
-    patterns: Vec<(Pattern, Marks)>,
+    patterns: Vec<Together>,
     /// The newest of all these.
     newest: Seq,
+}
+
+/// Some patterns of a space, and one matcher for all of them.
+#[derive(Debug, Default)]
+struct Together {
+    patterns: Vec<(Pattern, Marks)>,
+    any: OnceLock<Patterns>,
 }
 
 /// One directory of the trie by path segment.
@@ -121,7 +134,7 @@ impl PurgeIndex {
     /// space.
     pub fn new(places_max: usize) -> PurgeIndex {
         PurgeIndex {
-            spaces: HashMap::new(),
+            spaces: HashMap::default(),
             everything: Marks::default(),
             places: 0,
             patterns: 0,
@@ -152,7 +165,7 @@ impl PurgeIndex {
             }
             Matcher::Regex { pattern, .. } => {
                 let full = full || self.patterns >= PATTERNS_IN_ALL_MAX;
-                let place = pattern_place(&mut space.patterns, pattern, full);
+                let place = space.pattern_place(pattern, full);
                 self.patterns += usize::from(place.as_ref().is_some_and(|marks| marks.is_empty()));
                 place
             }
@@ -197,13 +210,8 @@ impl PurgeIndex {
             }
             tags.names().for_each(|tag| marks.merge(&found(space.tags.get(tag))));
         }
-        for (pattern, newest) in &space.patterns {
-            // One that does not compile has no place here.
-            if newest.newest() > checked
-                && pattern.compile().is_ok_and(|regex| regex.is_match(key.path_and_query().as_bytes()))
-            {
-                marks.merge(newest);
-            }
+        for together in &space.patterns {
+            together.merge_into(&mut marks, key.path_and_query(), checked);
         }
         marks
     }
@@ -214,7 +222,7 @@ impl PurgeIndex {
         self.everything.drop_up_to(seq);
         self.spaces.retain(|_, space| {
             let empty = space.drop_up_to(seq, &mut self.places);
-            self.patterns += space.patterns.len();
+            self.patterns += space.pattern_count();
             !empty
         });
     }
@@ -242,25 +250,56 @@ fn place<'a>(places: &'a mut HashMap<Box<str>, Marks>, name: &str, full: bool) -
     places.get_mut(name)
 }
 
-/// The place of a pattern; `None` also where it does not compile here.
-fn pattern_place<'a>(
-    patterns: &'a mut Vec<(Pattern, Marks)>,
-    pattern: &Pattern,
-    full: bool,
-) -> Option<&'a mut Marks> {
-    let known = patterns.iter().position(|(known, _)| known == pattern);
-    let at = match known {
-        Some(at) => at,
-        None if full || patterns.len() >= PATTERNS_MAX || pattern.compile().is_err() => return None,
-        None => {
-            patterns.push((pattern.clone(), Marks::default()));
-            patterns.len() - 1
+impl Together {
+    /// Adds what is said by those that match; patterns up to `checked` are passed over.
+    fn merge_into(&self, marks: &mut Marks, text: &str, checked: Seq) {
+        let newer = || self.patterns.iter().filter(|(_, said)| said.newest() > checked);
+        let any = || self.any.get_or_init(|| Patterns::new(self.patterns.iter().map(|(pattern, _)| pattern)));
+        if newer().next().is_none() || !any().may_match(text) {
+            return;
         }
-    };
-    patterns.get_mut(at).map(|(_, marks)| marks)
+        newer().filter(|(pattern, _)| pattern.matches(text)).for_each(|(_, said)| marks.merge(said));
+    }
+
+    fn drop_up_to(&mut self, seq: Seq) {
+        let before = self.patterns.len();
+        self.patterns.retain_mut(|(_, marks)| !marks.drop_up_to(seq));
+        if self.patterns.len() != before {
+            self.any = OnceLock::new();
+        }
+    }
 }
 
 impl Space {
+    fn pattern_count(&self) -> usize {
+        self.patterns.iter().map(|together| together.patterns.len()).sum()
+    }
+
+    /// The place of a pattern, made where there is none; `None` where it has none, or does not compile here.
+    fn pattern_place(&mut self, pattern: &Pattern, full: bool) -> Option<&mut Marks> {
+        let known = self.patterns.iter().enumerate().find_map(|(at, together)| {
+            Some((at, together.patterns.iter().position(|(known, _)| known == pattern)?))
+        });
+        let (at, place) = match known {
+            Some(known) => known,
+            None if full || self.pattern_count() >= PATTERNS_MAX || pattern.compile().is_err() => {
+                return None;
+            }
+            None => {
+                let room = self.patterns.iter().position(|together| together.patterns.len() < TOGETHER_MAX);
+                let at = room.unwrap_or_else(|| {
+                    self.patterns.push(Together::default());
+                    self.patterns.len() - 1
+                });
+                let together = &mut self.patterns[at];
+                together.any = OnceLock::new();
+                together.patterns.push((pattern.clone(), Marks::default()));
+                (at, together.patterns.len() - 1)
+            }
+        };
+        Some(&mut self.patterns[at].patterns[place].1)
+    }
+
     /// True where nothing is left; adds what is left to `places`.
     fn drop_up_to(&mut self, seq: Seq, places: &mut usize) -> bool {
         let before = *places;
@@ -270,8 +309,9 @@ impl Space {
         }
         self.any_tag = Marks::default();
         self.tags.values().for_each(|marks| self.any_tag.merge(marks));
-        self.patterns.retain_mut(|(_, marks)| !marks.drop_up_to(seq));
-        *places += self.patterns.len();
+        self.patterns.iter_mut().for_each(|together| together.drop_up_to(seq));
+        self.patterns.retain(|together| !together.patterns.is_empty());
+        *places += self.pattern_count();
         self.directories.drop_up_to(seq, places);
         self.whole.drop_up_to(seq) && *places == before
     }
