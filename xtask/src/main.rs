@@ -53,6 +53,8 @@ enum Bench {
     /// Purges: until every POP is new, how many a second, to a thousand POPs, of a directory of a million objects beside
     /// Varnish and nginx; writes docs/benchmarks.md.
     Purge(bench::purge::Options),
+    /// An object against 10⁵ live rules, and against 100 patterns; writes docs/benchmarks.md.
+    Rules,
 }
 
 fn main() -> ExitCode {
@@ -75,6 +77,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Soak { seconds } => soak::run(&root, seconds),
         Task::Bench(Bench::Edge(options)) => bench::run(&root, &options),
         Task::Bench(Bench::Purge(options)) => bench::purge::run(&root, &options),
+        Task::Bench(Bench::Rules) => bench::rules::run(&root),
         Task::Mutate { filters } => mutate::run(&root, &filters),
     }
 }

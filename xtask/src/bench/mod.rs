@@ -10,6 +10,7 @@ mod load;
 mod misses;
 mod process;
 pub mod purge;
+pub mod rules;
 mod sides;
 mod store;
 mod table;
