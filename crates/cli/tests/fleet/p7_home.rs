@@ -477,3 +477,49 @@ async fn a_domain_may_have_no_home() {
     }
     assert_eq!(fleet.origin.requests("/a").len(), 3);
 }
+
+/// A 304 takes no tag away from a copy, and so no tag from the copies that are made of it.
+#[tokio::test]
+async fn p1_a_copy_from_a_home_has_all_tags_of_its_version() {
+    let fleet = Installation::start(shield()).await;
+    fleet.origin.set("/a", Page::new("same").with("cache-tag", "first"));
+    fleet.viewer(0).get(A).await;
+    fleet.origin.set("/a", Page::new("same").with("cache-tag", "second"));
+    fleet.purge_directory("a.example/", false).await;
+    assert_eq!(fleet.viewer(0).get(A).await.both(), ("REVALIDATED", "same"));
+    let got = fleet.viewer(1).get(A).await;
+    assert_eq!((got.both(), got.header("cache-tag")), (("MISS", "same"), None));
+    fleet.origin.set("/a", Page::new("new"));
+    for tag in ["first", "second"] {
+        let task = fleet.submit(TaskKind::Tag, true, &[tag]).await;
+        fleet.ended(task).await;
+        let got = fleet.viewer(1).get(A).await;
+        assert_eq!(got.text(), "new", "purged by the tag {tag}");
+    }
+}
+
+/// The home has another version than the one of which the asker misses a part: the origin says which one is good.
+#[tokio::test]
+async fn p7_a_home_with_an_older_version_does_not_break_a_body() {
+    let origin = LargeOrigin::start(500 * MIB).await;
+    let plan = Plan { twist: Some(always_alive()), ..shield() };
+    let fleet = Installation::start(of_large(&origin, first_pop(), plan)).await;
+    part(&fleet.viewer(0), 0..1_000).await;
+    fleet.pops[0].pause();
+    origin.change();
+    let newer = async |at: u64| {
+        let asked = format!("bytes={at}-{}", at + 999);
+        let got = fleet.viewer(1).send(Method::GET, A, &[("range", &asked)], "").await;
+        assert!(*got.body.as_ref().expect("the body broke off") == bytes(2, at..at + 1_000), "at {at}");
+    };
+    newer(0).await;
+    fleet.pops[0].resume();
+    // Until the asker asks its home again.
+    let mut slice = 3;
+    while fleet.pops[0].metric("freshen_pop_peer_answers_total{outcome=\"answered\"}").await == 0.0 {
+        newer(slice * MIB).await;
+        slice += 1;
+        assert!(slice < 499, "it is not asked again");
+        tokio::time::sleep(Duration::from_millis(50)).await; // tidy: allow-sleep, the asker leaves its home in peace for a while
+    }
+}
