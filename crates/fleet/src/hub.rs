@@ -353,8 +353,7 @@ impl PeersPush {
     /// What to tell now, if it is something else than before.
     fn take(&mut self, now: Option<Peers>) -> Option<Peers> {
         self.due = None;
-        // A POP that can ask nobody and be asked by nobody need not be told so.
-        let news = now.filter(|now| self.told.as_ref().unwrap_or(&Peers::default()).peers != now.peers)?;
+        let news = now.filter(|now| self.told.as_ref() != Some(now))?;
         self.told = Some(news.clone());
         Some(news)
     }

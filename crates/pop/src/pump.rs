@@ -176,10 +176,23 @@ impl Pop {
         headers.insert(header::RANGE, byte_range(first, Some(last)));
         headers.insert(header::IF_RANGE, validator.clone());
         let Supply { domain, key, .. } = supply;
-        let asked = self.ask_upstream(Asking { domain, key, headers, interim: None, start }).await;
-        let (response, start) = asked.map_err(|error| Broken::Origin(error.to_string()))?;
-        let same = range::strong_validator(response.headers()).as_ref() == Some(validator);
-        Ok((response, same, start))
+        let asked = |start| {
+            let asking = Asking { domain, key, headers: headers.clone(), interim: None, start };
+            async move {
+                let asked = self.ask_upstream(asking).await;
+                let (response, start) = asked.map_err(|error| Broken::Origin(error.to_string()))?;
+                let same = range::strong_validator(response.headers()).as_ref() == Some(validator);
+                Ok((response, same, start))
+            }
+        };
+        let answered = asked(start).await?;
+        match answered {
+            // Another POP may have another version. Whether this one is still good, only the origin can say.
+            (_, false, FillStart { source: fill::Source::Pop { .. }, .. }) => {
+                asked(FillStart { source: fill::Source::Origin, ..start }).await
+            }
+            answered => Ok(answered),
+        }
     }
 
     /// Asks the origin for content, with fields as they shall arrive there, within the time for a head since `began`.

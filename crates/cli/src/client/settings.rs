@@ -1,7 +1,9 @@
 //! A domain's settings on the command line.
 
 use super::connection::ClientError;
-use freshen_model::domain::{Bucket, NoLease, Origin, QueryPolicy, Ranges, Settings, TagField, TtlRule};
+use freshen_model::domain::{
+    Bucket, Home, NoLease, Origin, QueryPolicy, Ranges, Settings, TagField, TtlRule,
+};
 use freshen_model::secret::Secret;
 use std::str::FromStr;
 
@@ -62,6 +64,10 @@ pub struct SettingsOptions {
     /// How parts of large objects are asked for: slices, or whole for origins whose ranges lie.
     #[arg(long)]
     ranges: Option<Ranges>,
+    /// Which POP asks the origin for the others: off (each for itself), region or fleet (each object has its home among
+    /// these POPs), or the id of one POP.
+    #[arg(long)]
+    home: Option<Home>,
     /// A field in which the origin names tags, `comma:NAME` or `space:NAME`; several, or none, in place of those of before
     /// [default: comma:cache-tag space:surrogate-key].
     #[arg(long, value_name = "FIELD")]
@@ -147,6 +153,9 @@ impl SettingsOptions {
         change(&mut settings.origin_head_ms_max, self.origin_head_ms_max);
         change(&mut settings.origin_silence_ms_max, self.origin_silence_ms_max);
         settings.ranges = self.ranges.unwrap_or(settings.ranges);
+        if let Some(home) = &self.home {
+            settings.home = home.clone();
+        }
         settings.tag_fields = list("--tag-field", self.tag_field)?.unwrap_or(settings.tag_fields);
         settings.show_tags = self.show_tags.unwrap_or(settings.show_tags);
         Ok(settings)
@@ -209,6 +218,7 @@ pub fn settings_rows(settings: &Settings) -> Vec<(&'static str, String)> {
         ("default-ttl-s", number(settings.default_ttl_s, "guessed")),
         ("negative-ttl-s", number(settings.negative_ttl_s, "as other answers")),
         ("ranges", settings.ranges.to_string()),
+        ("home", settings.home.to_string()),
         ("show-tags", settings.show_tags.to_string()),
     ]);
     rows.extend(settings.tag_fields.iter().map(|field| ("tag-field", field.to_string())));

@@ -21,7 +21,8 @@ use tokio::sync::mpsc;
 /// What `freshen demo` may be told.
 #[derive(clap::Args)]
 pub struct Options {
-    /// The first port: control there, viewers at the next three, the origin ten above.
+    /// The first port: control there, viewers at the next three, the origin ten above, and behind it where the POPs
+    /// answer each other.
     #[arg(long, default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..=65_515))]
     port_base: u16,
     /// Keep state, configurations and logs here; without it they go with the demo.
@@ -72,8 +73,12 @@ impl Ports {
         self.base + 10
     }
 
+    fn peers(self, pop: usize) -> u16 {
+        self.base + 11 + pop as u16
+    }
+
     fn all(self) -> impl Iterator<Item = u16> {
-        (0..POPS.len()).flat_map(move |pop| [self.viewers(pop), self.admin(pop)]).chain([
+        (0..POPS.len()).flat_map(move |pop| [self.viewers(pop), self.admin(pop), self.peers(pop)]).chain([
             self.control(),
             self.fleet(),
             self.origin(),
@@ -179,6 +184,7 @@ async fn set_up(data: &Path, ports: Ports) -> anyhow::Result<()> {
         bootstrap::pop(&control, &file, &name, area, region, make).await?;
         let mut pop: freshen_pop::Config = config_file::read(&file)?;
         (pop.listen, pop.admin_listen, pop.control) = (listen.clone(), admin.clone(), at(ports.fleet()));
+        pop.peer_listen = Some(at(ports.peers(place)));
         config_file::write(&file, "The configuration of one of the demo's POPs.", &pop)?;
     }
     let origin: Origin = format!("http://{}", at(ports.origin())).parse()?;

@@ -10,6 +10,7 @@ const ALIAS: &str = "alias.localhost/a.txt";
 #[tokio::test]
 async fn the_second_request_is_a_hit_on_every_pop() {
     let demo = Demo::start().await;
+    demo.each_pop_for_itself().await;
     for viewer in demo.viewers() {
         let first = viewer.get(A).await;
         assert_eq!(first.x_cache(), Some("MISS"));
@@ -17,6 +18,23 @@ async fn the_second_request_is_a_hit_on_every_pop() {
         assert_eq!(viewer.get(A).await.both(), ("HIT", first.text()));
     }
     assert_eq!(demo.reached("/a.txt").await.0, 3);
+}
+
+#[tokio::test]
+async fn one_fetch_serves_all_pops() {
+    let demo = Demo::start().await;
+    demo.pops_know_each_other().await;
+    for viewer in demo.viewers() {
+        assert!(viewer.get(A).await.text().starts_with("A plain text file."));
+        assert_eq!(viewer.get(A).await.x_cache(), Some("HIT"));
+    }
+    assert_eq!(demo.reached("/a.txt").await.0, 1);
+    demo.write("a.txt", "new");
+    demo.run(&["purge", "--wait", "http://demo.localhost/a.txt"]).await.with(0);
+    for viewer in demo.viewers() {
+        assert_eq!(viewer.get(A).await.text(), "new");
+    }
+    assert_eq!(demo.reached("/a.txt").await.0, 2);
 }
 
 #[tokio::test]
@@ -37,6 +55,7 @@ async fn a_head_that_misses_fills() {
 #[tokio::test]
 async fn a_purge_ends_at_once_and_every_pop_serves_the_new_file() {
     let demo = Demo::start().await;
+    demo.each_pop_for_itself().await;
     for viewer in demo.viewers() {
         viewer.get(A).await;
     }
@@ -64,6 +83,7 @@ async fn a_purge_ends_at_once_and_every_pop_serves_the_new_file() {
 #[tokio::test]
 async fn an_alias_shares_the_cache_and_its_purges() {
     let demo = Demo::start().await;
+    demo.each_pop_for_itself().await;
     for viewer in demo.viewers() {
         assert_eq!(viewer.get(A).await.x_cache(), Some("MISS"));
         assert_eq!(viewer.get(ALIAS).await.x_cache(), Some("HIT"));
@@ -84,6 +104,7 @@ async fn an_alias_shares_the_cache_and_its_purges() {
 #[tokio::test]
 async fn a_check_tells_what_each_pop_has_and_changes_nothing() {
     let demo = Demo::start().await;
+    demo.each_pop_for_itself().await;
     let check = async || demo.run(&["check", "--json", "http://demo.localhost/a.txt"]).await.with(0).json();
     let before = check().await;
     demo.viewer(0).get(A).await;

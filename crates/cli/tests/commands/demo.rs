@@ -204,6 +204,24 @@ impl Demo {
         .await
     }
 
+    /// Waits until each POP was told of the two others.
+    pub async fn pops_know_each_other(&self) {
+        for pop in 0..POPS.len() {
+            asked_until("each POP knows the others", async || {
+                let metrics = self.admin(pop).get("pop/-/metrics").await;
+                metrics.text().lines().any(|line| line == "freshen_pop_peers 2").then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// From now on each POP asks the origin itself, so that what each of them does can be counted.
+    pub async fn each_pop_for_itself(&self) {
+        self.run(&["domain", "set", "demo.localhost", "--home", "off"]).await.with(0);
+        // Complete once the settings before it are applied, too.
+        self.run(&["purge", "--wait", "http://demo.localhost/no-such-page"]).await.with(0);
+    }
+
     pub fn port_base(&self) -> u16 {
         self.ports.base
     }

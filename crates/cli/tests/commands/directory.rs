@@ -9,6 +9,7 @@ const OUTSIDE: [&str; 4] = ["/dd/x.html", "/a.txt", "/d", "/d?x"];
 /// Every object is in every POP's cache.
 async fn filled() -> Demo {
     let demo = Demo::start().await;
+    demo.each_pop_for_itself().await;
     for viewer in demo.viewers() {
         for path in INSIDE.iter().chain(&OUTSIDE) {
             assert_eq!(viewer.get(&format!("demo.localhost{path}")).await.x_cache(), Some("MISS"), "{path}");

@@ -8,7 +8,8 @@ use rustix::process::Signal;
 #[tokio::test]
 async fn control_and_pops_tell_their_health() {
     let demo = Demo::start().await;
-    demo.run(&["purge", "--wait", "http://demo.localhost/a.txt"]).await.with(0);
+    // Which submits one purge.
+    demo.each_pop_for_itself().await;
     demo.viewer(0).get("demo.localhost/a.txt").await;
     let control = [demo.control()];
     let pops = [0, 1, 2].map(|pop| demo.admin(pop));

@@ -46,6 +46,7 @@ async fn after_a_prefetch_of_fifty_files_every_first_request_is_a_hit() {
 #[tokio::test]
 async fn a_prefetch_of_one_area_leaves_the_other_alone() {
     let demo = Demo::start().await;
+    demo.each_pop_for_itself().await;
     demo.run(&["prefetch", "--wait", "--area", "overseas", "http://demo.localhost/a.txt"]).await.with(0);
     for (pop, x_cache) in [(0, "MISS"), (1, "HIT"), (2, "HIT")] {
         assert_eq!(demo.viewer(pop).get("demo.localhost/a.txt").await.x_cache(), Some(x_cache));

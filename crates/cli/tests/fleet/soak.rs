@@ -106,6 +106,7 @@ async fn p1_nothing_purged_is_seen_again_whatever_happens_to_the_fleet() {
         sweep_interval_ms: 100,
         sweep_patience_ms: 500,
         disk_bytes_max: Some(DISK_BYTES_MAX),
+        homes: true,
         settings: Box::new(|settings: Settings| Settings { origin: at, ..settings }),
         ..Plan::default()
     };
