@@ -106,6 +106,25 @@ async fn a_star_purges_the_directory_and_json_is_given_to_who_accepts_it() {
 }
 
 #[tokio::test]
+async fn tags_are_purged_as_plug_ins_name_them() {
+    let fleet = Fleet::start(1, |_| {}).await;
+    for (path, tags) in [("/p1", "cat_p_1,cat_p"), ("/p2", "cat_p_2"), ("/p11", "cat_p_11")] {
+        fleet.origin.set(path, Page::new("old").with("cache-tag", tags));
+        fleet.viewer(0).get(&format!("a.example{path}")).await;
+        fleet.origin.set(path, Page::new("new").with("cache-tag", tags));
+    }
+    assert_eq!(fleet.ask("a.example/", &[("surrogate-key", "cat_p_2 other")]).await.status, 200);
+    let text = |path: &'static str| {
+        let viewer = fleet.viewer(0);
+        async move { viewer.get(&format!("a.example{path}")).await.text().to_owned() }
+    };
+    assert_eq!((text("/p1").await, text("/p2").await), ("old".to_owned(), "new".to_owned()));
+    let pattern = [("x-magento-tags-pattern", "((^|,)cat_p_1(,|$))")];
+    assert_eq!(fleet.ask("a.example/", &pattern).await.status, 200);
+    assert_eq!((text("/p1").await, text("/p11").await), ("new".to_owned(), "old".to_owned()));
+}
+
+#[tokio::test]
 async fn p2_a_purge_that_a_paused_pop_has_not_confirmed_is_said_to_go_on() {
     let fleet = Fleet::start(2, |method| method.wait_ms = 300).await;
     fleet.with_old_copies(&["/a"]).await;
