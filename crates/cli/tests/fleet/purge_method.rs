@@ -106,6 +106,25 @@ async fn a_star_purges_the_directory_and_json_is_given_to_who_accepts_it() {
 }
 
 #[tokio::test]
+async fn tags_are_purged_as_plug_ins_name_them() {
+    let fleet = Fleet::start(1, |_| {}).await;
+    for (path, tags) in [("/p1", "cat_p_1,cat_p"), ("/p2", "cat_p_2"), ("/p11", "cat_p_11")] {
+        fleet.origin.set(path, Page::new("old").with("cache-tag", tags));
+        fleet.viewer(0).get(&format!("a.example{path}")).await;
+        fleet.origin.set(path, Page::new("new").with("cache-tag", tags));
+    }
+    assert_eq!(fleet.ask("a.example/", &[("surrogate-key", "cat_p_2 other")]).await.status, 200);
+    let text = |path: &'static str| {
+        let viewer = fleet.viewer(0);
+        async move { viewer.get(&format!("a.example{path}")).await.text().to_owned() }
+    };
+    assert_eq!((text("/p1").await, text("/p2").await), ("old".to_owned(), "new".to_owned()));
+    let pattern = [("x-magento-tags-pattern", "((^|,)cat_p_1(,|$))")];
+    assert_eq!(fleet.ask("a.example/", &pattern).await.status, 200);
+    assert_eq!((text("/p1").await, text("/p11").await), ("new".to_owned(), "old".to_owned()));
+}
+
+#[tokio::test]
 async fn p2_a_purge_that_a_paused_pop_has_not_confirmed_is_said_to_go_on() {
     let fleet = Fleet::start(2, |method| method.wait_ms = 300).await;
     fleet.with_old_copies(&["/a"]).await;
@@ -121,14 +140,17 @@ async fn p2_a_purge_that_a_paused_pop_has_not_confirmed_is_said_to_go_on() {
 }
 
 #[tokio::test]
-async fn p8_who_may_not_purge_is_refused_and_nothing_is_submitted() {
+async fn p8_who_connects_from_elsewhere_may_not_purge() {
     let elsewhere = Fleet::start(1, |method| method.from = vec!["192.0.2.0/24".parse().unwrap()]).await;
     elsewhere.with_old_copies(&["/a"]).await;
     assert_eq!(elsewhere.ask(A, &[]).await.status, 403);
     // A field says nothing about where a request comes from.
     assert_eq!(elsewhere.ask(A, &[("x-forwarded-for", "192.0.2.1")]).await.status, 403);
     assert_eq!(elsewhere.viewer(0).get(A).await.both(), ("HIT", "old"));
+}
 
+#[tokio::test]
+async fn p8_who_has_not_the_secret_may_not_purge() {
     let guarded = Fleet::start(1, |method| method.secret = Some(Token(SECRET.into()))).await;
     guarded.with_old_copies(&["/a"]).await;
     for fields in [vec![], vec![("authorization", "Bearer another")], vec![("fastly-key", "another")]] {

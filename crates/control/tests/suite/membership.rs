@@ -156,3 +156,24 @@ async fn a_check_asks_every_pop() {
     assert_eq!(rows[0].answer.as_ref().unwrap().x_cache, "HIT");
     assert_eq!(rows[1].error.as_deref(), Some("not connected"));
 }
+
+/// What is read once for all POPs that stand at the same place is not taken for what is behind another.
+#[tokio::test]
+async fn p2_each_pop_near_the_end_of_the_log_gets_the_orders_behind_its_own_place() {
+    let stage = Stage::set().await;
+    let (mut a, mut b) = (stage.pop("pop-a").await, stage.pop("pop-b").await);
+    let first = stage.purge("http://a.example/1").await;
+    a.confirm(first.seq).await;
+    b.confirm_only(first.seq).await;
+    // One by one, so that there is a batch behind each place; the other POP follows none of them.
+    let mut last = first;
+    for number in 2..=5 {
+        last = stage.purge(&format!("http://a.example/{number}")).await;
+        a.confirm(last.seq).await;
+    }
+    assert_eq!(state(&stage.task(last.task).await, "pop-b"), &StepState::Waiting);
+    // Fails on orders that do not follow its own watermark.
+    b.confirm(last.seq).await;
+    stage.ended(last.task).await;
+    assert_eq!(b.follower.rules_live(), 5);
+}
