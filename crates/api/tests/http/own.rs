@@ -4,6 +4,7 @@ use crate::stage::{ADA, ANN, BOB, Key, Stage, within};
 use bytes::Bytes;
 use freshen_fleet::wire::{Answered, Question, Reply};
 use freshen_fleet::{Event, Link};
+use freshen_model::area::Area;
 use freshen_model::check::CheckAnswer;
 use freshen_model::ids::Seq;
 use freshen_model::preview::Preview;
@@ -282,9 +283,10 @@ async fn a_check_has_the_word_of_every_pop() {
 async fn a_purge_for_later_is_watched_and_cancelled() {
     let stage = Stage::set().await;
     let mut pop = stage.pop("pop-asia").await;
-    let hour_ms = 3_600_000;
+    // Within the time for which a signature is good.
+    let later_ms = 600_000;
     let request = json!({
-        "lines": ["http://a.example/x"], "cut": true, "not_before_ms": stage.control.wall_ms() + hour_ms,
+        "lines": ["http://a.example/x"], "cut": true, "not_before_ms": stage.control.wall_ms() + later_ms,
     });
     let (status, task) = stage.own(ANN, "POST", "/v1/purge", request.clone()).await;
     assert_eq!((status, &task["status"], &task["cut"]), (200, &json!("pending"), &json!(true)));
@@ -294,7 +296,7 @@ async fn a_purge_for_later_is_watched_and_cancelled() {
     let target = format!("{path}?wait_ms=30000");
     let (begun, ()) = within(async {
         tokio::join!(stage.own(ANN, "GET", &target, Value::Null), async {
-            stage.clock.advance(Duration::from_millis(hour_ms as u64));
+            stage.clock.advance(Duration::from_millis(later_ms as u64));
         })
     })
     .await;
@@ -302,7 +304,7 @@ async fn a_purge_for_later_is_watched_and_cancelled() {
     pop.confirm(Seq(begun.1["seq"].as_u64().unwrap())).await;
 
     let request =
-        json!({ "lines": ["http://a.example/x"], "not_before_ms": stage.control.wall_ms() + hour_ms });
+        json!({ "lines": ["http://a.example/x"], "not_before_ms": stage.control.wall_ms() + later_ms });
     let (_, task) = stage.own(ANN, "POST", "/v1/purge", request).await;
     let target = format!("/v1/tasks/{}/cancel", task["id"].as_str().unwrap());
     assert_eq!(stage.own(BOB, "POST", &target, Value::Null).await.0, 404);
@@ -311,7 +313,7 @@ async fn a_purge_for_later_is_watched_and_cancelled() {
     assert_eq!(task["reason"], "cancelled before it began");
     let (status, body) = stage.own(ANN, "POST", &target, Value::Null).await;
     assert_eq!((status, said(&body).0), (409, "unfit"));
-    let far = json!({ "lines": ["http://a.example/x"], "not_before_ms": stage.control.wall_ms() + 1_000 * hour_ms });
+    let far = json!({ "lines": ["http://a.example/x"], "not_before_ms": stage.control.wall_ms() + 32 * 86_400_000 });
     let (status, body) = stage.own(ANN, "POST", "/v1/purge", far).await;
     assert_eq!((status, said(&body).1), (400, "a task begins within 31 days of its submission"));
 }
@@ -320,7 +322,7 @@ async fn a_purge_for_later_is_watched_and_cancelled() {
 async fn a_dry_run_asks_every_pop_and_names_who_does_not_answer() {
     let stage = Stage::set().await;
     let mut asia = stage.pop("pop-asia").await;
-    let _silent = stage.pop("pop-europe").await;
+    stage.control.add_pop(&"pop-europe".parse().unwrap(), Area::Overseas, "europe").await.unwrap();
     let end = stage.control.log_end();
     let answers = async {
         loop {

@@ -54,8 +54,8 @@ async fn a_dry_run_finds_what_the_purge_then_finds_and_changes_nothing() {
     assert_eq!(here.cost.bytes_if_changed, 10 + 10 + 3 + (3 << 20));
     assert_eq!(
         (here.cost_soon.requests, here.cost_soon.conditional),
-        (1, 1),
-        "only /d/a was asked for again"
+        (3, 1),
+        "of /d/a, which was asked for again, and of both copies of /d/zip"
     );
     assert_eq!(here.hottest[0].url, "a.example/d/a");
     assert_eq!(here.hottest.len(), 5);
