@@ -123,7 +123,7 @@ impl View {
 
     /// What is fixed when an upstream request starts in this view.
     pub fn start_fill(&self, source: Source) -> FillStart {
-        FillStart { epoch: self.epoch, seq: self.seq, at: self.now, source }
+        FillStart { epoch: self.epoch, seq: self.seq, at: self.now, source, conditional: false }
     }
 }
 
@@ -391,28 +391,30 @@ impl Follower {
         if copy.epoch != self.saved.epoch || !view.member {
             return Verdict::Gone;
         }
+        // A view of before this POP started over names places of another log: as a mark they would hide orders to come.
+        if view.epoch != self.saved.epoch {
+            return Verdict::Reread;
+        }
         if checked < self.saved.dropped && view.dropped < self.saved.dropped {
             return Verdict::Reread;
         }
+        let mut purged = copy.expired;
         if checked < self.saved.watermark {
             let marks = self.index.marks(key, tags, checked);
             if marks.evict > copy.filled {
                 return Verdict::Gone;
             }
-            if marks.expire > copy.confirmed {
-                return Verdict::Revalidate(Doubt::Purged);
-            }
+            purged |= marks.expire > copy.confirmed;
         }
-        if copy.expired {
-            return Verdict::Revalidate(Doubt::Purged);
-        }
+        let term = self.lease_term;
         match no_lease {
-            _ if view.leased => Verdict::Usable,
-            NoLease::Serve => Verdict::Usable,
-            NoLease::Revalidate if copy.confirmed_within(self.lease_term, &view.now) => Verdict::Usable,
-            NoLease::Revalidate => Verdict::Revalidate(Doubt::NoLease),
-            NoLease::Refetch if copy.delivered_within(self.lease_term, &view.now) => Verdict::Usable,
-            NoLease::Refetch => Verdict::Gone,
+            // First: what it may not use without a lease it may not have confirmed either.
+            NoLease::Refetch if !view.leased && !copy.delivered_within(term, &view.now) => Verdict::Gone,
+            _ if purged => Verdict::Revalidate(Doubt::Purged),
+            NoLease::Revalidate if !view.leased && !copy.confirmed_within(term, &view.now) => {
+                Verdict::Revalidate(Doubt::NoLease)
+            }
+            NoLease::Revalidate | NoLease::Refetch | NoLease::Serve => Verdict::Usable,
         }
     }
 
@@ -420,7 +422,10 @@ impl Follower {
     ///
     /// `tags` are those of what the fill brings; [`Tags::unknown`] until its head is there, so that any tag may be meant.
     pub fn may_join(&self, view: &View, key: &Key, tags: &Tags, fill: &FillStart, no_lease: NoLease) -> bool {
-        let young = || fill.source == Source::Origin && view.now.since(&fill.at) < self.lease_term;
+        // Where only full fetches count, the bytes that a confirmation keeps may be older than any lease.
+        let counts = no_lease != NoLease::Refetch || !fill.conditional;
+        let young =
+            || fill.source == Source::Origin && counts && view.now.since(&fill.at) < self.lease_term;
         view.member
             && self.may_store(fill)
             && self.index.marks(key, tags, fill.fill_seq()).newest() <= fill.fill_seq()
