@@ -180,7 +180,8 @@ impl Control {
         world.note(&"control", || format!("starts, run {}, the log ends at {end}", self.run));
         self.move_end(&mut process, world);
         let open = |task: &crate::ledger::Task| task.steps.values().any(Option::is_none);
-        let open: Vec<Seq> = self.ledger.tasks.iter().filter(|(_, task)| open(task)).map(|(seq, _)| *seq).collect();
+        let open: Vec<Seq> =
+            self.ledger.tasks.iter().filter(|(_, task)| open(task)).map(|(seq, _)| *seq).collect();
         for seq in open {
             self.watch(&mut process, world, seq);
         }
@@ -199,7 +200,10 @@ impl Control {
         }
         for stream in process.streams.into_values() {
             let noticed = world.chance.up_to(LINE_PATIENCE);
-            world.after(noticed, Happening::Pop(stream.machine, stream.run, pop::Event::LineBroke(stream.line)));
+            world.after(
+                noticed,
+                Happening::Pop(stream.machine, stream.run, pop::Event::LineBroke(stream.line)),
+            );
         }
     }
 
@@ -218,8 +222,8 @@ impl Control {
                 self.reconcile(&mut process, world);
             }
             Event::Follow { machine, run, line, log, watermark, watermark_id } => {
-                let stands =
-                    log == Some(self.ledger.log) && self.ledger.place(watermark) == Place::Order(watermark_id);
+                let stands = log == Some(self.ledger.log)
+                    && self.ledger.place(watermark) == Place::Order(watermark_id);
                 self.follow(&mut process, world, (machine, run, line), watermark, stands);
             }
             Event::Heartbeat { machine, run, beat } => {
@@ -452,7 +456,14 @@ impl Control {
         self.settle(process, world);
     }
 
-    fn confirm_one(&mut self, process: &mut Process, world: &mut World, seq: Seq, name: &PopId, watermark: Seq) {
+    fn confirm_one(
+        &mut self,
+        process: &mut Process,
+        world: &mut World,
+        seq: Seq,
+        name: &PopId,
+        watermark: Seq,
+    ) {
         let Some(task) = process.tasks.get_mut(&seq) else { return };
         if task.completion.confirmed(name, watermark) {
             task.steps.insert(name.clone(), Some(How::Confirmed));

@@ -1,5 +1,6 @@
 //! The fleet: control, POPs and origin in their world, from the first event to rest.
 
+use crate::Outcome;
 use crate::control::{self, Control};
 use crate::disk::Disk;
 use crate::network::Far;
@@ -9,7 +10,6 @@ use crate::pop::{self, Pop};
 use crate::sights::Sight;
 use crate::viewer::Doing;
 use crate::world::{Event, World};
-use crate::Outcome;
 use freshen_model::area::Area;
 use freshen_model::domain::{NoLease, Settings};
 use freshen_model::ids::{DataId, PopId};
@@ -48,6 +48,7 @@ impl Fleet {
         let mut world = World::new(seed, trace, keys, |plan| plan.pops + 1);
         let lies = world.chance.percent(20);
         world.truth.honest = !lies;
+        world.truth.precise = world.plan.index_places_max > PATHS.len() * DOMAINS.len() * 2;
         let control = Control::new(&mut world);
         let twin = world.plan.pops;
         world.truth.names = (0..=twin).map(|machine| name(machine % twin)).collect();
@@ -114,7 +115,10 @@ impl Fleet {
                 if self.control.process.is_none() || run.is_some_and(|run| run != self.control.run) {
                     // Nobody listens.
                     if let control::Event::Follow { machine, run, line, .. } = event {
-                        world.after(Duration::from_millis(1), Event::Pop(machine, run, pop::Event::LineBroke(line)));
+                        world.after(
+                            Duration::from_millis(1),
+                            Event::Pop(machine, run, pop::Event::LineBroke(line)),
+                        );
                     }
                     return;
                 }
@@ -142,7 +146,7 @@ impl Fleet {
         }
     }
 
-    /// At no time do two processes hold a lease as one POP.
+    /// At no time do two processes use their caches by a lease as one POP.
     fn one_lease_a_name(&mut self, machine: usize) {
         let twin = self.pops.len() - 1;
         if machine != 0 && machine != twin {
@@ -151,10 +155,10 @@ impl Fleet {
         let at = self.world.at;
         let leased = |pop: &Pop| {
             let view = pop.process.as_ref().map(|process| process.follower.view(pop.clock.at(at)));
-            view.is_some_and(|view| view.leased)
+            view.is_some_and(|view| view.leased && view.member)
         };
         if leased(&self.pops[0]) && leased(&self.pops[twin]) {
-            self.world.truth.broken("P2", format!("two processes hold a lease as {}", self.pops[0].name));
+            self.world.truth.broken("P2", format!("two processes use a lease as {}", self.pops[0].name));
         }
     }
 

@@ -71,6 +71,8 @@ pub struct Truth {
     pub violation: Option<Violation>,
     /// Whether an origin's 304 says something about versions.
     pub honest: bool,
+    /// Whether no rule is ever taken for a wider one, for want of places.
+    pub precise: bool,
     /// The POP on each machine.
     pub names: Vec<PopId>,
     keys: Vec<Key>,
@@ -89,7 +91,6 @@ pub struct Truth {
 #[derive(Clone, Default)]
 struct Machine {
     rolled_back: bool,
-    widened: bool,
 }
 
 struct Known {
@@ -115,6 +116,7 @@ impl Truth {
             step: Step(0),
             violation: None,
             honest: true,
+            precise: true,
             by_key: vec![Vec::new(); keys.len()],
             keys,
             names: Vec::new(),
@@ -183,7 +185,9 @@ impl Truth {
         }
         let seq = known.order.seq;
         let mut wrong = Vec::new();
-        for pop in known.scope.iter().filter(|pop| !steps.contains_key(*pop) && !self.contested.contains(*pop)) {
+        for pop in
+            known.scope.iter().filter(|pop| !steps.contains_key(*pop) && !self.contested.contains(*pop))
+        {
             wrong.push(format!("order {seq} complete without {pop}, which is in scope"));
         }
         for (pop, how) in steps {
@@ -272,11 +276,6 @@ impl Truth {
         }
     }
 
-    /// Rules were taken for wider ones.
-    pub fn widened(&mut self, machine: usize) {
-        self.machines[machine].widened = true;
-    }
-
     /// A machine's disk went back to a copy, which these orders led to. What it is told anew of the others counts anew;
     /// until then it is a POP that has not applied them.
     pub fn rolled_back(&mut self, machine: usize, names: &BTreeSet<OrderId>) {
@@ -297,11 +296,13 @@ impl Truth {
     /// What a POP says of itself must be durable there.
     pub fn says(&mut self, machine: usize, saved: &Saved, durable: &Saved) {
         if saved.epoch == durable.epoch && saved.watermark > durable.watermark {
-            let what = format!("machine {machine} is at {}, its disk at {}", saved.watermark, durable.watermark);
+            let what =
+                format!("machine {machine} is at {}, its disk at {}", saved.watermark, durable.watermark);
             self.broken("P2", what);
         }
         let ordered = saved.dropped <= saved.floor && saved.floor <= saved.watermark;
-        let durably = saved.epoch != durable.epoch || (saved.floor <= durable.floor && saved.dropped <= durable.dropped);
+        let durably = saved.epoch != durable.epoch
+            || (saved.floor <= durable.floor && saved.dropped <= durable.dropped);
         if !ordered || !durably {
             self.broken("P1", format!("machine {machine}: {saved:?} with {durable:?} on disk"));
         }
@@ -317,7 +318,8 @@ impl Truth {
             let live = *seq > saved.dropped && *seq <= saved.watermark;
             let live = live && names.contains(&known.order.id);
             if live && matches!(body, Body::Purge { .. }) && !rules.contains_key(seq) {
-                wrong = Some(format!("machine {machine} is at {}, the rules of {seq} are lost", saved.watermark));
+                wrong =
+                    Some(format!("machine {machine} is at {}, the rules of {seq} are lost", saved.watermark));
             }
             if *seq > saved.watermark && !self.machines[machine].rolled_back {
                 wrong = Some(format!("machine {machine} is at {}, and had applied {seq}", saved.watermark));
@@ -371,13 +373,14 @@ impl Truth {
 
     /// A copy is doubted or deleted, though a lease is held and the epoch is right.
     pub fn doubted(&mut self, machine: usize, key: usize, bytes: &Bytes, what: &str) {
-        let Machine { rolled_back, widened } = self.machines[machine];
+        let Machine { rolled_back } = self.machines[machine];
         let since = |mode: &Mode| if *mode == Mode::Evict { bytes.viewed } else { bytes.confirmed_view };
         let reason = |(place, mode): &(usize, Mode)| {
             self.orders[*place].applied[machine].is_some_and(|applied| applied > since(mode))
         };
-        if !rolled_back && !widened && !self.by_key[key].iter().any(reason) {
-            let what = format!("machine {machine}: {what} {}, {bytes:?}, and no rule matches", self.keys[key]);
+        if self.precise && !rolled_back && !self.by_key[key].iter().any(reason) {
+            let what =
+                format!("machine {machine}: {what} {}, {bytes:?}, and no rule matches", self.keys[key]);
             self.broken("P9", what);
         }
     }
@@ -392,7 +395,10 @@ impl Truth {
             };
             let newest = if *mode == Mode::Evict { bytes.delivered } else { bytes.confirmed };
             if newest <= applied {
-                wrong = Some(format!("the prefetch of step {} took {bytes:?}, which order {} purges", order.0, known.order.seq));
+                wrong = Some(format!(
+                    "the prefetch of step {} took {bytes:?}, which order {} purges",
+                    order.0, known.order.seq
+                ));
             }
         }
         if let Some(what) = wrong {

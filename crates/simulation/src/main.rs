@@ -36,7 +36,9 @@ fn run(first: u64, count: u64) -> ExitCode {
         eprintln!("{:>12}  {sight:?}", sights.of(*sight));
     }
     let (a_second, each) = (count as f64 / seconds, steps / count.max(1));
-    eprintln!("{count} seeds from {first}, no violation: {seconds:.1} s, {a_second:.0} seeds/s, {each} steps each");
+    eprintln!(
+        "{count} seeds from {first}, no violation: {seconds:.1} s, {a_second:.0} seeds/s, {each} steps each"
+    );
     ExitCode::SUCCESS
 }
 
@@ -48,7 +50,10 @@ fn trace(seed: u64) -> ExitCode {
     }
     match outcome.violation {
         Some(violation) => {
-            eprintln!("seed {seed}, step {}: {} broken: {}", outcome.steps, violation.promise, violation.what);
+            eprintln!(
+                "seed {seed}, step {}: {} broken: {}",
+                outcome.steps, violation.promise, violation.what
+            );
             ExitCode::FAILURE
         }
         None => {

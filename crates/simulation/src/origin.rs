@@ -1,7 +1,7 @@
 //! The origin: has a version of each object, the newest alone, and answers late or not at all.
 
-use crate::pop;
 use crate::network::Far;
+use crate::pop;
 use crate::world::{Event, World};
 use std::time::Duration;
 

@@ -174,7 +174,8 @@ impl Pop {
         };
         let rules = content.rules.iter().map(|(seq, rules)| (*seq, rules.clone()));
         let domains = content.domains.iter().map(|(name, settings)| (name.clone(), settings.clone()));
-        let follower = Follower::restore(identity, content.saved, rules, domains, world.plan.index_places_max);
+        let follower =
+            Follower::restore(identity, content.saved, rules, domains, world.plan.index_places_max);
         let saved = content.saved;
         world.note(&self.name, || format!("starts, run {}, {saved:?}", self.run));
         self.process = Some(Process {
@@ -364,7 +365,6 @@ impl Pop {
         let widened = process.follower.commit(plan);
         if widened > 0 {
             world.saw(Sight::Widened);
-            world.truth.widened(self.machine);
         }
         let watermark = plan.saved.watermark;
         world.truth.applied(self.machine, ids.iter());
@@ -413,7 +413,9 @@ impl Pop {
                     && *remembered > process.follower.saved().watermark
                 {
                     world.saw(Sight::RollbackNoticed);
-                    world.note(&self.name, || format!("was at {remembered} once, and uses nothing until it is there"));
+                    world.note(&self.name, || {
+                        format!("was at {remembered} once, and uses nothing until it is there")
+                    });
                 }
             }
             Consequence::StartOver => self.start_over(process, world, "control says so"),

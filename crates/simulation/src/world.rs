@@ -195,7 +195,13 @@ impl World {
     pub fn note(&mut self, who: &dyn std::fmt::Display, what: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             let at = self.at.as_micros();
-            trace.push(format!("{:>4}.{:06} {:>6} {who:<9} {}", at / 1_000_000, at % 1_000_000, self.step.0, what()));
+            trace.push(format!(
+                "{:>4}.{:06} {:>6} {who:<9} {}",
+                at / 1_000_000,
+                at % 1_000_000,
+                self.step.0,
+                what()
+            ));
         }
     }
 

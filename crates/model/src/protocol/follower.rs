@@ -81,6 +81,8 @@ pub struct Plan {
     pub names: Vec<(Seq, OrderId)>,
     /// Set where everything known before is void: rules and domains of before are to be forgotten.
     pub starts_over: bool,
+    /// Set where this POP joins or leaves.
+    pub changes_sides: bool,
 }
 
 /// Why orders cannot be applied here.
@@ -205,6 +207,7 @@ impl Follower {
             prefetches: Vec::new(),
             names: Vec::with_capacity(orders.len()),
             starts_over: false,
+            changes_sides: false,
         };
         let mut changed: BTreeMap<&str, Option<&Settings>> = BTreeMap::new();
         for order in orders {
@@ -238,12 +241,14 @@ impl Follower {
                 Body::Join { pop, area, .. } => {
                     if *pop == self.identity.pop {
                         plan.saved.member = Some(*area);
+                        plan.changes_sides = true;
                     }
                     Vec::new()
                 }
                 Body::Leave { pop } => {
                     if *pop == self.identity.pop {
                         plan.saved.member = None;
+                        plan.changes_sides = true;
                     }
                     Vec::new()
                 }
@@ -318,6 +323,7 @@ impl Follower {
             prefetches: snapshot.prefetches.clone(),
             names: vec![(snapshot.seq, snapshot.id)],
             starts_over: true,
+            changes_sides: true,
         }
     }
 
@@ -326,13 +332,16 @@ impl Follower {
         if plan.starts_over {
             self.index.drop_up_to(Seq(u64::MAX));
             self.domains.clear();
-            self.lease.give_up();
             self.void_up_to = self.heartbeats;
             self.usable_from = Seq::ZERO;
             self.names = Names::default();
         }
         for (seq, id) in &plan.names {
             self.names.push(*seq, *id);
+        }
+        // A removed POP's name is free for another process: who comes back has to be heard as the POP's one process first.
+        if plan.changes_sides {
+            self.lease.give_up();
         }
         let mut widened = 0;
         for (seq, rules) in &plan.rules {
@@ -424,8 +433,7 @@ impl Follower {
     pub fn may_join(&self, view: &View, key: &Key, tags: &Tags, fill: &FillStart, no_lease: NoLease) -> bool {
         // Where only full fetches count, the bytes that a confirmation keeps may be older than any lease.
         let counts = no_lease != NoLease::Refetch || !fill.conditional;
-        let young =
-            || fill.source == Source::Origin && counts && view.now.since(&fill.at) < self.lease_term;
+        let young = || fill.source == Source::Origin && counts && view.now.since(&fill.at) < self.lease_term;
         view.member
             && self.may_store(fill)
             && self.index.marks(key, tags, fill.fill_seq()).newest() <= fill.fill_seq()

@@ -79,7 +79,8 @@ impl Pop {
         let version = fill.stale.as_ref().map(|stale| stale.bytes.version);
         let asked = Asked { machine: self.machine, run: self.run, fill: number, key: name.0, version };
         let start = fill.start.seq;
-        world.note(&self.name, || format!("asks the origin for key {}, fill {number} of seq {start}", name.0));
+        world
+            .note(&self.name, || format!("asks the origin for key {}, fill {number} of seq {start}", name.0));
         process.shared.insert(name, number);
         process.fills.insert(number, fill);
         if !world.open(self.machine, Far::Origin, Happening::Origin(asked)) {
@@ -94,7 +95,8 @@ impl Pop {
         let Fill { start, viewed, sent, gzip, .. } = *fill;
         let variant = match (answer, &fill.stale) {
             (Answer::Full { version, fresh }, _) => {
-                let bytes = Bytes { viewed, delivered: sent, confirmed_view: viewed, confirmed: sent, version };
+                let bytes =
+                    Bytes { viewed, delivered: sent, confirmed_view: viewed, confirmed: sent, version };
                 Variant::new(gzip, start.delivered(), id, wall + fresh, bytes)
             }
             (Answer::NotModified { fresh }, Some(stale)) => {
@@ -190,8 +192,7 @@ fn commit(object: &Object, kept: Rc<Variant>) -> Option<Vec<Rc<Variant>>> {
 
 /// What is kept once the origin has confirmed a copy; `None` where that version is not there any more.
 fn confirm(object: &Object, kept: Rc<Variant>) -> Option<Vec<Rc<Variant>>> {
-    let same =
-        |there: &Rc<Variant>| there.body == kept.body && kept.provenance.replaces(&there.provenance);
+    let same = |there: &Rc<Variant>| there.body == kept.body && kept.provenance.replaces(&there.provenance);
     let place = object.variants.iter().position(same)?;
     let mut variants = object.variants.clone();
     variants[place] = kept;

@@ -3,7 +3,7 @@
 use super::Process;
 use crate::disk::{Batch, Disk};
 use crate::invariants::Bytes;
-use freshen_model::ids::{Seq};
+use freshen_model::ids::Seq;
 use freshen_model::protocol::copy::Provenance;
 use freshen_model::protocol::now::Now;
 use std::cell::Cell;
@@ -31,7 +31,13 @@ pub struct Variant {
 
 impl Variant {
     /// A variant; its mark begins where its provenance says.
-    pub fn new(gzip: bool, provenance: Provenance, body: u64, fresh_until: Duration, bytes: Bytes) -> Variant {
+    pub fn new(
+        gzip: bool,
+        provenance: Provenance,
+        body: u64,
+        fresh_until: Duration,
+        bytes: Bytes,
+    ) -> Variant {
         Variant { gzip, provenance, body, fresh_until, bytes, checked: Cell::new(provenance.mark()) }
     }
 

@@ -30,7 +30,8 @@ impl Pop {
         }
         let oldest = process.oldest_fill(&self.clock.at(world.at), world.plan.sweep_patience);
         let Some(target) = process.follower.sweep_target(oldest) else { return };
-        process.sweep = Some(Sweep { target, epoch: Epoch(0), rules: VecDeque::new(), keys: VecDeque::new() });
+        process.sweep =
+            Some(Sweep { target, epoch: Epoch(0), rules: VecDeque::new(), keys: VecDeque::new() });
         process.jobs.push_back(Job::RaiseFloor(target));
     }
 
