@@ -3,6 +3,7 @@
 //! Nothing here asks the state machines. Times are [steps](Step) of the whole run, matching is a comparison of texts.
 
 use crate::disk::Content;
+use crate::origin::TAGS;
 use crate::world::Step;
 use freshen_model::domain::NoLease;
 use freshen_model::ids::{OrderId, PopId, Seq};
@@ -35,6 +36,21 @@ pub struct Bytes {
     pub confirmed: Step,
     /// Their version.
     pub version: u64,
+    /// What the origin called them, with them or with a 304 for them.
+    pub tagged: Tagged,
+}
+
+/// For each tag, when the first request was sent whose answer told it; a purge of a tag speaks of what has it by then.
+pub type Tagged = [Option<Step>; TAGS.len()];
+
+/// The tags of those bits, told in answer to a request sent at `step`.
+pub fn tagged(bits: u8, step: Step) -> Tagged {
+    std::array::from_fn(|place| (bits & (1 << place) != 0).then_some(step))
+}
+
+/// These tags and those.
+pub fn both(these: Tagged, those: Tagged) -> Tagged {
+    std::array::from_fn(|place| [these[place], those[place]].into_iter().flatten().min())
 }
 
 /// A request's moment: when it read its view, and by which settings.
@@ -63,6 +79,23 @@ pub enum How {
     Removed,
 }
 
+/// One rule that speaks of a key.
+#[derive(Clone, Copy)]
+struct Purged {
+    /// The order's place.
+    place: usize,
+    mode: Mode,
+    /// The place of the tag that it wants.
+    tag: Option<usize>,
+}
+
+impl Purged {
+    /// Whether it speaks of a copy, as that was called before `step`.
+    fn speaks_of(&self, bytes: &Bytes, step: Step) -> bool {
+        self.tag.is_none_or(|tag| bytes.tagged[tag].is_some_and(|since| since < step))
+    }
+}
+
 /// All that is true.
 pub struct Truth {
     /// The event that happens now.
@@ -78,7 +111,7 @@ pub struct Truth {
     keys: Vec<Key>,
     orders: Vec<Known>,
     by_id: HashMap<OrderId, usize>,
-    by_key: Vec<Vec<(usize, Mode)>>,
+    by_key: Vec<Vec<Purged>>,
     machines: Vec<Machine>,
     /// POPs that may be using their caches.
     members: BTreeSet<PopId>,
@@ -152,7 +185,11 @@ impl Truth {
         };
         for (number, key) in self.keys.iter().enumerate() {
             for rule in rules.iter().filter(|rule| matches(&rule.matcher, key)) {
-                self.by_key[number].push((place, rule.mode));
+                let tag = match &rule.matcher {
+                    Matcher::Tag { tag, .. } => TAGS.iter().position(|known| known == tag),
+                    _ => None,
+                };
+                self.by_key[number].push(Purged { place, mode: rule.mode, tag });
             }
         }
         self.by_id.insert(order.id, place);
@@ -337,12 +374,13 @@ impl Truth {
         let Reading { machine, key, step, at, no_lease } = *reading;
         let rolled_back = self.machines[machine].rolled_back;
         let mut wrong = None;
-        for (place, mode) in &self.by_key[key] {
+        for purged in &self.by_key[key] {
+            let Purged { place, mode, .. } = purged;
             let known = &self.orders[*place];
             let seq = known.order.seq;
             if let Some(applied) = known.applied[machine].filter(|applied| step > *applied) {
                 let newest = if *mode == Mode::Evict { bytes.delivered } else { bytes.confirmed };
-                if newest <= applied && !(known.lost && rolled_back) {
+                if newest <= applied && purged.speaks_of(bytes, applied) && !(known.lost && rolled_back) {
                     wrong = Some(("P1", format!("applied at step {}", applied.0), seq));
                 }
                 continue;
@@ -356,7 +394,8 @@ impl Truth {
                 && !(rolled_back && no_lease == NoLease::Serve);
             let bound = at >= bound && no_lease != NoLease::Serve;
             let newest = if no_lease == NoLease::Refetch { bytes.delivered } else { bytes.confirmed };
-            let old = newest <= appended || (self.honest && bytes.version < known.versions[key]);
+            let old = purged.speaks_of(bytes, appended) && newest <= appended
+                || (purged.tag.is_none() && self.honest && bytes.version < known.versions[key]);
             if old && (complete || bound) {
                 let promise = if complete { "P2" } else { "P3" };
                 wrong = Some((promise, format!("appended at step {}", appended.0), seq));
@@ -375,8 +414,9 @@ impl Truth {
     pub fn doubted(&mut self, machine: usize, key: usize, bytes: &Bytes, what: &str) {
         let Machine { rolled_back } = self.machines[machine];
         let since = |mode: &Mode| if *mode == Mode::Evict { bytes.viewed } else { bytes.confirmed_view };
-        let reason = |(place, mode): &(usize, Mode)| {
-            self.orders[*place].applied[machine].is_some_and(|applied| applied > since(mode))
+        let reason = |purged: &Purged| {
+            let applied = self.orders[purged.place].applied[machine];
+            purged.speaks_of(bytes, self.step) && applied.is_some_and(|applied| applied > since(&purged.mode))
         };
         if self.precise && !rolled_back && !self.by_key[key].iter().any(reason) {
             let what =
@@ -388,13 +428,14 @@ impl Truth {
     /// A prefetch behind an order found or fetched these bytes.
     pub fn prefetched(&mut self, machine: usize, key: usize, order: Step, bytes: &Bytes) {
         let mut wrong = None;
-        for (place, mode) in &self.by_key[key] {
+        for purged in &self.by_key[key] {
+            let Purged { place, mode, .. } = purged;
             let known = &self.orders[*place];
             let Some(applied) = known.applied[machine].filter(|applied| *applied <= order) else {
                 continue;
             };
             let newest = if *mode == Mode::Evict { bytes.delivered } else { bytes.confirmed };
-            if newest <= applied {
+            if newest <= applied && purged.speaks_of(bytes, applied) {
                 wrong = Some(format!(
                     "the prefetch of step {} took {bytes:?}, which order {} purges",
                     order.0, known.order.seq
@@ -412,7 +453,12 @@ fn matches(matcher: &Matcher, key: &Key) -> bool {
     match matcher {
         Matcher::Url { key: url } => url.as_str() == key.as_str(),
         Matcher::Directory { key: directory } => key.as_str().starts_with(directory.as_str()),
-        Matcher::Space { space } => key.space() == space,
+        Matcher::Query { key: path } => (path.space(), path.path()) == (key.space(), key.path()),
+        // The patterns of a simulation are `…/.*`.
+        Matcher::Regex { space, pattern } => {
+            space == key.space() && key.path().starts_with(pattern.as_str().trim_end_matches(".*"))
+        }
+        Matcher::Space { space } | Matcher::Tag { space, .. } => key.space() == space,
         Matcher::Everything => true,
     }
 }

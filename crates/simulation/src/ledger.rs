@@ -210,8 +210,8 @@ impl Ledger {
         let mut from = Seq::ZERO;
         for rule in rules {
             let space = match &rule.matcher {
-                Matcher::Url { key } | Matcher::Directory { key } => key.space(),
-                Matcher::Space { space } => space,
+                Matcher::Url { key } | Matcher::Directory { key } | Matcher::Query { key } => key.space(),
+                Matcher::Space { space } | Matcher::Regex { space, .. } | Matcher::Tag { space, .. } => space,
                 Matcher::Everything => continue,
             };
             if self.domains.get(space).is_some_and(|settings| settings.no_lease == NoLease::Serve) {

@@ -1,13 +1,25 @@
 //! The origin: has a version of each object, the newest alone, and answers late or not at all.
 
+use crate::invariants::Tagged;
 use crate::network::Far;
 use crate::pop;
 use crate::world::{Event, World};
+use freshen_model::tag::Tags;
 use std::time::Duration;
+
+/// What an origin may call its objects.
+pub const TAGS: [&str; 3] = ["red", "green", "blue"];
+
+/// The tags that a copy has.
+pub fn tags_of(tagged: Tagged) -> Tags {
+    Tags::of(TAGS.iter().zip(tagged).filter(|(_, since)| since.is_some()).map(|(tag, _)| *tag))
+}
 
 /// The content.
 pub struct Origin {
     versions: Vec<u64>,
+    /// What it calls them: a bit for each of [`TAGS`].
+    tags: Vec<u8>,
     /// Says 304 whatever it is asked, as some do; then a 304 proves nothing about versions.
     pub lies: bool,
 }
@@ -36,11 +48,15 @@ pub enum Answer {
         version: u64,
         /// How long it is fresh.
         fresh: Duration,
+        /// What the origin calls it.
+        tags: u8,
     },
     /// 304.
     NotModified {
         /// How long it is fresh.
         fresh: Duration,
+        /// What the origin calls it now.
+        tags: u8,
     },
     /// None.
     Failed,
@@ -49,12 +65,18 @@ pub enum Answer {
 impl Origin {
     /// Content of that many objects.
     pub fn new(objects: usize, lies: bool) -> Origin {
-        Origin { versions: vec![1; objects], lies }
+        let tags = (0..objects).map(|object| 1 << (object % TAGS.len())).collect();
+        Origin { versions: vec![1; objects], tags, lies }
     }
 
     /// An object changes.
     pub fn publish(&mut self, key: usize) {
         self.versions[key] += 1;
+    }
+
+    /// An object is called something else, and stays what it is.
+    pub fn call(&mut self, key: usize, tags: u8) {
+        self.tags[key] = tags;
     }
 
     /// The versions as they are.
@@ -64,14 +86,14 @@ impl Origin {
 
     /// Answers by what the content is now.
     pub fn handle(&self, world: &mut World, asked: Asked) {
-        let version = self.versions[asked.key];
+        let (version, tags) = (self.versions[asked.key], self.tags[asked.key]);
         let fresh = match world.chance.percent(30) {
             true => world.chance.up_to(Duration::from_secs(3)),
             false => Duration::from_secs(3_600),
         };
         let answer = match asked.version {
-            Some(known) if known == version || self.lies => Answer::NotModified { fresh },
-            _ => Answer::Full { version, fresh },
+            Some(known) if known == version || self.lies => Answer::NotModified { fresh, tags },
+            _ => Answer::Full { version, fresh, tags },
         };
         let answer = if !world.mended && world.chance.percent(3) { Answer::Failed } else { answer };
         let body = world.chance.up_to(world.plan.origin_max);

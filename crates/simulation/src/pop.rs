@@ -20,7 +20,6 @@ use freshen_model::ids::{BootId, DataId, LogId, OrderId, PopId, Seq};
 use freshen_model::order::{Order, Snapshot};
 use freshen_model::protocol::follower::{Consequence, Follower, Identity, Plan, Saved};
 use freshen_model::protocol::heartbeat::{Answer, Standing};
-use freshen_model::protocol::index::Marks;
 use requests::{Asking, Request};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -70,10 +69,10 @@ pub enum Event {
     Sweep,
     /// The sweep takes the next rule.
     SweepRule,
-    /// The sweep asks which rules match the next key.
+    /// The sweep takes the next key.
     SweepKey,
-    /// The sweep treats a key by these.
-    SweepTake(usize, Marks),
+    /// The sweep treats a key.
+    SweepTake(usize),
     /// Memory forgets an object, or the disk too.
     Forget(usize, bool),
 }
@@ -246,7 +245,7 @@ impl Pop {
             Event::Sweep => self.sweep(&mut process, world),
             Event::SweepRule => self.sweep_rule(&mut process, world),
             Event::SweepKey => self.sweep_key(&mut process, world),
-            Event::SweepTake(key, marks) => self.sweep_take(&mut process, world, key, marks),
+            Event::SweepTake(key) => self.sweep_take(&mut process, world, key),
             Event::Forget(key, disk_too) => self.forget(&mut process, key, disk_too),
         }
         self.write_next(&mut process, world);

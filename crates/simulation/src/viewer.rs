@@ -2,12 +2,14 @@
 
 use crate::control;
 use crate::fleet::Fleet;
+use crate::origin::TAGS;
 use crate::pop::Event as AtPop;
 use crate::pop::requests::Asking;
 use crate::world::Event;
 use freshen_model::ids::TaskId;
 use freshen_model::key::Key;
 use freshen_model::order::{Body, PrefetchItem};
+use freshen_model::pattern::Pattern;
 use freshen_model::rule::{Matcher, Mode, Rule};
 
 /// What somebody does, again and again.
@@ -50,9 +52,13 @@ impl Fleet {
                 if self.world.chance.percent(70) {
                     self.origin.publish(key);
                 }
+                if self.world.chance.percent(30) {
+                    let tags = 1 + self.world.chance.below(7) as u8;
+                    self.origin.call(key, tags);
+                }
                 let rules = self.some_rules(key);
                 let task = Some(TaskId(self.world.step.0));
-                self.submit(Body::Purge { task, rules });
+                self.submit(Body::Purge { task, rules, cut: false });
             }
             Doing::Prefetch => {
                 let key = self.some_key();
@@ -88,14 +94,21 @@ impl Fleet {
     fn some_rules(&mut self, key: usize) -> Vec<Rule> {
         let mode = if self.world.chance.percent(50) { Mode::Evict } else { Mode::Expire };
         let key = self.world.keys[key].clone();
-        let matcher = match self.world.chance.below(10) {
+        let space = key.space().to_owned();
+        let matcher = match self.world.chance.below(14) {
             0..6 => Matcher::Url { key },
             6..9 => {
                 let path = key.path();
                 let end = path.rfind('/').map_or(1, |end| end + 1);
                 Matcher::Directory { key: Key::from_parts(key.space(), &path[..end], None) }
             }
-            _ => Matcher::Space { space: key.space().to_owned() },
+            9 => Matcher::Query { key },
+            10 => Matcher::Regex { space, pattern: Pattern::new("/d/.*") },
+            11..13 => {
+                let tag = TAGS[self.world.chance.below(TAGS.len() as u64) as usize].to_owned();
+                Matcher::Tag { space, tag }
+            }
+            _ => Matcher::Space { space },
         };
         vec![Rule::new(matcher, mode)]
     }

@@ -2,7 +2,7 @@
 
 use super::store::{Object, Variant};
 use super::{Event, LOCKED, Pop, Process};
-use crate::invariants::Bytes;
+use crate::invariants::{Bytes, both, tagged};
 use crate::network::Far;
 use crate::origin::{Answer, Asked};
 use crate::sights::Sight;
@@ -10,6 +10,7 @@ use crate::world::{Event as Happening, Step, World};
 use freshen_model::ids::Seq;
 use freshen_model::protocol::fill::{FillStart, Source};
 use freshen_model::protocol::now::Now;
+use freshen_model::tag::Tags;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -48,7 +49,10 @@ impl Pop {
         let running = process.shared.get(&name).and_then(|fill| process.fills.get_mut(fill));
         if let Some(fill) = running {
             let key = &world.keys[name.0];
-            if process.follower.may_join(&request.view, key, &fill.start, request.reading.no_lease) {
+            // Until its head is there, any tag may be meant.
+            let tags = fill.brings.as_ref().map_or_else(Tags::unknown, |brings| brings.tags.clone());
+            let no_lease = request.reading.no_lease;
+            if process.follower.may_join(&request.view, key, &tags, &fill.start, no_lease) {
                 world.saw(Sight::Joined);
                 match fill.brings.as_ref().map(|brings| brings.bytes) {
                     Some(bytes) => self.answer(process, world, id, &bytes),
@@ -94,13 +98,21 @@ impl Pop {
         let wall = self.clock.at(world.at).wall;
         let Fill { start, viewed, sent, gzip, .. } = *fill;
         let variant = match (answer, &fill.stale) {
-            (Answer::Full { version, fresh }, _) => {
-                let bytes =
-                    Bytes { viewed, delivered: sent, confirmed_view: viewed, confirmed: sent, version };
+            (Answer::Full { version, fresh, tags }, _) => {
+                let bytes = Bytes {
+                    viewed,
+                    delivered: sent,
+                    confirmed_view: viewed,
+                    confirmed: sent,
+                    version,
+                    tagged: tagged(tags, sent),
+                };
                 Variant::new(gzip, start.delivered(), id, wall + fresh, bytes)
             }
-            (Answer::NotModified { fresh }, Some(stale)) => {
-                let bytes = Bytes { confirmed_view: viewed, confirmed: sent, ..stale.bytes };
+            (Answer::NotModified { fresh, tags }, Some(stale)) => {
+                // The bytes are those that the old tags were given to.
+                let called = both(stale.bytes.tagged, tagged(tags, sent));
+                let bytes = Bytes { confirmed_view: viewed, confirmed: sent, tagged: called, ..stale.bytes };
                 Variant::new(gzip, start.confirmed(&stale.provenance), stale.body, wall + fresh, bytes)
             }
             (Answer::NotModified { .. } | Answer::Failed, _) => {
@@ -195,6 +207,8 @@ fn confirm(object: &Object, kept: Rc<Variant>) -> Option<Vec<Rc<Variant>>> {
     let same = |there: &Rc<Variant>| there.body == kept.body && kept.provenance.replaces(&there.provenance);
     let place = object.variants.iter().position(same)?;
     let mut variants = object.variants.clone();
-    variants[place] = kept;
+    // Another 304 may have brought tags meanwhile.
+    let there = &variants[place];
+    variants[place] = if kept.tags.covers(&there.tags) { kept } else { Rc::new(kept.with_tags(there)) };
     Some(variants)
 }

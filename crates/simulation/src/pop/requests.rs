@@ -100,7 +100,7 @@ impl Pop {
         let verdict = if view.settles(&copy.provenance, checked) {
             Verdict::Usable
         } else {
-            follower.judge(&view, key, &copy.provenance, checked, reading.no_lease)
+            follower.judge(&view, key, &copy.tags, &copy.provenance, checked, reading.no_lease)
         };
         let current = copy.provenance.epoch == follower.saved().epoch;
         if view.leased && current && !matches!(verdict, Verdict::Usable | Verdict::Reread) {

@@ -2,10 +2,12 @@
 
 use super::Process;
 use crate::disk::{Batch, Disk};
-use crate::invariants::Bytes;
+use crate::invariants::{Bytes, both};
+use crate::origin::tags_of;
 use freshen_model::ids::Seq;
 use freshen_model::protocol::copy::Provenance;
 use freshen_model::protocol::now::Now;
+use freshen_model::tag::Tags;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,6 +26,8 @@ pub struct Variant {
     pub body: u64,
     /// Until when it is fresh, by the wall clock.
     pub fresh_until: Duration,
+    /// What the origin calls it, or called it.
+    pub tags: Tags,
     /// What is true of it.
     pub bytes: Bytes,
     checked: Cell<Seq>,
@@ -38,7 +42,8 @@ impl Variant {
         fresh_until: Duration,
         bytes: Bytes,
     ) -> Variant {
-        Variant { gzip, provenance, body, fresh_until, bytes, checked: Cell::new(provenance.mark()) }
+        let tags = tags_of(bytes.tagged);
+        Variant { gzip, provenance, body, fresh_until, tags, bytes, checked: Cell::new(provenance.mark()) }
     }
 
     /// The mark.
@@ -54,6 +59,13 @@ impl Variant {
     /// Whether it is fresh by the origin's word.
     pub fn fresh(&self, now: &Now) -> bool {
         now.wall < self.fresh_until
+    }
+
+    /// The same with more tags; its mark starts anew.
+    pub fn with_tags(&self, others: &Variant) -> Variant {
+        let bytes = Bytes { tagged: both(self.bytes.tagged, others.bytes.tagged), ..self.bytes };
+        let tags = self.tags.with(&others.tags);
+        Variant { tags, ..Variant::new(self.gzip, self.provenance, self.body, self.fresh_until, bytes) }
     }
 
     /// What a journal gives back of it: no mark, and no times of this process.

@@ -7,7 +7,7 @@ use crate::world::World;
 use freshen_model::ids::{Epoch, Seq};
 use freshen_model::key::space_prefix;
 use freshen_model::protocol::copy::Provenance;
-use freshen_model::protocol::index::{Fate, Marks};
+use freshen_model::protocol::index::Fate;
 use freshen_model::rule::{Matcher, Rule};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -53,9 +53,12 @@ impl Pop {
             return;
         };
         let prefix = match &rule.matcher {
-            Matcher::Url { key } => key.as_str().to_owned(),
-            Matcher::Directory { key } => key.as_str().to_owned(),
-            Matcher::Space { space } => space_prefix(space),
+            Matcher::Url { key } | Matcher::Directory { key } | Matcher::Query { key } => {
+                key.as_str().to_owned()
+            }
+            Matcher::Space { space } | Matcher::Regex { space, .. } | Matcher::Tag { space, .. } => {
+                space_prefix(space)
+            }
             Matcher::Everything => String::new(),
         };
         let keys = self.disk.content.objects.keys().copied();
@@ -66,17 +69,14 @@ impl Pop {
     pub(super) fn sweep_key(&mut self, process: &mut Process, world: &mut World) {
         let Some(sweep) = &mut process.sweep else { return };
         match sweep.keys.pop_front() {
-            Some(key) => {
-                let marks = process.follower.marks(&world.keys[key]);
-                self.turn(world, Event::SweepTake(key, marks));
-            }
+            Some(key) => self.turn(world, Event::SweepTake(key)),
             None => self.turn(world, Event::SweepRule),
         }
     }
 
-    pub(super) fn sweep_take(&mut self, process: &mut Process, world: &mut World, key: usize, marks: Marks) {
+    pub(super) fn sweep_take(&mut self, process: &mut Process, world: &mut World, key: usize) {
         if !process.stripes.free(key) {
-            return self.soon(world, LOCKED, Event::SweepTake(key, marks));
+            return self.soon(world, LOCKED, Event::SweepTake(key));
         }
         if let Some(object) = process.current(&self.disk, key) {
             let epoch = process.sweep.as_ref().map_or(Epoch(0), |sweep| sweep.epoch);
@@ -84,6 +84,7 @@ impl Pop {
             let mut changed = false;
             for variant in &object.variants {
                 let copy = &variant.provenance;
+                let marks = process.follower.marks(&world.keys[key], &variant.tags, variant.checked());
                 let fate = marks.fate(copy, epoch);
                 changed |= fate != Fate::Stays;
                 if fate != Fate::Stays && copy.epoch == epoch {
