@@ -121,9 +121,11 @@ pub struct Truth {
     pruned: bool,
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone, Copy, Default)]
 struct Machine {
     rolled_back: bool,
+    /// When it heard from control for the first time since.
+    told: Option<Step>,
 }
 
 struct Known {
@@ -316,10 +318,15 @@ impl Truth {
     /// A machine's disk went back to a copy, which these orders led to. What it is told anew of the others counts anew;
     /// until then it is a POP that has not applied them.
     pub fn rolled_back(&mut self, machine: usize, names: &BTreeSet<OrderId>) {
-        self.machines[machine].rolled_back = true;
+        self.machines[machine] = Machine { rolled_back: true, told: None };
         for known in self.orders.iter_mut().filter(|known| !names.contains(&known.order.id)) {
             known.applied[machine] = None;
         }
+    }
+
+    /// A machine's heartbeat was answered.
+    pub fn told(&mut self, machine: usize) {
+        self.machines[machine].told.get_or_insert(self.step);
     }
 
     /// A machine got an empty folder.
@@ -372,7 +379,8 @@ impl Truth {
     /// A viewer gets these bytes.
     pub fn answered(&mut self, reading: &Reading, pop: &PopId, bytes: &Bytes) {
         let Reading { machine, key, step, at, no_lease } = *reading;
-        let rolled_back = self.machines[machine].rolled_back;
+        let Machine { rolled_back, told } = self.machines[machine];
+        let unaware = rolled_back && told.is_none_or(|told| step <= told);
         let mut wrong = None;
         for purged in &self.by_key[key] {
             let Purged { place, mode, .. } = purged;
@@ -390,8 +398,8 @@ impl Truth {
                 && !self.contested.contains(pop)
                 && !known.released.contains(pop)
                 && !(rolled_back && !known.scope.contains(pop))
-                // Nobody has told it yet that its disk went back, and it serves without asking.
-                && !(rolled_back && no_lease == NoLease::Serve);
+                // Nobody had told it yet that its disk went back, and it serves without asking.
+                && !(no_lease == NoLease::Serve && unaware);
             let bound = at >= bound && no_lease != NoLease::Serve;
             let newest = if no_lease == NoLease::Refetch { bytes.delivered } else { bytes.confirmed };
             let old = purged.speaks_of(bytes, appended) && newest <= appended
@@ -412,7 +420,7 @@ impl Truth {
 
     /// A copy is doubted or deleted, though a lease is held and the epoch is right.
     pub fn doubted(&mut self, machine: usize, key: usize, bytes: &Bytes, what: &str) {
-        let Machine { rolled_back } = self.machines[machine];
+        let Machine { rolled_back, .. } = self.machines[machine];
         let since = |mode: &Mode| if *mode == Mode::Evict { bytes.viewed } else { bytes.confirmed_view };
         let reason = |purged: &Purged| {
             let applied = self.orders[purged.place].applied[machine];

@@ -406,6 +406,7 @@ impl Pop {
         let number = answer.number;
         match process.follower.answered(answer) {
             Consequence::Noted(_) => {
+                world.truth.told(self.machine);
                 let age = process.follower.view_age(&self.clock.at(world.at));
                 world.note(&self.name, || format!("heartbeat {number} counts; its view is {age:?} old"));
                 if let Standing::Confirmed { remembered, .. } = &answer.standing

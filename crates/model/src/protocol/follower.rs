@@ -401,10 +401,8 @@ impl Follower {
             return Verdict::Gone;
         }
         // A view of before this POP started over names places of another log: as a mark they would hide orders to come.
-        if view.epoch != self.saved.epoch {
-            return Verdict::Reread;
-        }
-        if checked < self.saved.dropped && view.dropped < self.saved.dropped {
+        let other_log = view.epoch != self.saved.epoch;
+        if other_log || (checked < self.saved.dropped && view.dropped < self.saved.dropped) {
             return Verdict::Reread;
         }
         let mut purged = copy.expired;
