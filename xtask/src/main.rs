@@ -6,6 +6,7 @@
 mod bench;
 mod ci;
 mod mutate;
+mod simulate;
 mod soak;
 mod test;
 mod tidy;
@@ -34,6 +35,21 @@ enum Task {
         /// How long.
         #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
         seconds: u64,
+    },
+    /// A fleet in a deterministic simulation, seed by seed, until one breaks a promise.
+    Simulate {
+        /// How many seeds.
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+        seeds: u64,
+        /// The first of them.
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// This one alone, to its end or its violation.
+        #[arg(long, conflicts_with_all = ["seeds", "from"])]
+        seed: Option<u64>,
+        /// Shows all that happens in it.
+        #[arg(long, requires = "seed")]
+        trace: bool,
     },
     /// Measure.
     #[command(subcommand)]
@@ -75,6 +91,8 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Ci => ci::run(&root),
         Task::Tidy => tidy::run(&root),
         Task::Soak { seconds } => soak::run(&root, seconds),
+        Task::Simulate { seed: Some(seed), trace, .. } => simulate::one(&root, seed, trace),
+        Task::Simulate { seeds, from, .. } => simulate::run(&root, from, seeds),
         Task::Bench(Bench::Edge(options)) => bench::run(&root, &options),
         Task::Bench(Bench::Purge(options)) => bench::purge::run(&root, &options),
         Task::Bench(Bench::Rules) => bench::rules::run(&root),

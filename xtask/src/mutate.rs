@@ -3,10 +3,12 @@
 //! A test that passes whatever the code does proves nothing. So every mutation is made in a copy of the tree, the tests
 //! that guard its promise are run there, and one of them has to fail.
 
+mod simulated;
 mod table;
 
 use crate::tools;
 use anyhow::{Context as _, bail, ensure};
+use simulated::SIMULATED;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,7 +19,7 @@ pub fn run(root: &Path, filters: &[String]) -> anyhow::Result<()> {
     let wanted = |mutation: &&Mutation| {
         filters.is_empty() || filters.iter().any(|filter| mutation.name.contains(filter.as_str()))
     };
-    let chosen: Vec<&Mutation> = MUTATIONS.iter().filter(wanted).collect();
+    let chosen: Vec<&Mutation> = MUTATIONS.iter().chain(SIMULATED).filter(wanted).collect();
     ensure!(!chosen.is_empty(), "no mutation has a name like that");
     let tree = root.join("target/mutants/tree");
     copy_tree(root, &tree)?;

@@ -141,7 +141,9 @@ impl Pop {
         let Ok(id) = self.store.fresh_fill() else { return Part::Refused };
         let question = question();
         let source = self.source(view, &looked.domain, key, &question.headers, question.way);
-        let fill = Arc::new(Fill::new(view.start_fill(source), id));
+        let start = view.start_fill(source);
+        let start = if question.stale.is_some() { start.with_validators() } else { start };
+        let fill = Arc::new(Fill::new(start, id));
         if shared {
             // A fill that may not be joined any more runs on for those who wait for it.
             running.shared.insert(name.clone(), fill.clone());

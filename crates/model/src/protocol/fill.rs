@@ -29,9 +29,16 @@ pub struct FillStart {
     pub at: Now,
     /// Who was asked.
     pub source: Source,
+    /// Whether a copy's validators were sent along, so that the answer may be no more than a confirmation of it.
+    pub conditional: bool,
 }
 
 impl FillStart {
+    /// The same with a copy's validators sent along.
+    pub fn with_validators(self) -> FillStart {
+        FillStart { conditional: true, ..self }
+    }
+
     /// fill_seq: for another POP's copy the smaller of both watermarks.
     pub fn fill_seq(&self) -> Seq {
         match self.source {

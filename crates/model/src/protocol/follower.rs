@@ -81,6 +81,8 @@ pub struct Plan {
     pub names: Vec<(Seq, OrderId)>,
     /// Set where everything known before is void: rules and domains of before are to be forgotten.
     pub starts_over: bool,
+    /// Set where this POP joins or leaves.
+    pub changes_sides: bool,
 }
 
 /// Why orders cannot be applied here.
@@ -123,7 +125,7 @@ impl View {
 
     /// What is fixed when an upstream request starts in this view.
     pub fn start_fill(&self, source: Source) -> FillStart {
-        FillStart { epoch: self.epoch, seq: self.seq, at: self.now, source }
+        FillStart { epoch: self.epoch, seq: self.seq, at: self.now, source, conditional: false }
     }
 }
 
@@ -205,6 +207,7 @@ impl Follower {
             prefetches: Vec::new(),
             names: Vec::with_capacity(orders.len()),
             starts_over: false,
+            changes_sides: false,
         };
         let mut changed: BTreeMap<&str, Option<&Settings>> = BTreeMap::new();
         for order in orders {
@@ -238,12 +241,14 @@ impl Follower {
                 Body::Join { pop, area, .. } => {
                     if *pop == self.identity.pop {
                         plan.saved.member = Some(*area);
+                        plan.changes_sides = true;
                     }
                     Vec::new()
                 }
                 Body::Leave { pop } => {
                     if *pop == self.identity.pop {
                         plan.saved.member = None;
+                        plan.changes_sides = true;
                     }
                     Vec::new()
                 }
@@ -318,6 +323,7 @@ impl Follower {
             prefetches: snapshot.prefetches.clone(),
             names: vec![(snapshot.seq, snapshot.id)],
             starts_over: true,
+            changes_sides: true,
         }
     }
 
@@ -326,13 +332,16 @@ impl Follower {
         if plan.starts_over {
             self.index.drop_up_to(Seq(u64::MAX));
             self.domains.clear();
-            self.lease.give_up();
             self.void_up_to = self.heartbeats;
             self.usable_from = Seq::ZERO;
             self.names = Names::default();
         }
         for (seq, id) in &plan.names {
             self.names.push(*seq, *id);
+        }
+        // A removed POP's name is free for another process: who comes back has to be heard as the POP's one process first.
+        if plan.changes_sides {
+            self.lease.give_up();
         }
         let mut widened = 0;
         for (seq, rules) in &plan.rules {
@@ -391,28 +400,28 @@ impl Follower {
         if copy.epoch != self.saved.epoch || !view.member {
             return Verdict::Gone;
         }
-        if checked < self.saved.dropped && view.dropped < self.saved.dropped {
+        // A view of before this POP started over names places of another log: as a mark they would hide orders to come.
+        let other_log = view.epoch != self.saved.epoch;
+        if other_log || (checked < self.saved.dropped && view.dropped < self.saved.dropped) {
             return Verdict::Reread;
         }
+        let mut purged = copy.expired;
         if checked < self.saved.watermark {
             let marks = self.index.marks(key, tags, checked);
             if marks.evict > copy.filled {
                 return Verdict::Gone;
             }
-            if marks.expire > copy.confirmed {
-                return Verdict::Revalidate(Doubt::Purged);
-            }
+            purged |= marks.expire > copy.confirmed;
         }
-        if copy.expired {
-            return Verdict::Revalidate(Doubt::Purged);
-        }
+        let term = self.lease_term;
         match no_lease {
-            _ if view.leased => Verdict::Usable,
-            NoLease::Serve => Verdict::Usable,
-            NoLease::Revalidate if copy.confirmed_within(self.lease_term, &view.now) => Verdict::Usable,
-            NoLease::Revalidate => Verdict::Revalidate(Doubt::NoLease),
-            NoLease::Refetch if copy.delivered_within(self.lease_term, &view.now) => Verdict::Usable,
-            NoLease::Refetch => Verdict::Gone,
+            // First: what it may not use without a lease it may not have confirmed either.
+            NoLease::Refetch if !view.leased && !copy.delivered_within(term, &view.now) => Verdict::Gone,
+            _ if purged => Verdict::Revalidate(Doubt::Purged),
+            NoLease::Revalidate if !view.leased && !copy.confirmed_within(term, &view.now) => {
+                Verdict::Revalidate(Doubt::NoLease)
+            }
+            NoLease::Revalidate | NoLease::Refetch | NoLease::Serve => Verdict::Usable,
         }
     }
 
@@ -420,7 +429,9 @@ impl Follower {
     ///
     /// `tags` are those of what the fill brings; [`Tags::unknown`] until its head is there, so that any tag may be meant.
     pub fn may_join(&self, view: &View, key: &Key, tags: &Tags, fill: &FillStart, no_lease: NoLease) -> bool {
-        let young = || fill.source == Source::Origin && view.now.since(&fill.at) < self.lease_term;
+        // Where only full fetches count, the bytes that a confirmation keeps may be older than any lease.
+        let counts = no_lease != NoLease::Refetch || !fill.conditional;
+        let young = || fill.source == Source::Origin && counts && view.now.since(&fill.at) < self.lease_term;
         view.member
             && self.may_store(fill)
             && self.index.marks(key, tags, fill.fill_seq()).newest() <= fill.fill_seq()

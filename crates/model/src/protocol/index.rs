@@ -33,8 +33,12 @@ impl Marks {
         self.evict = self.evict.max(other.evict);
     }
 
-    /// What a sweep in the epoch `epoch` makes of a copy, before the rules that these marks speak of are dropped.
+    /// What a sweep that began to walk in the epoch `epoch` makes of a copy, before the rules that these marks speak of
+    /// are dropped. A copy of a younger epoch is of another log, of which they say nothing.
     pub fn fate(&self, copy: &Provenance, epoch: Epoch) -> Fate {
+        if copy.epoch > epoch {
+            return Fate::Stays;
+        }
         if copy.epoch < epoch || self.evict > copy.filled {
             Fate::Deleted
         } else if self.expire > copy.confirmed && !copy.expired {

@@ -22,7 +22,7 @@ const ASKED_MAX: usize = 16;
 #[derive(Clone, Debug, Default)]
 pub struct Lease {
     asked: VecDeque<(u64, Now)>,
-    /// Oldest first; later proofs name later ends.
+    /// Oldest first, and later ones name later ends.
     proofs: VecDeque<Proof>,
     view: Option<Proof>,
 }
@@ -51,6 +51,11 @@ impl Lease {
         let Some((_, at)) = self.asked.remove(place) else { return };
         if self.proofs.back().is_some_and(|last| last.at.boot >= at.boot) {
             return;
+        }
+        // A younger proof that asks for no more makes an older one useless. Where the log went back, the older one may ask for
+        // what will not be there for long, and must not stand in the way.
+        while self.proofs.back().is_some_and(|last| last.end >= end) {
+            self.proofs.pop_back();
         }
         if self.proofs.len() == PROOFS_MAX {
             self.proofs.pop_back();
@@ -123,6 +128,19 @@ mod tests {
         assert!(!lease.holds(&at(110)), "the younger one waits for order 6");
         lease.advanced(Seq(6));
         assert!(lease.holds(&at(111)));
+    }
+
+    #[test]
+    fn a_log_that_went_back_gives_leases_again() {
+        let mut lease = Lease::default();
+        lease.asked(1, at(100));
+        lease.answered(1, Seq(9), TERM, Seq(4));
+        lease.asked(2, at(120));
+        lease.answered(2, Seq(5), TERM, Seq(4));
+        assert!(!lease.holds(&at(120)));
+        lease.advanced(Seq(5));
+        assert!(lease.holds(&at(129)));
+        assert!(!lease.holds(&at(130)));
     }
 
     #[test]

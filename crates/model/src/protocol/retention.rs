@@ -13,6 +13,7 @@ const SAMPLES_MAX: u32 = 1_000;
 #[derive(Debug)]
 pub struct Retention {
     keep: Duration,
+    every: Duration,
     samples: VecDeque<(Duration, Seq)>,
     /// The place that every POP had confirmed a round ago.
     confirmed_before: Seq,
@@ -22,7 +23,13 @@ pub struct Retention {
 impl Retention {
     /// Keeps orders for `keep` where POPs have not confirmed them.
     pub fn new(keep: Duration, now: Duration) -> Retention {
-        Retention { keep, samples: VecDeque::new(), confirmed_before: Seq::ZERO, due: now }
+        Retention {
+            keep,
+            every: EVERY.min(keep),
+            samples: VecDeque::new(),
+            confirmed_before: Seq::ZERO,
+            due: now,
+        }
     }
 
     /// When [`Retention::round`] wants to be called.
@@ -36,8 +43,8 @@ impl Retention {
     /// The order at a POP's watermark is kept, since its name is what the next heartbeat is held against; and what was
     /// confirmed must have been so for a round, since a heartbeat may arrive behind a later one.
     pub fn round(&mut self, end: Seq, confirmed: Option<Seq>, now: Duration) -> Seq {
-        self.due = now + EVERY;
-        let spacing = EVERY.max(self.keep / SAMPLES_MAX);
+        self.due = now + self.every;
+        let spacing = self.every.max(self.keep / SAMPLES_MAX);
         let last = self.samples.back();
         if last.is_none_or(|(at, seq)| now >= *at + spacing && *seq != end) {
             self.samples.push_back((now, end));
