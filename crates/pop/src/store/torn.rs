@@ -31,6 +31,7 @@ fn order(seq: u64) -> Plan {
         prefetches: Vec::new(),
         cuts: Vec::new(),
         starts_over: false,
+        changes_sides: false,
         names: Vec::new(),
     }
 }
