@@ -13,6 +13,7 @@ use freshen_ledger::{Error, Ledger};
 use freshen_model::ids::{LogId, Seq, TaskId};
 use freshen_model::protocol::retention::Retention;
 use freshen_model::protocol::roster::fence_after;
+use freshen_model::receipt::SigningKey;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub struct Control {
     pub(crate) entry: Entry,
     pub(crate) deferred: Arc<Deferred>,
     pub(crate) quota_day_offset_s: i32,
+    /// Signs certificates.
+    pub(crate) receipt_key: SigningKey,
     hub: Arc<Hub>,
     stop: watch::Sender<bool>,
     /// The background work: the keeper, and the release of tasks for later.
@@ -78,6 +81,7 @@ impl Control {
             fence: fence_after(terms.in_force),
             prefetch_deadline: Duration::from_secs(config.prefetch_deadline_s),
         };
+        let receipt_key = SigningKey::from_seed(&ledger.receipt_seed().await?);
         let pops = ledger.pops().await?;
         let progress = Arc::new(Progress::new());
         let members = Members::new(ledger.clone(), clock.clone(), progress.clone(), terms, pops.clone());
@@ -120,6 +124,7 @@ impl Control {
             entry,
             deferred,
             quota_day_offset_s: config.quota_day_offset_minutes * 60,
+            receipt_key,
             stop,
             work: Mutex::new(work),
         }))

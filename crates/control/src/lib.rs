@@ -17,6 +17,7 @@ pub mod manage;
 mod members;
 mod peers;
 mod progress;
+pub mod receipts;
 mod secret;
 pub mod submit;
 pub mod tasks;
@@ -30,6 +31,7 @@ pub use dry_run::DryRun;
 pub use fleet_view::PopView;
 pub use lines::{BadLine, LineFault};
 pub use manage::{ManageError, NewKey, NewPop};
+pub use receipts::NoCertificate;
 pub use submit::{Accepted, SubmitError, SubmitRequest, Terms};
 pub use tasks::LineView;
 

@@ -3,9 +3,11 @@
 use crate::clock::Clock;
 use crate::peers::{self, Watched};
 use crate::progress::{Moment, Progress};
+use crate::receipts::News;
 use crate::{secret, telemetry};
 use async_trait::async_trait;
 use freshen_fleet::Host;
+use freshen_fleet::wire::Receipts;
 use freshen_ledger::{Ledger, PopRecord, Remembered};
 use freshen_model::ids::{LogId, OrderId, PopId, Seq};
 use freshen_model::order::{Order, Snapshot};
@@ -42,6 +44,8 @@ pub(crate) struct Members {
     newest: Mutex<(Seq, OrderId)>,
     /// What the others are told of each POP.
     peers: Watched,
+    /// Told when receipts of a task came.
+    pub(crate) news: News,
 }
 
 #[derive(Default)]
@@ -126,7 +130,8 @@ impl Members {
     ) -> Members {
         let peers = Watched::new(ledger.derived_secret("between POPs"), &pops, terms.granted, clock.now());
         let (known, newest) = (Mutex::default(), Mutex::default());
-        let members = Members { ledger, clock, progress, terms, known, newest, peers };
+        let news = News::default();
+        let members = Members { ledger, clock, progress, terms, known, newest, peers, news };
         for pop in pops {
             if let Some(remembered) = &pop.remembered {
                 members.progress.remembered(&pop.id, remembered.watermark, remembered.heard_ms);
@@ -141,6 +146,28 @@ impl Members {
 
     pub(crate) fn terms(&self) -> Terms {
         self.terms
+    }
+
+    pub(crate) fn ledger(&self) -> &dyn Ledger {
+        self.ledger.as_ref()
+    }
+
+    pub(crate) fn wall_ms(&self) -> i64 {
+        self.clock.wall_ms()
+    }
+
+    /// Whether this is the data folder that speaks for the POP, or nobody does yet.
+    pub(crate) fn may_sign(&self, receipts: &Receipts) -> Result<(), String> {
+        let known = self.known.lock();
+        let Some(member) = known.members.get(&receipts.pop) else {
+            return Err(format!("{} is not a POP of this installation", receipts.pop));
+        };
+        match member.seat.data {
+            Some(data) if data != receipts.data => {
+                Err(format!("another data folder, {data}, speaks for {}", receipts.pop))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes in a POP that was added or removed; calls may come in any order, the newest change stays.
@@ -345,6 +372,10 @@ impl Host for Members {
         let end = *self.ledger.end().borrow();
         let lease_ms = u64::try_from(self.terms.granted.as_millis()).unwrap_or(u64::MAX);
         Ok(Standing::Confirmed { end, lease_ms, remembered: taken.remembered, noted })
+    }
+
+    async fn receipts(&self, receipts: &Receipts) -> Result<Result<(), String>, String> {
+        self.keep_receipts(receipts).await.map_err(|error| error.to_string())
     }
 }
 

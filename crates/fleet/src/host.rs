@@ -1,5 +1,6 @@
 //! What the fleet's listener needs of control.
 
+use crate::wire::Receipts;
 use async_trait::async_trait;
 use freshen_model::ids::{LogId, OrderId, PopId, Seq};
 use freshen_model::order::{Order, Snapshot};
@@ -38,6 +39,9 @@ pub trait Host: Send + Sync + 'static {
 
     /// Judges a heartbeat, whose sender is authenticated.
     async fn heartbeat(&self, beat: &Heartbeat) -> Result<Standing, String>;
+
+    /// Keeps what a POP, which is authenticated, has signed; `Ok` once it is durable. The inner error refuses it.
+    async fn receipts(&self, receipts: &Receipts) -> Result<Result<(), String>, String>;
 
     /// Whether a POP that stands there can be sent the orders behind.
     async fn stands(&self, log: Option<LogId>, seq: Seq, id: OrderId) -> Result<bool, String> {

@@ -3,7 +3,7 @@
 use crate::host::Host;
 use crate::wire::{
     Answered, BATCH_BYTES, FOLLOW_PATH, HEARTBEAT_PATH, MESSAGE_BYTES_MAX, PING_EVERY_MS, Position, Push,
-    Question, REPLY_PATH, Reply,
+    Question, RECEIPTS_PATH, REPLY_PATH, Receipts, Reply, STATEMENTS_MAX,
 };
 use bytes::Bytes;
 use freshen_model::ids::{PopId, Seq};
@@ -201,6 +201,16 @@ impl Hub {
                 let answer = Answer { boot: beat.boot, number: beat.number, standing };
                 let json = serde_json::to_vec(&answer).map_err(|error| failed(error.to_string()))?;
                 Ok(Response::new(Full::new(json.into()).boxed()))
+            }
+            RECEIPTS_PATH => {
+                let receipts: Receipts = parse(&body)?;
+                own(&pop, &receipts.pop)?;
+                if receipts.statements.len() > STATEMENTS_MAX {
+                    return Err((StatusCode::BAD_REQUEST, format!("more than {STATEMENTS_MAX} statements")));
+                }
+                let kept = self.host.receipts(&receipts).await.map_err(failed)?;
+                kept.map_err(|why| (StatusCode::CONFLICT, why))?;
+                Ok(plain(StatusCode::OK, String::new()))
             }
             REPLY_PATH => {
                 let reply: Reply = parse(&body)?;

@@ -2,8 +2,8 @@
 
 use crate::causes::causes;
 use crate::wire::{
-    FOLLOW_PATH, HEARTBEAT_PATH, MESSAGE_BYTES_MAX, PING_EVERY_MS, Position, Push, Question, REPLY_PATH,
-    Reply,
+    FOLLOW_PATH, HEARTBEAT_PATH, MESSAGE_BYTES_MAX, PING_EVERY_MS, Position, Push, Question, RECEIPTS_PATH,
+    REPLY_PATH, Receipts, Reply,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -75,6 +75,9 @@ pub trait Link: Send + Sync + 'static {
 
     /// Answers a question.
     async fn reply(&self, reply: &Reply) -> Result<(), LinkError>;
+
+    /// Brings what was signed; durable at control where this succeeds.
+    async fn receipts(&self, receipts: &Receipts) -> Result<(), LinkError>;
 }
 
 /// The line to control's own listener, over HTTP/1.1.
@@ -148,6 +151,10 @@ impl Link for HttpLink {
 
     async fn reply(&self, reply: &Reply) -> Result<(), LinkError> {
         self.post(REPLY_PATH, json(reply)?).await.map(drop)
+    }
+
+    async fn receipts(&self, receipts: &Receipts) -> Result<(), LinkError> {
+        self.post(RECEIPTS_PATH, json(receipts)?).await.map(drop)
     }
 }
 

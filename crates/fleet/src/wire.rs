@@ -1,10 +1,11 @@
 //! The messages between control and a POP: JSON, one a line where they stream.
 
 use freshen_model::check::{CheckAnswer, CheckQuestion};
-use freshen_model::ids::{LogId, OrderId, PopId, Seq};
+use freshen_model::ids::{DataId, LogId, OrderId, PopId, Seq};
 use freshen_model::order::{Order, Snapshot};
 use freshen_model::peers::Peers;
 use freshen_model::preview::{Preview, PreviewQuestion};
+use freshen_model::receipt::{PublicKey, Signed};
 use serde::{Deserialize, Serialize};
 
 /// Where the POP opens its stream of orders; `POST` with a [`Position`], answered by lines of [`Push`].
@@ -13,6 +14,8 @@ pub const FOLLOW_PATH: &str = "/fleet/follow";
 pub const HEARTBEAT_PATH: &str = "/fleet/heartbeat";
 /// Where answers to questions go; `POST` with a [`Reply`].
 pub const REPLY_PATH: &str = "/fleet/reply";
+/// Where receipts go; `POST` with [`Receipts`]. Whatever control answers with success is durable there.
+pub const RECEIPTS_PATH: &str = "/fleet/receipts";
 
 /// The longest line or body of the fleet's protocol; an order of 1,000 of the longest URLs fits three times.
 pub const MESSAGE_BYTES_MAX: usize = 8 << 20;
@@ -35,6 +38,23 @@ pub struct Position {
     /// Whether it knows [`Push::Peers`].
     #[serde(default)]
     pub takes_peers: bool,
+}
+
+/// Statements that one message of [`Receipts`] may bring.
+pub const STATEMENTS_MAX: usize = 512;
+
+/// What a POP has signed and control has not yet acknowledged. Sent beside the heartbeats, so that neither leases nor
+/// confirmations wait for a signature; with no statements at a start, to make the key known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Receipts {
+    /// The POP.
+    pub pop: PopId,
+    /// Its data folder, where the key lies too.
+    pub data: DataId,
+    /// What its signatures are verified with.
+    pub key: PublicKey,
+    /// At most [`STATEMENTS_MAX`].
+    pub statements: Vec<Signed>,
 }
 
 /// What control pushes.

@@ -10,13 +10,14 @@ pub mod sqlite;
 
 pub use error::{Error, Refusal};
 pub use records::{
-    AccessKey, Account, DomainRecord, Line, OrdersRead, PopRecord, Remembered, Submission, Submitted,
-    TaskFilter, TaskLine, TaskPage, TaskRecord, TaskUpdate,
+    AccessKey, Account, DomainRecord, Line, OrdersRead, PopReceipt, PopRecord, ReceiptsKept, Remembered,
+    Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskReceipts, TaskRecord, TaskUpdate,
 };
 pub use sqlite::SqliteLedger;
 
 use async_trait::async_trait;
 use freshen_model::area::Area;
+use freshen_model::certificate::PopKey;
 use freshen_model::domain::Settings;
 use freshen_model::ids::{LogId, PopId, Seq, TaskId};
 use freshen_model::order::Snapshot;
@@ -176,6 +177,21 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// What an account has used on the quota day, of every kind.
     async fn quota(&self, account: &str, day: i64) -> Result<Vec<Quota>, Error>;
+
+    // ---- receipts ----
+
+    /// The seed of the key that control signs with, made with the ledger.
+    async fn receipt_seed(&self) -> Result<[u8; 32], Error>;
+
+    /// Keeps what a POP has signed, and its key: none is ever replaced. What speaks of another log or of no task is passed
+    /// over. Gives the tasks it speaks of, and whether the key is new and the POP had another before.
+    async fn keep_receipts(&self, receipts: ReceiptsKept) -> Result<(Vec<TaskId>, bool), Error>;
+
+    /// What POPs have signed of the task whose order is at `seq`.
+    async fn receipts(&self, task: TaskId, seq: Seq) -> Result<TaskReceipts, Error>;
+
+    /// Every key that POPs have signed with, the oldest first.
+    async fn receipt_keys(&self) -> Result<Vec<PopKey>, Error>;
 
     // ---- what control remembers of itself ----
 

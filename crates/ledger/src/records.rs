@@ -2,9 +2,10 @@
 
 use freshen_model::area::Area;
 use freshen_model::domain::Settings;
-use freshen_model::ids::{DataId, PopId, Seq, TaskId};
+use freshen_model::ids::{DataId, OrderId, PopId, Seq, TaskId};
 use freshen_model::order::{Order, PrefetchItem};
 use freshen_model::quota::Limits;
+use freshen_model::receipt::{PublicKey, Signed, Statement};
 use freshen_model::rule::{Mode, Rule};
 use freshen_model::task::{Status, Step, TaskKind};
 use std::collections::BTreeMap;
@@ -211,6 +212,45 @@ pub struct TaskUpdate {
     pub ended_ms: Option<i64>,
     /// Its steps now.
     pub steps: Vec<Step>,
+}
+
+/// What a POP has signed, verified.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReceiptsKept {
+    /// The POP.
+    pub pop: PopId,
+    /// Its data folder.
+    pub data: DataId,
+    /// What it signed with.
+    pub key: PublicKey,
+    /// When that came, wall-clock milliseconds since 1970.
+    pub at_ms: i64,
+    /// What it says, and how that was signed.
+    pub statements: Vec<(Statement, Signed)>,
+}
+
+/// What POPs have signed of one task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskReceipts {
+    /// The order's name and its rules as text; absent for prefetches, and for tasks from before there were receipts.
+    pub order: Option<(OrderId, Vec<String>)>,
+    /// By POP.
+    pub pops: Vec<PopReceipt>,
+    /// The POPs that gave up everything behind the order, with the first time they did.
+    pub starts_over: Vec<(PopId, PublicKey, Signed)>,
+}
+
+/// What one POP has signed of one task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PopReceipt {
+    /// The POP.
+    pub pop: PopId,
+    /// What it signed with.
+    pub key: PublicKey,
+    /// That it applied the order.
+    pub confirmed: Option<Signed>,
+    /// What the order matched there.
+    pub accounted: Option<Signed>,
 }
 
 /// Which tasks are wanted; absent fields want all.

@@ -4,7 +4,9 @@
 //! values, so that the same types run in production and under a simulation.
 
 pub mod area;
+pub mod certificate;
 pub mod check;
+pub mod count;
 pub mod domain;
 pub mod ids;
 pub mod key;
@@ -15,6 +17,7 @@ pub mod peers;
 pub mod preview;
 pub mod protocol;
 pub mod quota;
+pub mod receipt;
 pub mod rule;
 pub mod secret;
 pub mod tag;

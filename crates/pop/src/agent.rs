@@ -2,12 +2,16 @@
 
 use crate::Pop;
 use crate::clock;
+use crate::receipts::{self, Applied};
+use crate::store::journal::{NewlyOwed, Owed};
 use freshen_fleet::link::{Event, Link, LinkError};
 use freshen_fleet::wire::{Answered, Position, Question, Reply};
-use freshen_model::ids::LogId;
+use freshen_model::ids::{LogId, Seq};
 use freshen_model::order::{Order, Snapshot};
 use freshen_model::pattern::Pattern;
 use freshen_model::protocol::follower::{Consequence, Plan};
+use freshen_model::receipt::StartedOver;
+use freshen_model::rule::Rule;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -101,7 +105,15 @@ impl Pop {
         let journal = self.journal_writing.lock().await;
         let plan =
             self.follower.read().plan(log, &orders).map_err(|error| Broken::Misfit(error.to_string()))?;
-        self.publish(plan).await?;
+        let (mut owed, mut rules) = receipts::owed_for(log, orders, plan.saved.watermark);
+        if !self.receipts.has_room(owed.len()) {
+            tracing::warn!(
+                orders = owed.len(),
+                "control takes no receipts; of these orders there will be none"
+            );
+            (owed, rules) = Default::default();
+        }
+        self.publish(plan, owed, rules).await?;
         drop(journal);
         self.metrics.orders.increment(count);
         self.metrics.apply_seconds.record(began.elapsed().as_secs_f64());
@@ -113,7 +125,7 @@ impl Pop {
         let journal = self.journal_writing.lock().await;
         let first = self.follower.read().saved().log.is_none();
         let plan = self.follower.read().plan_snapshot(&snapshot);
-        self.publish(plan).await?;
+        self.publish(plan, Vec::new(), Vec::new()).await?;
         drop(journal);
         self.starting_over.store(false, Ordering::SeqCst);
         self.confirm.notify_one();
@@ -125,15 +137,30 @@ impl Pop {
         Ok(())
     }
 
-    async fn publish(self: &Arc<Pop>, plan: Plan) -> Result<(), Broken> {
+    async fn publish(
+        self: &Arc<Pop>,
+        plan: Plan,
+        owed: Vec<(Seq, Owed)>,
+        rules: Vec<(Seq, Arc<[Rule]>)>,
+    ) -> Result<(), Broken> {
         let journal = self.journal.clone();
-        let (plan, written) = tokio::task::spawn_blocking(move || {
-            let written = journal.apply(&plan);
-            (plan, written)
+        let started_over = plan.starts_over.then(|| StartedOver {
+            pop: self.config.id.clone(),
+            log: plan.saved.log.unwrap_or_default(),
+            seq: plan.saved.watermark,
+            order: plan.saved.watermark_id,
+            at_ms: receipts::wall_ms(),
+        });
+        let new = NewlyOwed { orders: owed, started_over };
+        let (plan, new, written) = tokio::task::spawn_blocking(move || {
+            let written = journal.apply(&plan, &new);
+            // Before anybody acts on the order: what is replaced because of it was still there at this moment.
+            let moment = written.map(|()| (!new.orders.is_empty()).then(|| journal.moment()));
+            (plan, new, moment)
         })
         .await
         .map_err(|error| Broken::Journal(error.to_string()))?;
-        written.map_err(|error| Broken::Journal(error.to_string()))?;
+        let moment = written.map_err(|error| Broken::Journal(error.to_string()))?;
         // Before anybody can be told that these orders are applied.
         self.break_off(&plan).await;
         let widened = self.follower.write().commit(&plan);
@@ -145,6 +172,13 @@ impl Pop {
         self.confirm.notify_one();
         if plan.starts_over {
             self.prefetcher.forget_all();
+        }
+        if let Some(over) = new.started_over {
+            self.receipts.started_over(over);
+        }
+        if moment.is_some() {
+            let (epoch, exact) = (plan.saved.epoch, widened == 0);
+            self.receipts.applied(new.orders, Applied { moment, epoch, orders: rules, exact });
         }
         for (seq, order) in plan.prefetches {
             self.clone().start_prefetch(seq, order);

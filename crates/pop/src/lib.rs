@@ -11,6 +11,7 @@ mod answer;
 mod check;
 mod clock;
 pub mod config;
+mod counting;
 mod fill;
 mod fills;
 mod look_up;
@@ -22,6 +23,7 @@ mod prefetcher;
 mod preview;
 mod pump;
 mod reading;
+mod receipts;
 mod request;
 mod store;
 mod sweep;
@@ -40,6 +42,7 @@ use origin::OriginClient;
 use parking_lot::RwLock;
 use peers::Neighbours;
 use prefetcher::Prefetcher;
+use receipts::Receipts;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
@@ -71,6 +74,7 @@ pub struct Pop {
     prefetcher: Prefetcher,
     /// Taken by a dry run, of which there is one at a time.
     previewing: Arc<Semaphore>,
+    receipts: Receipts,
     /// What the TLS listener shows, where there is one.
     certificates: Option<Arc<Certificates>>,
     metrics: Arc<Metrics>,
@@ -169,6 +173,10 @@ impl Pop {
             },
             metrics.clone(),
         )?;
+        let key = receipts::key_in(&config.data.join("receipt.key"));
+        let key = key.map_err(|error| data(format!("receipt.key: {error}")))?;
+        let (epoch, dropped) = (restored.saved.epoch, restored.saved.dropped);
+        let receipts = Receipts::new(key, restored.owed, &restored.rules, epoch, dropped);
         let follower =
             Follower::restore(identity, restored.saved, restored.rules, restored.domains, config.rules_max);
         let cuts = Arc::new(Cuts::new(follower.saved().epoch));
@@ -184,6 +192,7 @@ impl Pop {
             neighbours: Neighbours::new(&config),
             prefetcher: Prefetcher::new(config.prefetches_at_once),
             previewing: Arc::new(Semaphore::new(1)),
+            receipts,
             certificates,
             metrics,
             confirm: Notify::new(),
@@ -214,6 +223,8 @@ impl Pop {
         let link = Arc::new(HttpLink::new(self.config.control.clone(), token));
         let mut beside = tokio::task::JoinSet::new();
         beside.spawn(self.clone().beat(link.clone()));
+        beside.spawn(self.clone().tell_receipts(link.clone()));
+        beside.spawn(self.clone().count_what_is_applied());
         beside.spawn(self.clone().sweep_at_intervals());
         beside.spawn(self.clone().cool_at_intervals());
         beside.spawn(self.clone().serve_admin(listeners.admin, admin));

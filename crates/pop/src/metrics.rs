@@ -90,6 +90,8 @@ pub struct Metrics {
     pub memory_bytes: Gauge,
     /// Seconds from the receipt of a batch of orders to its publication.
     pub apply_seconds: Histogram,
+    /// Seconds that it took to count what orders applied together matched.
+    pub count_seconds: Histogram,
 }
 
 impl Default for Metrics {
@@ -105,6 +107,10 @@ impl Default for Metrics {
         describe_histogram!(
             "freshen_pop_apply_seconds",
             "From receipt of a batch of orders to its publication"
+        );
+        describe_histogram!(
+            "freshen_pop_count_seconds",
+            "To count what orders applied together matched, rests included"
         );
         Metrics {
             answers: XCache::ALL
@@ -132,6 +138,7 @@ impl Default for Metrics {
             disk_bytes: gauge!("freshen_pop_disk_bytes"),
             memory_bytes: gauge!("freshen_pop_memory_bytes"),
             apply_seconds: histogram!("freshen_pop_apply_seconds"),
+            count_seconds: histogram!("freshen_pop_count_seconds"),
         }
     }
 }

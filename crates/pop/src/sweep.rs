@@ -41,7 +41,15 @@ impl Pop {
     pub async fn sweep(self: &Arc<Pop>) -> Result<Swept, JournalError> {
         let patience = Duration::from_millis(self.config.sweep_patience_ms);
         let oldest = self.fills.oldest(&clock::now(), patience);
-        let Some(target) = self.follower.read().sweep_target(oldest) else { return Ok(Swept::default()) };
+        let target = {
+            // Between two plans: an order that is published is also known as uncounted.
+            let _writing = self.journal_writing.lock().await;
+            // What an order matched is counted by its rules, so they stay until then.
+            let counted = self.receipts.first_uncounted().map(Seq::previous);
+            let needed = oldest.into_iter().chain(counted).min();
+            self.follower.read().sweep_target(needed)
+        };
+        let Some(target) = target else { return Ok(Swept::default()) };
         self.raise_floor(target).await?;
         let pop = self.clone();
         let swept = on_disk(move || pop.reclaim(target)).await?;
@@ -114,6 +122,7 @@ impl Pop {
             // One journal: this sync carries the deletions and marks before it to disk with it.
             pop.journal.save(&saved)?;
             pop.follower.write().commit_drop(&saved);
+            pop.receipts.swept(saved.dropped);
             Ok(())
         })
         .await

@@ -4,7 +4,7 @@ use std::fmt;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use freshen_control::{BadLine, CheckError, ManageError, SubmitError};
+use freshen_control::{BadLine, CheckError, ManageError, NoCertificate, SubmitError};
 use freshen_ledger::{Error, Refusal};
 use http::StatusCode;
 use tracing::error;
@@ -120,6 +120,19 @@ impl From<CheckError> for ApiError {
             CheckError::BadUrl(why) => ApiError::new(ErrorCode::Malformed, format!("url: {why}")),
             CheckError::ForeignDomain(_) => ApiError::new(ErrorCode::NotFound, error.to_string()),
             CheckError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<NoCertificate> for ApiError {
+    fn from(error: NoCertificate) -> ApiError {
+        match error {
+            NoCertificate::NotFound(id) => ApiError::not_found("task", &id.to_string()),
+            NoCertificate::Ledger(error) => error.into(),
+            NoCertificate::NoPurge(_)
+            | NoCertificate::NotComplete(..)
+            | NoCertificate::TooOld(_)
+            | NoCertificate::Unsigned(_) => ApiError::new(ErrorCode::Unfit, error.to_string()),
         }
     }
 }

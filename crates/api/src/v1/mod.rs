@@ -28,6 +28,8 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::one))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
+        .route("/v1/tasks/{id}/receipt", get(tasks::receipt))
+        .route("/v1/receipt-keys", get(tasks::receipt_keys))
         .route("/v1/quota", get(tasks::quota))
         .route("/v1/check", get(tasks::check))
         .route("/v1/pops", get(pops::list).post(pops::add))

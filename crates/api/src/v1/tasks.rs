@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use freshen_control::{SubmitRequest, TaskFilter, Terms};
+use freshen_model::certificate::{CertificateFile, Keys};
 use freshen_model::ids::TaskId;
 use freshen_model::location::Scheme;
 use freshen_model::task::{Status, TaskKind};
@@ -101,6 +102,8 @@ struct Wait {
     wait_ms: u64,
     #[serde(default)]
     seen: u64,
+    #[serde(default)]
+    counted: bool,
 }
 
 pub(super) async fn one(
@@ -108,11 +111,9 @@ pub(super) async fn one(
     Name(id): Name,
     request: SignedRequest,
 ) -> Result<Json<TaskView>, ApiError> {
-    let Wait { wait_ms, seen } = request.query()?;
-    if wait_ms > WAIT_MS_MAX {
-        return Err(ApiError::new(ErrorCode::Malformed, format!("query: wait_ms is at most {WAIT_MS_MAX}")));
-    }
-    let task = id.parse().map(TaskId).map_err(|_| ApiError::not_found("task", &id))?;
+    let Wait { wait_ms, seen, counted } = request.query()?;
+    let patience = patience(wait_ms)?;
+    let task = task_id(&id)?;
     let confines = request.caller.confines();
     if wait_ms > 0 {
         // First whether it is the caller's, so that nobody waits for others' tasks.
@@ -120,13 +121,13 @@ pub(super) async fn one(
         let pending = api.control.watch_pending(task).await?;
         let now = view(&api, confines, task).await?;
         if now.task.status.ended() {
-            return Ok(now);
+            return if counted { counted_within(&api, now, patience).await } else { Ok(now) };
         }
         if now.task.status == Status::Pending
             && let Some(mut pending) = pending
         {
             tokio::select! {
-                _ = tokio::time::timeout(Duration::from_millis(wait_ms), pending.changed()) => {}
+                _ = tokio::time::timeout(patience, pending.changed()) => {}
                 () = api.stop.cancelled() => {}
             }
         }
@@ -134,12 +135,64 @@ pub(super) async fn one(
             // An ended task closes the channel, which is a change too.
             let changed = changes.wait_for(|revision| *revision > seen);
             tokio::select! {
-                _ = tokio::time::timeout(Duration::from_millis(wait_ms), changed) => {}
+                _ = tokio::time::timeout(patience, changed) => {}
                 () = api.stop.cancelled() => {}
             }
         }
     }
     view(&api, confines, task).await
+}
+
+/// An ended task once it is counted.
+async fn counted_within(
+    api: &Api,
+    Json(mut view): Json<TaskView>,
+    patience: Duration,
+) -> Result<Json<TaskView>, ApiError> {
+    tokio::select! {
+        counts = api.control.counts_within(&view.task, patience) => view.counts = counts?,
+        () = api.stop.cancelled() => {}
+    }
+    Ok(Json(view))
+}
+
+fn patience(wait_ms: u64) -> Result<Duration, ApiError> {
+    if wait_ms > WAIT_MS_MAX {
+        return Err(ApiError::new(ErrorCode::Malformed, format!("query: wait_ms is at most {WAIT_MS_MAX}")));
+    }
+    Ok(Duration::from_millis(wait_ms))
+}
+
+fn task_id(id: &str) -> Result<TaskId, ApiError> {
+    id.parse().map(TaskId).map_err(|_| ApiError::not_found("task", id))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReceiptWait {
+    #[serde(default)]
+    wait_ms: u64,
+}
+
+pub(super) async fn receipt(
+    State(api): State<Api>,
+    Name(id): Name,
+    request: SignedRequest,
+) -> Result<Json<CertificateFile>, ApiError> {
+    let ReceiptWait { wait_ms } = request.query()?;
+    let (patience, task) = (patience(wait_ms)?, task_id(&id)?);
+    let confines = request.caller.confines();
+    tokio::select! {
+        certificate = api.control.certificate(confines, task, patience) => Ok(Json(certificate?)),
+        () = api.stop.cancelled() => Ok(Json(api.control.certificate(confines, task, Duration::ZERO).await?)),
+    }
+}
+
+pub(super) async fn receipt_keys(
+    State(api): State<Api>,
+    _request: SignedRequest,
+) -> Result<Json<Keys>, ApiError> {
+    Ok(Json(api.control.receipt_keys().await?))
 }
 
 async fn view(api: &Api, confines: Option<&str>, id: TaskId) -> Result<Json<TaskView>, ApiError> {
@@ -148,7 +201,8 @@ async fn view(api: &Api, confines: Option<&str>, id: TaskId) -> Result<Json<Task
     let task = api.control.task(confines, id).await?;
     let task = task.ok_or_else(|| ApiError::not_found("task", &id.to_string()))?;
     let revision = if task.status.ended() { 0 } else { revision.unwrap_or(0) };
-    Ok(Json(TaskView { task, revision, warnings: Vec::new() }))
+    let counts = api.control.counts(&task).await?;
+    Ok(Json(TaskView { task, revision, warnings: Vec::new(), counts }))
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 
 use freshen_model::area::Area;
 use freshen_model::check::CheckRow;
+use freshen_model::count::Counts;
 use freshen_model::domain::Settings;
 use freshen_model::ids::{PopId, Seq};
 use freshen_model::preview::{Preview, PreviewRow};
@@ -74,7 +75,10 @@ pub struct PrefetchRequest {
 }
 
 /// `POST /v1/tasks/{id}/cancel`, for a task that is pending. `GET /v1/tasks/{id}`; with `?wait_ms=N&seen=R` (`N` at most 30,000) answered once the revision is above `R`, the task
-/// ended, or `N` passed.
+/// ended, or `N` passed; with `&counted=true` an ended purge is answered once it is counted, or `N` passed.
+///
+/// `GET /v1/tasks/{id}/receipt?wait_ms=N` answers a [`freshen_model::certificate::CertificateFile`], once all is signed
+/// and counted or `N` passed; `GET /v1/receipt-keys` the [`freshen_model::certificate::Keys`] it is verified with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskView {
     /// The task.
@@ -85,6 +89,9 @@ pub struct TaskView {
     /// What in a submission is likely a mistake; in the answer to it only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// What a purge matched; goes on after the task's end until it is settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
 }
 
 /// `GET /v1/tasks?type=&status=&domain=&url=&limit=&offset=`, newest first.

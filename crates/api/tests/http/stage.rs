@@ -282,18 +282,22 @@ impl Pop {
         self.events = None;
     }
 
+    /// Where it stands in the log.
+    pub fn position(&self) -> freshen_fleet::wire::Position {
+        let saved = *self.follower.saved();
+        freshen_fleet::wire::Position {
+            pop: self.follower.identity().pop.clone(),
+            log: saved.log,
+            watermark: saved.watermark,
+            watermark_id: saved.watermark_id,
+            takes_peers: false,
+        }
+    }
+
     /// The next thing that control pushes.
     pub async fn event(&mut self) -> Event {
         if self.events.is_none() {
-            let saved = *self.follower.saved();
-            let position = freshen_fleet::wire::Position {
-                pop: self.follower.identity().pop.clone(),
-                log: saved.log,
-                watermark: saved.watermark,
-                watermark_id: saved.watermark_id,
-                takes_peers: false,
-            };
-            self.events = Some(self.link.follow(&position).await.unwrap());
+            self.events = Some(self.link.follow(&self.position()).await.unwrap());
         }
         within(self.events.as_mut().unwrap().recv()).await.unwrap()
     }

@@ -1,6 +1,7 @@
 //! The client commands: they know what `/v1` tells them, and say it to people and programs.
 
 pub mod connection;
+mod counts;
 mod domain;
 mod dry_run;
 mod fleet;
@@ -8,6 +9,7 @@ pub mod manage;
 mod moment;
 mod outcome;
 pub mod probe;
+mod receipt;
 mod settings;
 pub mod submit;
 pub mod task;
@@ -30,6 +32,9 @@ pub enum Command {
     /// List tasks, or show one.
     #[command(subcommand)]
     Task(task::TaskCommand),
+    /// Verify certificates of purges, and show the keys for it.
+    #[command(subcommand)]
+    Receipt(receipt::ReceiptCommand),
     /// Show what is left of today's quotas.
     Quota(fleet::Quota),
     /// Ask every POP what a viewer would get from its cache now.
@@ -66,6 +71,7 @@ pub async fn run(command: Command) -> ExitCode {
         Command::Purge(purge) => purge.run().await,
         Command::Prefetch(prefetch) => prefetch.run().await,
         Command::Task(command) => command.run().await,
+        Command::Receipt(command) => command.run().await,
         Command::Quota(quota) => quota.run().await,
         Command::Check(check) => check.run().await,
         Command::Probe(probe) => probe.run().await,

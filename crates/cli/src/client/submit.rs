@@ -2,7 +2,7 @@
 
 use super::connection::{ClientError, Connection, Control, print_json};
 use super::outcome::Outcome;
-use super::task::{self, print_task};
+use super::task::{self, Counted, print_task};
 use super::{dry_run, moment};
 use crate::say::say;
 use freshen_api::v1::wire::{DryRunView, PrefetchRequest, PurgeRequest, TaskView};
@@ -20,6 +20,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const LIST_BYTES_MAX: u64 = 16 << 20;
 /// How long control holds a request that waits for news.
 const WAIT_MS: u128 = 10_000;
+/// How long the counts of a complete purge are waited for unless it is asked for.
+const COUNTS_MAX: Duration = Duration::from_secs(1);
 /// Between tries while control is away.
 const AWAY_PAUSE: Duration = Duration::from_millis(300);
 
@@ -49,6 +51,9 @@ pub struct Purge {
     /// With --dry-run, warn where a POP would lose more than this share of its cache, in percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 10.0, requires = "dry_run")]
     warn_above: f64,
+    /// Wait until the task has ended, and until every POP has counted what it matched.
+    #[arg(long)]
+    wait_counted: bool,
     #[command(flatten)]
     submit: Submit,
 }
@@ -112,15 +117,20 @@ struct Submit {
     #[arg(long)]
     wait: bool,
     /// How long to wait: seconds, or with a unit (90s, 5m, 2h) [default: 60s for purges, 30m for prefetches].
-    #[arg(long, value_parser = duration, requires = "wait")]
+    #[arg(long, value_parser = duration)]
     timeout: Option<Duration>,
+    /// What of the purge's own flags goes beyond a prefetch's.
+    #[arg(skip)]
+    wait_counted: bool,
     #[command(flatten)]
     connection: Connection,
 }
 
 impl Purge {
     /// Submits, and waits if asked.
-    pub async fn run(self) -> Result<Outcome, ClientError> {
+    pub async fn run(mut self) -> Result<Outcome, ClientError> {
+        self.submit.wait |= self.wait_counted;
+        self.submit.wait_counted = self.wait_counted;
         let control = self.submit.connection.open()?;
         let lines = self.submit.lines(self.urls)?;
         let request = PurgeRequest {
@@ -208,6 +218,9 @@ impl Submit {
         request: &impl Serialize,
         timeout: Duration,
     ) -> Result<Outcome, ClientError> {
+        if self.timeout.is_some() && !self.wait {
+            return Err(ClientError::Usage("--timeout says how long to wait: give --wait too".into()));
+        }
         let mut interrupt = interrupts()?;
         let task: TaskView = tokio::select! {
             submitted = control.call(Method::POST, path, Some(request)) => submitted?,
@@ -217,7 +230,7 @@ impl Submit {
         };
         warn(&task.warnings);
         if !self.wait {
-            self.print(&task.task)?;
+            self.print(&task)?;
             return Ok(Outcome::Done);
         }
         self.follow(control, task, self.timeout.unwrap_or(timeout), interrupt).await
@@ -236,8 +249,15 @@ impl Submit {
             // Whoever finds this in a log, after the wait was cut off in whatever way, can ask for the task.
             eprintln!("task {id} is submitted");
         }
+        let waiting = async {
+            let began = Instant::now();
+            let view = watched(control, task, timeout, &bar).await?;
+            let patience =
+                if self.wait_counted { timeout.saturating_sub(began.elapsed()) } else { COUNTS_MAX };
+            counted(control, view, patience, &bar).await
+        };
         let waited = tokio::select! {
-            waited = wait(control, task, timeout, &bar) => waited,
+            waited = waiting => waited,
             _ = interrupt.recv() => {
                 bar.finish_and_clear();
                 eprintln!("task {id} goes on; `freshen task show {id}` tells how far it is");
@@ -245,7 +265,8 @@ impl Submit {
             }
         };
         bar.finish_and_clear();
-        let task = waited?;
+        let view = waited?;
+        let task = &view.task;
         for step in &task.pops {
             if let StepState::Fenced { last_contact_ms, .. } = &step.state {
                 let contact = last_contact_ms
@@ -253,8 +274,10 @@ impl Submit {
                 eprintln!("{}: fenced, {contact}; confirms when it returns", step.pop);
             }
         }
-        self.print(&task)?;
+        self.print(&view)?;
+        let counting = view.counts.as_ref().is_some_and(|counts| !counts.settled);
         Ok(match task.status {
+            Status::Complete if self.wait_counted && counting => Outcome::StillRunning,
             Status::Complete => Outcome::Done,
             Status::Failed => Outcome::Failed,
             Status::Pending | Status::Running => {
@@ -264,13 +287,14 @@ impl Submit {
         })
     }
 
-    fn print(&self, task: &Task) -> Result<(), ClientError> {
+    fn print(&self, view: &TaskView) -> Result<(), ClientError> {
         if self.connection.json {
-            return print_json(task);
+            return print_json(&Counted::of(view));
         }
         if self.wait {
-            print_task(task);
+            print_task(view);
         } else {
+            let task = &view.task;
             say(&format!("task {}: {}", task.id, task.status.as_str()));
         }
         Ok(())
@@ -290,17 +314,27 @@ impl Submit {
 /// Waits until the task ends or `timeout` has passed. Control may go away and come back meanwhile.
 pub async fn wait(
     control: &Control,
-    mut view: TaskView,
+    view: TaskView,
     timeout: Duration,
     bar: &ProgressBar,
 ) -> Result<Task, ClientError> {
+    watched(control, view, timeout, bar).await.map(|view| view.task)
+}
+
+/// The same, with what beside the task is told of it.
+async fn watched(
+    control: &Control,
+    mut view: TaskView,
+    timeout: Duration,
+    bar: &ProgressBar,
+) -> Result<TaskView, ClientError> {
     let began = Instant::now();
     loop {
         bar.set_position(u64::from(view.task.percent));
         bar.set_message(task::pops_line(&view.task));
         let left = timeout.saturating_sub(began.elapsed());
         if view.task.status.ended() || left.is_zero() {
-            return Ok(view.task);
+            return Ok(view);
         }
         let wait_ms = left.as_millis().clamp(1, WAIT_MS);
         let path = format!("/v1/tasks/{}?wait_ms={wait_ms}&seen={}", view.task.id, view.revision);
@@ -310,6 +344,30 @@ pub async fn wait(
                 bar.set_message(format!("control is away ({reason}); the task goes on"));
                 tokio::time::sleep(AWAY_PAUSE.min(left)).await;
             }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Waits until every POP has counted what an ended purge matched, or `patience` is over.
+async fn counted(
+    control: &Control,
+    mut view: TaskView,
+    patience: Duration,
+    bar: &ProgressBar,
+) -> Result<TaskView, ClientError> {
+    let began = Instant::now();
+    loop {
+        let left = patience.saturating_sub(began.elapsed());
+        let counting = view.counts.as_ref().is_some_and(|counts| !counts.settled);
+        if !view.task.status.ended() || !counting || left.is_zero() {
+            return Ok(view);
+        }
+        bar.set_message("complete; counting…");
+        let wait_ms = left.as_millis().clamp(1, WAIT_MS);
+        match control.get(&format!("/v1/tasks/{}?wait_ms={wait_ms}&counted=true", view.task.id)).await {
+            Ok(news) => view = news,
+            Err(ClientError::Unreachable { .. }) => tokio::time::sleep(AWAY_PAUSE.min(left)).await,
             Err(error) => return Err(error),
         }
     }

@@ -1,13 +1,17 @@
 //! `freshen task`: what was submitted, and how far it is.
 
 use super::connection::{ClientError, Connection, encode, print_json};
+use super::counts;
 use super::moment;
 use super::outcome::Outcome;
 use crate::say::say;
 use clap::Subcommand;
 use freshen_api::v1::wire::{TaskList, TaskView};
+use freshen_model::certificate::CertificateFile;
+use freshen_model::count::Counts;
 use freshen_model::task::{Progress, Status, Step, StepState, Task};
 use http::Method;
+use serde::Serialize;
 
 /// What may be asked of tasks.
 #[derive(Subcommand)]
@@ -40,6 +44,32 @@ pub enum TaskCommand {
         #[command(flatten)]
         connection: Connection,
     },
+    /// The certificate of a complete purge: what every POP signed of it. `freshen receipt verify` verifies it.
+    Receipt {
+        /// Its number.
+        id: u64,
+        /// The most seconds to wait for signatures and counts, up to 30.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=30))]
+        wait: u64,
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+/// A task with its counts, as it is printed for programs.
+#[derive(Serialize)]
+pub struct Counted<'a> {
+    #[serde(flatten)]
+    task: &'a Task,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counts: Option<&'a Counts>,
+}
+
+impl Counted<'_> {
+    /// Of that view.
+    pub fn of(view: &TaskView) -> Counted<'_> {
+        Counted { task: &view.task, counts: view.counts.as_ref() }
+    }
 }
 
 impl TaskCommand {
@@ -69,16 +99,21 @@ impl TaskCommand {
                 if connection.json {
                     print_json(&view.task)?;
                 } else {
-                    print_task(&view.task);
+                    print_task(&view);
                 }
             }
             TaskCommand::Show { id, connection } => {
                 let view: TaskView = connection.open()?.get(&format!("/v1/tasks/{id}")).await?;
                 if connection.json {
-                    print_json(&view.task)?;
+                    print_json(&Counted::of(&view))?;
                 } else {
-                    print_task(&view.task);
+                    print_task(&view);
                 }
+            }
+            TaskCommand::Receipt { id, wait, connection } => {
+                let path = format!("/v1/tasks/{id}/receipt?wait_ms={}", wait * 1_000);
+                let certificate: CertificateFile = connection.open()?.get(&path).await?;
+                print_json(&certificate)?;
             }
         }
         Ok(Outcome::Done)
@@ -86,13 +121,19 @@ impl TaskCommand {
 }
 
 /// Prints a task, POP by POP.
-pub fn print_task(task: &Task) {
+pub fn print_task(view: &TaskView) {
+    let task = &view.task;
     say(&summary(task));
     if let Some(reason) = &task.reason {
         say(&format!("  {reason}"));
     }
     for step in &task.pops {
-        say(&format!("  {:<16} {}", step.pop.as_str(), state(step)));
+        let of_pop =
+            |counts: &Counts| counts.pops.iter().find(|pop| pop.pop == step.pop).map(|pop| pop.counted);
+        let counted = view.counts.as_ref().and_then(of_pop).filter(|_| step.state.ended());
+        let counted = counted.and_then(|counted| counts::of_pop(&counted));
+        let counted = counted.map_or(String::new(), |counted| format!("; {counted}"));
+        say(&format!("  {:<16} {}{counted}", step.pop.as_str(), state(step)));
         if let StepState::Failed { failures, .. } = &step.state {
             for failure in failures.iter().take(20) {
                 say(&format!("    line {}: {}", failure.line, failure.reason));
@@ -100,6 +141,12 @@ pub fn print_task(task: &Task) {
             if failures.len() > 20 {
                 say(&format!("    … and {} more; --json has them all", failures.len() - 20));
             }
+        }
+    }
+    if let Some(counts) = view.counts.as_ref().filter(|_| task.status.ended()) {
+        say(&counts::line(counts));
+        if let Some(warning) = counts::warning(counts) {
+            eprintln!("{warning}");
         }
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its stage too")]
 
 mod command;
+mod counts;
 mod demo;
 mod ports;
 mod process;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
 mod bucket;
+mod counts;
 mod cuts;
 mod disk_faults;
 mod dry_runs;

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use freshen_fleet::Host;
+use freshen_fleet::wire::Receipts;
 use freshen_model::ids::{LogId, PopId, Seq};
 use freshen_model::order::{Order, Snapshot};
 use freshen_model::peers::Peers;
@@ -55,5 +56,9 @@ impl Host for Twisted {
 
     async fn heartbeat(&self, beat: &Heartbeat) -> Result<Standing, String> {
         self.control.heartbeat(beat).await
+    }
+
+    async fn receipts(&self, receipts: &Receipts) -> Result<Result<(), String>, String> {
+        self.control.receipts(receipts).await
     }
 }

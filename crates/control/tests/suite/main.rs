@@ -5,5 +5,6 @@ mod deferred;
 mod membership;
 mod prefetches;
 mod purges;
+mod receipts;
 mod stage;
 mod submission;

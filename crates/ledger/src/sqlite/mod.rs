@@ -12,17 +12,19 @@ mod pending;
 mod pops;
 mod quotas;
 mod readers;
+mod receipts;
 mod schema;
 mod snapshot;
 mod tasks;
 mod writer;
 
 use crate::{
-    AccessKey, Account, DomainRecord, Error, Ledger, Line, OrdersRead, PopRecord, Remembered, Submission,
-    Submitted, TaskFilter, TaskLine, TaskPage, TaskRecord, TaskUpdate,
+    AccessKey, Account, DomainRecord, Error, Ledger, Line, OrdersRead, PopRecord, ReceiptsKept, Remembered,
+    Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskReceipts, TaskRecord, TaskUpdate,
 };
 use async_trait::async_trait;
 use freshen_model::area::Area;
+use freshen_model::certificate::PopKey;
 use freshen_model::domain::Settings;
 use freshen_model::ids::{LogId, PopId, Seq, TaskId};
 use freshen_model::order::{Body, Snapshot};
@@ -305,6 +307,23 @@ impl Ledger for SqliteLedger {
     async fn quota(&self, account: &str, day: i64) -> Result<Vec<Quota>, Error> {
         let account = account.to_owned();
         self.readers.call(move |connection| quotas::all(connection, &account, day)).await
+    }
+
+    async fn receipt_seed(&self) -> Result<[u8; 32], Error> {
+        self.writer.call(receipts::seed).await
+    }
+
+    async fn keep_receipts(&self, kept: ReceiptsKept) -> Result<(Vec<TaskId>, bool), Error> {
+        let log = self.log;
+        self.writer.call(move |connection| receipts::keep(connection, log, &kept)).await
+    }
+
+    async fn receipts(&self, task: TaskId, seq: Seq) -> Result<TaskReceipts, Error> {
+        self.readers.call(move |connection| receipts::of_task(connection, task, seq)).await
+    }
+
+    async fn receipt_keys(&self) -> Result<Vec<PopKey>, Error> {
+        self.readers.call(receipts::keys).await
     }
 
     async fn lease_ms(&self) -> Result<Option<u64>, Error> {

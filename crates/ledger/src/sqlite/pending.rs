@@ -1,6 +1,6 @@
 //! Pending tasks: durable, and without an order until their time has come.
 
-use super::{domains, orders, pops, sql, tasks, to_json};
+use super::{domains, pops, sql, tasks, to_json};
 use crate::{Error, Refusal, Submission, Submitted, TaskRecord};
 use freshen_model::ids::{Seq, TaskId};
 use freshen_model::task::{Status, Step, StepState};
@@ -52,7 +52,7 @@ pub(super) fn release(
     };
     let waiting = |pop: &_| Step { pop: Clone::clone(pop), state: StepState::Waiting };
     let steps: Vec<Step> = scope.iter().map(waiting).collect();
-    let seq = orders::append(connection, &tasks::body(task, submission))?;
+    let seq = tasks::append(connection, task, submission)?;
     connection
         .prepare_cached("UPDATE tasks SET status = ?2, seq = ?3, fence_from = ?4, steps = ?5 WHERE id = ?1")?
         .execute(params![

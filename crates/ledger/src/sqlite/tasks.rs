@@ -1,6 +1,8 @@
 //! Tasks and their lines: submitted with their order, then kept up to date until they end.
 
-use super::{accounts, domains, from_json, orders, parsed, pending, pops, quotas, sql, to_json, unsql};
+use super::{
+    accounts, domains, from_json, orders, parsed, pending, pops, quotas, receipts, sql, to_json, unsql,
+};
 use crate::{Error, Line, Refusal, Submission, Submitted, TaskRecord, TaskUpdate};
 use freshen_model::ids::{PopId, Seq, TaskId};
 use freshen_model::location::{Location, Scheme};
@@ -32,9 +34,19 @@ pub(super) fn submit(connection: &Connection, submission: Submission) -> Result<
     // The order names its task and the task its order; the one writer knows both numbers beforehand.
     let seq = orders::end(connection)?.next();
     let task = insert(connection, &submission, Status::Running, seq, fence_from, &scope)?;
-    let appended = orders::append(connection, &body(task, submission))?;
+    let appended = append(connection, task, submission)?;
     assert_eq!(appended, seq, "the transaction is the only writer");
     Ok(Submitted { task, seq, scope, fence_from })
+}
+
+/// Appends a task's order. What a purge says is kept with the task, since certificates need it when the order is pruned.
+pub(super) fn append(connection: &Connection, task: TaskId, submission: Submission) -> Result<Seq, Error> {
+    let body = body(task, submission);
+    let seq = orders::append(connection, &body)?;
+    if let (Body::Purge { rules, .. }, Some(id)) = (&body, orders::id_at(connection, seq)?) {
+        receipts::keep_order(connection, task, id, rules)?;
+    }
+    Ok(seq)
 }
 
 pub(super) fn check_domains(connection: &Connection, submission: &Submission) -> Result<(), Error> {
@@ -102,7 +114,7 @@ fn insert(
     Ok(TaskId(unsql(task)))
 }
 
-pub(super) fn body(task: TaskId, submission: Submission) -> Body {
+fn body(task: TaskId, submission: Submission) -> Body {
     match submission.kind.is_purge() {
         true => Body::Purge { task: Some(task), rules: submission.rules, cut: submission.cut },
         false => Body::Prefetch { task, area: submission.area, items: submission.items },

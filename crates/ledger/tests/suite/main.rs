@@ -9,6 +9,7 @@ mod log;
 mod pending;
 mod pops;
 mod quotas;
+mod receipts;
 mod tasks;
 
 use async_trait::async_trait;
@@ -45,6 +46,8 @@ cases! {
         folders_are_remembered, p2_a_return_is_usable_from_its_join_only_where_it_was_gone;
     quotas: are_counted_per_day_and_kind, over_quota_counts_nothing;
     pending: p4_they_are_kept_and_released_once, an_account_has_a_thousand_of_them;
+    receipts: p4_what_was_signed_is_kept_as_it_was_signed, what_speaks_of_nothing_known_is_passed_over,
+        no_key_is_ever_replaced, the_first_start_over_behind_a_task_stands_for_it;
     tasks: p4_a_task_comes_with_its_order, p4_concurrent_submissions_are_all_there, p8_submissions_name_own_domains,
         changed_settings_refuse_the_submission, p2_the_end_of_serve_is_kept_for_the_fence, progress_is_kept, lists_are_filtered, lists_are_paged;
 }

@@ -41,6 +41,8 @@ pub async fn p4_they_are_kept_and_released_once(home: &dyn Home) {
     let task = ledger.task(ids[1], None).await.unwrap().unwrap();
     assert_eq!((task.status, task.seq, task.steps.len()), (Status::Running, released.seq, 1));
     assert_eq!(ledger.running_tasks().await.unwrap(), [task]);
+    let said = ledger.receipts(ids[1], released.seq).await.unwrap().order.unwrap();
+    assert_eq!((said.0, said.1.len()), (order.id, 1), "what a certificate needs of the order");
     assert!(matches!(refusal(ledger.release(ids[1], submission.clone()).await), Refusal::Unfit(_)));
     assert!(matches!(refusal(ledger.end_pending(ids[1], "late", 5_000).await), Refusal::Unfit(_)));
 

@@ -3,6 +3,10 @@
 //! All of them are keyspaces of one fjall database and so share one write-ahead log: what was written in one batch comes
 //! back as one, and what was written later never comes back without what was written before.
 
+mod owed;
+
+pub use owed::{Moment, NewlyOwed, Owed, RestoredOwed};
+
 use super::body::{FillId, SliceRecord};
 use super::heat::Queue;
 use super::record::{Object, ObjectRecord, Queued};
@@ -39,6 +43,7 @@ pub struct Journal {
     rules: Keyspace,
     domains: Keyspace,
     prefetches: Keyspace,
+    owed: Keyspace,
     objects: Keyspace,
     bodies: Keyspace,
     slices: Keyspace,
@@ -101,6 +106,8 @@ pub struct Restored {
     pub secrets_open: bool,
     /// Prefetches that control has not noted yet.
     pub prefetches: Vec<(Seq, PrefetchJob)>,
+    /// Purges of which control does not have every receipt yet.
+    pub owed: RestoredOwed,
     /// How much there is.
     pub held: Held,
 }
@@ -149,6 +156,7 @@ impl Journal {
             rules: keyspace("rules")?,
             domains: keyspace("domains")?,
             prefetches: keyspace("prefetches")?,
+            owed: keyspace("owed")?,
             objects: keyspace("objects")?,
             bodies: named("bodies", NEWEST_BODIES_BYTES_MAX)?,
             slices: named("slices", NEWEST_BYTES_MAX)?,
@@ -175,6 +183,7 @@ impl Journal {
             domains: Vec::new(),
             secrets_open: true,
             prefetches: Vec::new(),
+            owed: self.restore_owed()?,
             held: read(self.state.get(HELD)?, HELD)?.unwrap_or_default(),
         };
         for entry in self.rules.iter() {
@@ -199,8 +208,9 @@ impl Journal {
 
     // ---- the log ----
 
-    /// Makes a plan durable: rules, settings, prefetches and watermark in one batch, synced.
-    pub fn apply(&self, plan: &Plan) -> Result<(), JournalError> {
+    /// Makes a plan durable: rules, settings, prefetches and watermark in one batch, synced; with what is owed from now
+    /// on.
+    pub fn apply(&self, plan: &Plan, owed: &NewlyOwed) -> Result<(), JournalError> {
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
         if plan.starts_over {
             for keyspace in [&self.rules, &self.domains, &self.prefetches] {
@@ -226,6 +236,7 @@ impl Journal {
             let job = PrefetchJob { order: order.clone(), outcome: None };
             batch.insert(&self.prefetches, seq.0.to_be_bytes(), json(&job));
         }
+        self.owe(&mut batch, plan, owed)?;
         batch.insert(&self.state, SAVED, json(&plan.saved));
         Ok(batch.commit()?)
     }

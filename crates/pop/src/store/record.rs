@@ -211,8 +211,10 @@ pub struct ObjectRecord {
 /// A variant as the journal keeps it.
 #[derive(Serialize, Deserialize)]
 pub struct VariantRecord {
-    head: Head,
-    provenance: Provenance,
+    /// Status and fields.
+    pub head: Head,
+    /// Where it came from.
+    pub provenance: Provenance,
     /// Its body.
     pub body: BodyRecord,
 }

@@ -51,7 +51,7 @@ fn p1_a_torn_journal_has_no_watermark_ahead_of_its_rules() {
     let whole = folder.path().join("whole");
     let (journal, _) = open(&whole).unwrap();
     for seq in 1..=ORDERS {
-        journal.apply(&order(seq)).unwrap();
+        journal.apply(&order(seq), &Default::default()).unwrap();
     }
     let (log, bytes) = log_of(&whole);
     let written = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
@@ -80,7 +80,7 @@ fn p1_a_journal_with_a_hole_is_told_from_one_that_ends_early() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _) = open(folder.path()).unwrap();
     for seq in 1..=ORDERS {
-        journal.apply(&order(seq)).unwrap();
+        journal.apply(&order(seq), &Default::default()).unwrap();
     }
     drop(journal);
     let (log, mut bytes) = log_of(folder.path());
