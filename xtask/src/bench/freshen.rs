@@ -54,7 +54,8 @@ impl Freshen {
 
         let mut command = on_core(LOAD_CORE, path(program)?);
         command.arg("control").arg("--config").arg(folder.join("control.toml"));
-        let control = Process::start(&mut command, folder.join("control.log"))?;
+        let mut control = Process::start(&mut command, folder.join("control.log"))?;
+        control.wait_until(|| is_ready(users_port))?;
         let program = program.to_owned();
         Ok(Freshen {
             program,
