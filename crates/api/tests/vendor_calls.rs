@@ -33,7 +33,7 @@ fn read(vector: &Value) -> (Format, Result<Call, VendorError>) {
 
 #[test]
 fn recorded_requests_become_the_calls_they_name() {
-    let (mut purges, mut prefetches, mut lists) = (0, 0, 0);
+    let (mut purges, mut prefetches, mut lists, mut by_tag) = (0, 0, 0, 0);
     for line in include_str!("fixtures/signature-vectors.jsonl").lines() {
         let vector: Value = serde_json::from_str(line).unwrap();
         let given = |name: &str| vector["params"][name].as_str();
@@ -57,6 +57,12 @@ fn recorded_requests_become_the_calls_they_name() {
                 assert_eq!((list.domain_name.as_deref(), list.page_size), (Some("vod.test.com"), 20));
                 lists += 1;
             }
+            ("RefreshObjectCacheByCacheTag", Ok(Call::RefreshObjectCacheByCacheTag(purge))) => {
+                let tags: Vec<&str> = purge.cache_tag.iter().map(|tag| tag.text.as_str()).collect();
+                assert_eq!((purge.domain_name.as_str(), tags), ("vod.test.com", vec!["tag1", "tag2"]));
+                assert!(purge.force);
+                by_tag += 1;
+            }
             (action, Err(error)) => {
                 assert!(Action::ALL.iter().all(|known| known.name() != action), "{action}: {error}");
                 assert_eq!(error.code(), "InvalidAction.NotFound");
@@ -65,4 +71,5 @@ fn recorded_requests_become_the_calls_they_name() {
         }
     }
     assert!(purges >= 7 && prefetches == 2 && lists == 2, "{purges} {prefetches} {lists}");
+    assert_eq!(by_tag, 1);
 }

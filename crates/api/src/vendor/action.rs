@@ -5,6 +5,8 @@ use crate::signature::Request;
 
 /// The version of the ApsaraVideo VOD API.
 const VOD: &str = "2017-03-21";
+/// The version of the CDN API, of which one action is spoken: VOD has none for tags.
+const CDN: &str = "2018-05-10";
 
 /// An action of the vendor's API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,15 +19,18 @@ pub enum Action {
     DescribeVodRefreshTasks,
     /// Tells the day's quotas and what remains of them.
     DescribeVodRefreshQuota,
+    /// Submits a purge by tag.
+    RefreshObjectCacheByCacheTag,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Action; 4] = [
+    pub const ALL: [Action; 5] = [
         Action::RefreshVodObjectCaches,
         Action::PreloadVodObjectCaches,
         Action::DescribeVodRefreshTasks,
         Action::DescribeVodRefreshQuota,
+        Action::RefreshObjectCacheByCacheTag,
     ];
 
     /// Its name on the wire.
@@ -35,6 +40,7 @@ impl Action {
             Action::PreloadVodObjectCaches => "PreloadVodObjectCaches",
             Action::DescribeVodRefreshTasks => "DescribeVodRefreshTasks",
             Action::DescribeVodRefreshQuota => "DescribeVodRefreshQuota",
+            Action::RefreshObjectCacheByCacheTag => "RefreshObjectCacheByCacheTag",
         }
     }
 
@@ -45,6 +51,7 @@ impl Action {
             | Action::PreloadVodObjectCaches
             | Action::DescribeVodRefreshTasks
             | Action::DescribeVodRefreshQuota => VOD,
+            Action::RefreshObjectCacheByCacheTag => CDN,
         }
     }
 
@@ -93,7 +100,7 @@ mod tests {
     #[test]
     fn parameters_name_it() {
         for known in Action::ALL {
-            let target = format!("/?Action={}&Version=2017-03-21", known.name());
+            let target = format!("/?Action={}&Version={}", known.name(), known.version());
             assert_eq!(action(&[], "GET", &target), Ok(known));
             assert_eq!(action(&[], "POST", &target), Ok(known));
         }
@@ -118,6 +125,7 @@ mod tests {
             ("GET", "/", "MissingAction"),
             ("GET", "/?Action=DescribeVodRefreshQuota", "MissingVersion"),
             ("GET", "/?Action=DescribeVodRefreshQuota&Version=2018-05-10", "InvalidVersion"),
+            ("GET", "/?Action=RefreshObjectCacheByCacheTag&Version=2017-03-21", "InvalidVersion"),
             ("GET", "/?Action=describeVodRefreshQuota&Version=2017-03-21", "InvalidAction.NotFound"),
             ("GET", "/x?Action=DescribeVodRefreshQuota&Version=2017-03-21", "InvalidApi.NotFound"),
             ("PUT", "/?Action=DescribeVodRefreshQuota&Version=2017-03-21", "UnsupportedHTTPMethod"),

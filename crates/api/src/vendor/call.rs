@@ -33,6 +33,8 @@ pub enum Call {
     DescribeVodRefreshTasks(DescribeVodRefreshTasks),
     /// Tell the quotas.
     DescribeVodRefreshQuota,
+    /// Submit a purge by tag.
+    RefreshObjectCacheByCacheTag(RefreshObjectCacheByCacheTag),
 }
 
 impl Call {
@@ -49,6 +51,9 @@ impl Call {
                 Call::DescribeVodRefreshTasks(DescribeVodRefreshTasks::parse(params, now)?)
             }
             Action::DescribeVodRefreshQuota => Call::DescribeVodRefreshQuota,
+            Action::RefreshObjectCacheByCacheTag => {
+                Call::RefreshObjectCacheByCacheTag(RefreshObjectCacheByCacheTag::parse(params)?)
+            }
         })
     }
 }
@@ -99,6 +104,27 @@ impl ObjectType {
             ("ExQuery", ObjectType::IgnoreParams),
         ];
         all.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, kind)| kind)
+    }
+}
+
+/// A purge by tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefreshObjectCacheByCacheTag {
+    /// In which domain.
+    pub domain_name: String,
+    /// The tags, at least one.
+    pub cache_tag: Vec<Line>,
+    /// Mode `evict`.
+    pub force: bool,
+}
+
+impl RefreshObjectCacheByCacheTag {
+    fn parse(params: &Params) -> Result<RefreshObjectCacheByCacheTag, VendorError> {
+        let domain_name =
+            params.text("DomainName").ok_or(ErrorKind::MissingParameter("DomainName"))?.to_owned();
+        let cache_tag = parts(params, "CacheTag", ',')?;
+        let force = params.boolean("Force")?.unwrap_or(false);
+        Ok(RefreshObjectCacheByCacheTag { domain_name, cache_tag, force })
     }
 }
 
@@ -204,7 +230,7 @@ impl DescribeVodRefreshTasks {
     }
 }
 
-/// One line of `ObjectPath`.
+/// One line of `ObjectPath`, or one tag of `CacheTag`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// Its number, from one; blank lines count.
@@ -214,12 +240,16 @@ pub struct Line {
 }
 
 fn lines(params: &Params) -> Result<Vec<Line>, VendorError> {
-    let text = params.text("ObjectPath").ok_or(ErrorKind::MissingParameter("ObjectPath"))?;
-    let lines = (1..).zip(text.split('\n')).map(|(number, line)| (number, line.trim()));
+    parts(params, "ObjectPath", '\n')
+}
+
+fn parts(params: &Params, name: &'static str, parted_by: char) -> Result<Vec<Line>, VendorError> {
+    let text = params.text(name).ok_or(ErrorKind::MissingParameter(name))?;
+    let lines = (1..).zip(text.split(parted_by)).map(|(number, line)| (number, line.trim()));
     let lines = lines.filter(|(_, line)| !line.is_empty()).take(LINES_MAX + 1);
     let lines: Vec<Line> = lines.map(|(number, line)| Line { number, text: line.to_owned() }).collect();
     match lines.len() {
-        0 => Err(ErrorKind::MissingParameter("ObjectPath").into()),
+        0 => Err(ErrorKind::MissingParameter(name).into()),
         1..=LINES_MAX => Ok(lines),
         _ => Err(ErrorKind::ObjectPathTooLong { lines_max: LINES_MAX }.into()),
     }

@@ -1,4 +1,4 @@
-//! The vendor's API: ApsaraVideo VOD (2017-03-21), as its SDKs speak it.
+//! The vendor's API: ApsaraVideo VOD (2017-03-21) and one action of the CDN (2018-05-10), as its SDKs speak it.
 //!
 //! A request is read in this order: [`Params`] and [`Format`] (what it says, and how to answer), [`Action`] (what it
 //! wants), [`signature`](crate::signature) (who wants it), [`Call`] (typed). The answer is a [`Reply`] or a
@@ -18,7 +18,7 @@ mod serve;
 pub use action::Action;
 pub use call::{
     Area, Call, DescribeVodRefreshTasks, LINES_MAX, Line, ObjectType, PreloadVodObjectCaches,
-    RefreshVodObjectCaches,
+    RefreshObjectCacheByCacheTag, RefreshVodObjectCaches,
 };
 pub use envelope::{Envelope, RequestId};
 pub use error::{ErrorKind, VendorError};

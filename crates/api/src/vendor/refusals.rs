@@ -61,6 +61,7 @@ pub(super) fn of_submit(error: SubmitError, lines: &[Line]) -> VendorError {
 fn of_bad_lines(bad: &[BadLine], lines: &[Line]) -> VendorError {
     let kind = match bad.first().map(|line| &line.fault) {
         Some(LineFault::ForeignDomain(_)) => ErrorKind::DomainNotFound,
+        Some(LineFault::Tag(_)) => ErrorKind::invalid("CacheTag"),
         Some(LineFault::Url(BadUrl::Wildcard)) if has_wildcard_host(&bad[0].text) => {
             ErrorKind::ExtensiveDomain
         }

@@ -18,6 +18,13 @@ pub enum Reply {
         #[serde(serialize_with = "as_text")]
         refresh_task_id: u64,
     },
+    /// To [`Action::RefreshObjectCacheByCacheTag`].
+    #[serde(rename_all = "PascalCase")]
+    RefreshObjectCacheByCacheTag {
+        /// The purge's task, one a submission.
+        #[serde(serialize_with = "as_text")]
+        refresh_task_id: u64,
+    },
     /// To [`Action::PreloadVodObjectCaches`].
     #[serde(rename_all = "PascalCase")]
     PreloadVodObjectCaches {
@@ -51,6 +58,7 @@ impl Reply {
     pub fn action(&self) -> Action {
         match self {
             Reply::RefreshVodObjectCaches { .. } => Action::RefreshVodObjectCaches,
+            Reply::RefreshObjectCacheByCacheTag { .. } => Action::RefreshObjectCacheByCacheTag,
             Reply::PreloadVodObjectCaches { .. } => Action::PreloadVodObjectCaches,
             Reply::DescribeVodRefreshTasks { .. } => Action::DescribeVodRefreshTasks,
             Reply::DescribeVodRefreshQuota(_) => Action::DescribeVodRefreshQuota,

@@ -12,7 +12,8 @@ use tracing::error;
 
 use super::{
     Action, Area, Call, Envelope, ErrorKind, Format, Line, ObjectType, Params, PreloadVodObjectCaches,
-    RefreshVodObjectCaches, Reply, RequestId, VendorError, VodQuota, refusals, rows,
+    RefreshObjectCacheByCacheTag, RefreshVodObjectCaches, Reply, RequestId, VendorError, VodQuota, refusals,
+    rows,
 };
 use crate::body::{BodyError, Whole};
 use crate::gate::{self, Caller};
@@ -73,6 +74,7 @@ async fn perform(api: &Api, request: &Request<'_>, params: &Params) -> Result<Re
         Call::PreloadVodObjectCaches(call) => prefetch(api, &caller, call).await,
         Call::DescribeVodRefreshTasks(call) => rows::list(&api.control, &caller.account, &call).await,
         Call::DescribeVodRefreshQuota => quota(api, &caller).await,
+        Call::RefreshObjectCacheByCacheTag(call) => purge_tags(api, &caller, call).await,
     }
 }
 
@@ -83,8 +85,20 @@ async fn purge(api: &Api, caller: &Caller, call: RefreshVodObjectCaches) -> Resu
         ObjectType::Regex => TaskKind::Regex,
         ObjectType::IgnoreParams => TaskKind::Query,
     };
-    let refresh_task_id = submit(api, caller, kind, call.force, None, &call.object_path).await?;
+    let request = request(kind, call.force, &call.object_path);
+    let refresh_task_id = submit(api, caller, request, &call.object_path).await?;
     Ok(Reply::RefreshVodObjectCaches { refresh_task_id })
+}
+
+async fn purge_tags(
+    api: &Api,
+    caller: &Caller,
+    call: RefreshObjectCacheByCacheTag,
+) -> Result<Reply, VendorError> {
+    let tags = request(TaskKind::Tag, call.force, &call.cache_tag);
+    let request = SubmitRequest { domains: vec![call.domain_name], ..tags };
+    let refresh_task_id = submit(api, caller, request, &call.cache_tag).await?;
+    Ok(Reply::RefreshObjectCacheByCacheTag { refresh_task_id })
 }
 
 async fn prefetch(api: &Api, caller: &Caller, call: PreloadVodObjectCaches) -> Result<Reply, VendorError> {
@@ -94,7 +108,8 @@ async fn prefetch(api: &Api, caller: &Caller, call: PreloadVodObjectCaches) -> R
         Area::Domestic => freshen_model::area::Area::Domestic,
         Area::Overseas => freshen_model::area::Area::Overseas,
     });
-    let preload_task_id = submit(api, caller, TaskKind::Prefetch, false, area, &call.object_path).await?;
+    let request = SubmitRequest { area, ..request(TaskKind::Prefetch, false, &call.object_path) };
+    let preload_task_id = submit(api, caller, request, &call.object_path).await?;
     Ok(Reply::PreloadVodObjectCaches { preload_task_id })
 }
 
@@ -112,17 +127,25 @@ fn warmed_anyway(with_header: &[(HeaderName, Vec<HeaderValue>)]) -> Result<(), V
     Ok(())
 }
 
+/// A submission of these lines, as most are.
+fn request(kind: TaskKind, force: bool, lines: &[Line]) -> SubmitRequest {
+    SubmitRequest {
+        kind,
+        force,
+        soft: false,
+        area: None,
+        lines: lines.iter().map(|line| line.text.clone()).collect(),
+        domains: Vec::new(),
+        scheme: Scheme::Optional,
+    }
+}
+
 async fn submit(
     api: &Api,
     caller: &Caller,
-    kind: TaskKind,
-    force: bool,
-    area: Option<freshen_model::area::Area>,
+    request: SubmitRequest,
     lines: &[Line],
 ) -> Result<u64, VendorError> {
-    let texts = lines.iter().map(|line| line.text.clone()).collect();
-    let (soft, domains, scheme) = (false, Vec::new(), Scheme::Optional);
-    let request = SubmitRequest { kind, force, soft, area, lines: texts, domains, scheme };
     let submitted = api.control.submit(&caller.account, request).await;
     Ok(submitted.map_err(|error| refusals::of_submit(error, lines))?.task.0)
 }

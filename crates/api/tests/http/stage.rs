@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use freshen_api::signature::acs3::{self, Credentials, Unsigned};
+use freshen_api::vendor::Action;
 use freshen_control::{Config, Control, ManualClock};
 use freshen_fleet::{Event, HttpLink, Link};
 use freshen_ledger::SqliteLedger;
@@ -188,6 +189,7 @@ impl Stage {
     ) -> Request<Full<Bytes>> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let nonce = format!("{}-{}", key.0, self.nonce.fetch_add(1, Ordering::Relaxed));
+        let known = Action::ALL.into_iter().find(|known| known.name() == action);
         let unsigned = Unsigned {
             method,
             path,
@@ -196,7 +198,7 @@ impl Stage {
             content_type: None,
             body,
             action,
-            version: "2017-03-21",
+            version: known.map_or("2017-03-21", Action::version),
             date: self.control.wall_ms() / 1_000,
             nonce: &nonce,
         };

@@ -61,6 +61,32 @@ async fn p2_a_purge_is_complete_once_every_pop_confirmed() {
     }
 }
 
+/// The types beside File and Directory, and tags by the CDN's one action.
+#[tokio::test]
+async fn each_type_is_purged_as_its_kind_and_listed_as_its_type() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-asia").await;
+    for (object_type, line, listed) in [
+        ("Regex", "http://a.example/[0-9][a-z].*.jpg", "regex"),
+        ("IgnoreParams", "a.example/x", "ignoreparams"),
+        ("ExQuery", "a.example/x", "ignoreparams"),
+    ] {
+        let id = submit(&stage, PURGE, &[("ObjectPath", line), ("ObjectType", object_type)]).await;
+        let (_, shown) = rows(&stage, &[("TaskId", &id)]).await;
+        assert_eq!(columns(&shown, ["ObjectPath", "ObjectType", "Status"]), [[line, listed, "Refreshing"]]);
+    }
+    const TAGS: &str = "RefreshObjectCacheByCacheTag";
+    let id =
+        submit(&stage, TAGS, &[("DomainName", "a.example"), ("CacheTag", "t, u v"), ("Force", "True")]).await;
+    let (_, shown) = rows(&stage, &[("TaskId", &id)]).await;
+    let names = ["ObjectPath", "ObjectType", "Status"];
+    assert_eq!(columns(&shown, names), [["t", "cachetag", "Refreshing"], ["u v", "cachetag", "Refreshing"]]);
+    let refused = async |params: &[(&str, &str)]| stage.call(ANN, TAGS, params).await.1["Code"].clone();
+    assert_eq!(refused(&[("DomainName", "b.example"), ("CacheTag", "t")]).await, "InvalidDomain.NotFound");
+    assert_eq!(refused(&[("DomainName", "a.example"), ("CacheTag", ",")]).await, "MissingParameter");
+    assert_eq!(refused(&[("CacheTag", "t")]).await, "MissingParameter");
+}
+
 #[tokio::test]
 async fn p2_a_fenced_pop_counts_as_done_and_not_before_it_is_fenced() {
     let stage = Stage::set().await;

@@ -4,9 +4,11 @@ use crate::stage::{Stage, request, settings};
 use freshen_control::{CheckError, SubmitError, SubmitRequest};
 use freshen_ledger::Ledger;
 use freshen_model::area::Area;
-use freshen_model::domain::QueryPolicy;
+use freshen_model::domain::{QueryPolicy, Settings};
+use freshen_model::key::Key;
 use freshen_model::location::Scheme;
 use freshen_model::order::Body;
+use freshen_model::pattern::Pattern;
 use freshen_model::quota::{Limits, QuotaKind};
 use freshen_model::rule::{Matcher, Mode};
 use freshen_model::task::TaskKind;
@@ -161,4 +163,91 @@ async fn a_soft_purge_of_a_url_expires_it() {
     let Body::Purge { rules, .. } = &orders[0].body else { panic!("{orders:?}") };
     assert_eq!(rules[0].mode, Mode::Expire);
     assert_eq!(stage.control.task(None, soft.task).await.unwrap().unwrap().mode, Some(Mode::Expire));
+}
+
+/// The rules of what was submitted.
+async fn rules(stage: &Stage, request: SubmitRequest) -> Vec<(Matcher, Mode)> {
+    let submitted = stage.control.submit("ann", request).await.unwrap();
+    let orders = stage.ledger.orders_after(submitted.seq.previous(), 1 << 20).await.unwrap().orders;
+    let Body::Purge { rules, .. } = &orders[0].body else { panic!("{orders:?}") };
+    rules.iter().map(|rule| (rule.matcher.clone(), rule.mode)).collect()
+}
+
+#[tokio::test]
+async fn each_kind_becomes_its_rule_and_counts_against_its_quota() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-a").await;
+    let shared = Settings { share_cache: Some("a.example".into()), ..settings() };
+    stage.control.add_domain("ann", "shared.example", &shared).await.unwrap();
+    stage.control.add_domain("ann", "z.example", &settings()).await.unwrap();
+    let space = || "a.example".to_owned();
+    let key = |path| Key::from_parts("a.example", path, None);
+    let tag = |space: String| Matcher::Tag { space, tag: "t u".into() };
+    for (kind, line, due) in [
+        (TaskKind::Query, "http://shared.example/%78", vec![Matcher::Query { key: key("/x") }]),
+        (
+            TaskKind::Regex,
+            "http://shared.example/[0-9]+|/x\\?y",
+            vec![Matcher::Regex { space: space(), pattern: Pattern::new("/[0-9]+|/x\\?y") }],
+        ),
+        (TaskKind::Host, "Shared.example", vec![Matcher::Space { space: space() }]),
+        // Three domains, two cache spaces.
+        (TaskKind::Tag, " t u ", vec![tag(space()), tag("z.example".into())]),
+    ] {
+        for (force, mode) in [(false, Mode::Expire), (true, Mode::Evict)] {
+            let made = rules(&stage, SubmitRequest { force, ..request(kind, &[line]) }).await;
+            assert_eq!(made, due.iter().map(|due| (due.clone(), mode)).collect::<Vec<_>>(), "{kind:?}");
+        }
+    }
+    let used = stage.control.quota("ann").await.unwrap();
+    let used: Vec<u64> = used.iter().map(|quota| quota.used).collect();
+    // URLs, directories (the hosts), prefetches, queries, patterns, tags (in three domains each).
+    assert_eq!(used, [0, 2, 0, 2, 2, 6]);
+    let one = SubmitRequest { domains: vec!["Z.example".into()], ..request(TaskKind::Tag, &["t"]) };
+    assert_eq!(rules(&stage, one).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_no_rule_can_be_made_of_is_told() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-a").await;
+    for (kind, line, said) in [
+        (
+            TaskKind::Query,
+            "http://a.example/x?y",
+            "all queries of the path are purged, remove the one that is written or purge the URL",
+        ),
+        (TaskKind::Host, "http://a.example/x", "a host has no path, remove it or purge the directory"),
+        (TaskKind::Host, "b.example", "b.example is not a domain of this account"),
+        (TaskKind::Regex, "http://b.example/.*", "b.example is not a domain of this account"),
+        (
+            TaskKind::Regex,
+            "http://a.example/(?=x)",
+            "not a regular expression: look-around, including look-ahead and look-behind, is not supported; \
+             write \\ before a character that stands for itself",
+        ),
+        (
+            TaskKind::Regex,
+            "http://a.example",
+            "the pattern does not begin with /, write /.* before it to match in every directory",
+        ),
+        (TaskKind::Tag, "a,b", "',' in a tag, write one tag a line"),
+    ] {
+        let error = refused(&stage, request(kind, &[line])).await;
+        assert_eq!(error.to_string(), format!("line 1: {said}"));
+    }
+    let tags = |domains: &[&str]| SubmitRequest {
+        domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
+        ..request(TaskKind::Tag, &["t"; 600])
+    };
+    let error = refused(&stage, tags(&["a.example", "b.example"])).await;
+    assert_eq!(error.to_string(), "b.example is not a domain of this account");
+    stage.control.add_domain("ann", "z.example", &settings()).await.unwrap();
+    let error = refused(&stage, tags(&[])).await;
+    assert_eq!(error.to_string(), "1200 lines, at most 1000 tag entries fit into one submission");
+    let named = SubmitRequest {
+        domains: vec!["a.example".into()],
+        ..request(TaskKind::Url, &["http://a.example/x"])
+    };
+    assert!(matches!(refused(&stage, named).await, SubmitError::DomainsOfLines));
 }
