@@ -400,3 +400,50 @@ fn p1_an_answer_to_what_was_given_up_says_nothing() {
     pop.renew();
     assert!(pop.view().leased);
 }
+
+#[test]
+fn p1_a_view_of_another_log_marks_nothing() {
+    let mut pop = Pop::member();
+    pop.purge("/other", Mode::Evict);
+    let before = pop.view();
+    let plan = pop.follower.plan_snapshot(&Snapshot {
+        log: LOG,
+        seq: Seq(1),
+        id: id(9),
+        domains: BTreeMap::new(),
+        member: Some(Area::Domestic),
+        prefetches: Vec::new(),
+    });
+    pop.follower.commit(&plan);
+    let copy = pop.start_fill().delivered();
+    let judged =
+        pop.follower.judge(&before, &key("/a"), &Tags::default(), &copy, copy.mark(), NoLease::Revalidate);
+    assert_eq!(judged, Verdict::Reread);
+}
+
+#[test]
+fn p3_where_only_full_fetches_count_no_confirmation_does() {
+    let mut pop = Pop::member();
+    let copy = pop.start_fill().delivered();
+    pop.purge("/a", Mode::Expire);
+    pop.clock = at(111);
+    assert_eq!(pop.judge_as("/a", &copy, NoLease::Refetch), Verdict::Gone);
+    let (full, confirms) = (pop.start_fill(), pop.start_fill().with_validators());
+    let joins =
+        |fill, no_lease| pop.follower.may_join(&pop.view(), &key("/a"), &Tags::default(), fill, no_lease);
+    assert!(joins(&full, NoLease::Refetch));
+    assert!(joins(&confirms, NoLease::Revalidate));
+    assert!(!joins(&confirms, NoLease::Refetch));
+}
+
+#[test]
+fn p2_who_was_removed_and_comes_back_has_no_lease() {
+    let mut pop = Pop::member();
+    pop.apply(Body::Leave { pop: self::pop() });
+    pop.renew();
+    assert!(pop.view().leased && !pop.view().member);
+    pop.apply(Body::Join { pop: self::pop(), area: Area::Domestic, region: "here".into() });
+    assert!(pop.view().member && !pop.view().leased);
+    pop.renew();
+    assert!(pop.view().leased);
+}

@@ -138,6 +138,14 @@ impl Fleet {
                 pop.handle(world, event);
                 self.one_lease_a_name(machine);
             }
+            Event::Peer(from, machine, event) => {
+                let reached =
+                    self.world.network.reaches_peers(from) && self.world.network.reaches_peers(machine);
+                if reached {
+                    let run = self.pops[machine].run;
+                    self.world.after(Duration::ZERO, Event::Pop(machine, run, event));
+                }
+            }
             Event::Origin(asked) => self.origin.handle(world, asked),
             Event::People(doing) => self.people(doing),
             Event::Fault(fault) => self.fault(fault),

@@ -30,10 +30,16 @@ pub struct Bytes {
     pub viewed: Step,
     /// When the request to the origin that delivered them was sent.
     pub delivered: Step,
+    /// By which machine.
+    pub delivered_by: usize,
     /// The same of the last request that delivered or confirmed them.
     pub confirmed_view: Step,
     /// When that request was sent.
     pub confirmed: Step,
+    /// By which machine.
+    pub confirmed_by: usize,
+    /// Whether they, or their confirmation, came by way of another POP.
+    pub from_home: bool,
     /// Their version.
     pub version: u64,
     /// What the origin called them, with them or with a 304 for them.
@@ -96,6 +102,22 @@ impl Purged {
     }
 }
 
+impl Known {
+    /// Whether bytes are from before this order at `machine`, where it was applied at that step. What another POP gave is
+    /// from after the order if it is from after that POP applied it, or after nobody can have missed it.
+    fn outdates(&self, purged: &Purged, machine: usize, applied: Step, bytes: &Bytes) -> bool {
+        let (newest, by) = match purged.mode {
+            Mode::Evict => (bytes.delivered, bytes.delivered_by),
+            Mode::Expire => (bytes.confirmed, bytes.confirmed_by),
+        };
+        let there = self.first_applied[by].or(self.appended.map(|(appended, _)| appended));
+        let since =
+            if by == machine && !bytes.from_home { applied } else { there.unwrap_or(applied).min(applied) };
+        // An order that was lost with its log may never have come to that POP.
+        newest <= since && purged.speaks_of(bytes, since) && !(self.lost && bytes.from_home)
+    }
+}
+
 /// All that is true.
 pub struct Truth {
     /// The event that happens now.
@@ -135,6 +157,8 @@ struct Known {
     appended: Option<(Step, Duration)>,
     /// When each machine applied it, with the folder it has.
     applied: Vec<Option<Step>>,
+    /// When each machine applied it first, whatever became of the folder.
+    first_applied: Vec<Option<Step>>,
     /// POPs that applied it, whatever became of the folder.
     applied_by: BTreeSet<PopId>,
     lost: bool,
@@ -199,6 +223,7 @@ impl Truth {
             order: order.clone(),
             appended: None,
             applied: vec![None; self.machines.len()],
+            first_applied: vec![None; self.machines.len()],
             applied_by: BTreeSet::new(),
             lost: false,
             complete: None,
@@ -303,6 +328,7 @@ impl Truth {
             if let Some(place) = self.by_id.get(id) {
                 let known = &mut self.orders[*place];
                 known.applied[machine].get_or_insert(self.step);
+                known.first_applied[machine].get_or_insert(self.step);
                 known.applied_by.insert(self.names[machine].clone());
             }
         }
@@ -383,12 +409,10 @@ impl Truth {
         let unaware = rolled_back && told.is_none_or(|told| step <= told);
         let mut wrong = None;
         for purged in &self.by_key[key] {
-            let Purged { place, mode, .. } = purged;
-            let known = &self.orders[*place];
+            let known = &self.orders[purged.place];
             let seq = known.order.seq;
             if let Some(applied) = known.applied[machine].filter(|applied| step > *applied) {
-                let newest = if *mode == Mode::Evict { bytes.delivered } else { bytes.confirmed };
-                if newest <= applied && purged.speaks_of(bytes, applied) && !(known.lost && rolled_back) {
+                if known.outdates(purged, machine, applied, bytes) && !(known.lost && rolled_back) {
                     wrong = Some(("P1", format!("applied at step {}", applied.0), seq));
                 }
                 continue;
@@ -437,13 +461,11 @@ impl Truth {
     pub fn prefetched(&mut self, machine: usize, key: usize, order: Step, bytes: &Bytes) {
         let mut wrong = None;
         for purged in &self.by_key[key] {
-            let Purged { place, mode, .. } = purged;
-            let known = &self.orders[*place];
+            let known = &self.orders[purged.place];
             let Some(applied) = known.applied[machine].filter(|applied| *applied <= order) else {
                 continue;
             };
-            let newest = if *mode == Mode::Evict { bytes.delivered } else { bytes.confirmed };
-            if newest <= applied && purged.speaks_of(bytes, applied) {
+            if known.outdates(purged, machine, applied, bytes) {
                 wrong = Some(format!(
                     "the prefetch of step {} took {bytes:?}, which order {} purges",
                     order.0, known.order.seq

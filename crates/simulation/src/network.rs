@@ -9,6 +9,7 @@ use std::time::Duration;
 pub struct Network {
     control: Vec<bool>,
     origin: Vec<bool>,
+    peer: Vec<bool>,
 }
 
 /// The far end of a POP's messages.
@@ -18,12 +19,14 @@ pub enum Far {
     Control,
     /// The origin.
     Origin,
+    /// Another POP.
+    Peer,
 }
 
 impl Network {
     /// Everybody reaches everybody.
     pub fn new(machines: usize) -> Network {
-        Network { control: vec![false; machines], origin: vec![false; machines] }
+        Network { control: vec![false; machines], origin: vec![false; machines], peer: vec![false; machines] }
     }
 
     /// Cuts or mends the line between a machine and `far`.
@@ -35,6 +38,12 @@ impl Network {
     pub fn mend(&mut self) {
         self.control.fill(false);
         self.origin.fill(false);
+        self.peer.fill(false);
+    }
+
+    /// Whether that machine and other POPs reach each other.
+    pub fn reaches_peers(&self, machine: usize) -> bool {
+        !self.peer[machine]
     }
 
     /// The delays after which a message that is sent now arrives: none, one or two.
@@ -53,6 +62,7 @@ impl Network {
         match far {
             Far::Control => &mut self.control,
             Far::Origin => &mut self.origin,
+            Far::Peer => &mut self.peer,
         }
     }
 }

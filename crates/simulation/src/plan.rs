@@ -37,6 +37,8 @@ pub struct Plan {
     pub origin_max: Duration,
     /// How long orders are kept for POPs that do not confirm.
     pub retention: Duration,
+    /// How many fills ask another POP first.
+    pub home_percent: u32,
     /// Places in a POP's index.
     pub index_places_max: usize,
     /// Which faults there are.
@@ -50,6 +52,8 @@ pub enum Kind {
     CutControl,
     /// A POP does not reach the origin.
     CutOrigin,
+    /// A POP does not reach other POPs, nor they it.
+    CutPeers,
     /// A POP's process dies.
     Kill,
     /// A POP's machine loses its power.
@@ -76,11 +80,16 @@ pub enum Kind {
     Leave,
     /// A domain's settings change.
     ChangeSettings,
+    /// The same while a POP is cut off.
+    ChangeUnseen,
+    /// A POP is removed and comes back, and then another process is heard in its name.
+    TakeOver,
 }
 
-const KINDS: [Kind; 15] = [
+const KINDS: [Kind; 19] = [
     Kind::CutControl,
     Kind::CutOrigin,
+    Kind::CutPeers,
     Kind::Kill,
     Kind::PowerCut,
     Kind::Pause,
@@ -91,9 +100,13 @@ const KINDS: [Kind; 15] = [
     Kind::Twin,
     Kind::KillControl,
     Kind::PauseControl,
+    // Twice: much goes wrong there.
+    Kind::RestoreControl,
     Kind::RestoreControl,
     Kind::Leave,
     Kind::ChangeSettings,
+    Kind::ChangeUnseen,
+    Kind::TakeOver,
 ];
 
 /// A fault that happens.
@@ -155,6 +168,7 @@ impl Plan {
             sluggish_percent: among(&[0, 2, 10]) as u32,
             origin_max: ms(among(&[20, 300, 4_000])),
             retention: lease + ms(among(&[1_000, 30_000, 1_000_000])),
+            home_percent: among(&[0, 40, 90]) as u32,
             index_places_max: among(&[4, 1_000, 1_000, 1_000]) as usize,
             faults: Vec::new(),
         };
@@ -183,8 +197,12 @@ impl Plan {
             faults
         };
         match kind {
-            Kind::CutControl | Kind::CutOrigin => {
-                let far = if kind == Kind::CutControl { Far::Control } else { Far::Origin };
+            Kind::CutControl | Kind::CutOrigin | Kind::CutPeers => {
+                let far = match kind {
+                    Kind::CutControl => Far::Control,
+                    Kind::CutOrigin => Far::Origin,
+                    _ => Far::Peer,
+                };
                 vec![(now, Fault::Line(machine, far, true)), (long, Fault::Line(machine, far, false))]
             }
             Kind::Kill => killed(false, None),
@@ -224,6 +242,24 @@ impl Plan {
             }
             Kind::Leave => vec![(now, Fault::Leave(machine)), (long, Fault::Join(machine))],
             Kind::ChangeSettings => vec![(now, Fault::ChangeSettings)],
+            Kind::ChangeUnseen => vec![
+                (now, Fault::Line(machine, Far::Control, true)),
+                (long / 8, Fault::ChangeSettings),
+                (long + self.lease * 2, Fault::Line(machine, Far::Control, false)),
+            ],
+            Kind::TakeOver => {
+                let soon = chance.up_to(self.lease / 8);
+                vec![
+                    (now, Fault::Leave(0)),
+                    (soon, Fault::Kill(twin, true)),
+                    (soon, Fault::NewFolder(twin)),
+                    (soon, Fault::Start(twin)),
+                    (soon * 2, Fault::Join(0)),
+                    (soon * 3, Fault::Line(0, Far::Control, true)),
+                    (soon * 3 + long, Fault::Line(0, Far::Control, false)),
+                    (soon * 3 + long, Fault::Kill(twin, true)),
+                ]
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! so that whatever may happen in between does.
 
 pub mod fills;
+pub mod peers;
 pub mod requests;
 pub mod store;
 pub mod sweep;
@@ -20,6 +21,7 @@ use freshen_model::ids::{BootId, DataId, LogId, OrderId, PopId, Seq};
 use freshen_model::order::{Order, Snapshot};
 use freshen_model::protocol::follower::{Consequence, Follower, Identity, Plan, Saved};
 use freshen_model::protocol::heartbeat::{Answer, Standing};
+use peers::{Asked, Given};
 use requests::{Asking, Request};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -61,6 +63,10 @@ pub enum Event {
     Fetch(u64),
     /// The origin's answer to a fill is there.
     Head(u64, origin::Answer),
+    /// Another POP asks.
+    AskedByPeer(Asked),
+    /// The home POP's answer to a fill is there, or none comes.
+    Given(u64, Option<Given>),
     /// A fill's body is whole and wants to be entered.
     Enter(u64),
     /// It is entered.
@@ -240,6 +246,8 @@ impl Pop {
             Event::Judge(id) => self.judge(&mut process, world, id),
             Event::Fetch(id) => self.take_part(&mut process, world, id),
             Event::Head(id, answer) => self.head(&mut process, world, id, answer),
+            Event::AskedByPeer(asked) => self.asked_by_peer(&mut process, world, asked),
+            Event::Given(id, given) => self.given(&mut process, world, id, given),
             Event::Enter(id) => self.enter(&mut process, world, id),
             Event::Entered(id) => self.entered(&mut process, world, id),
             Event::Sweep => self.sweep(&mut process, world),
@@ -380,7 +388,7 @@ impl Pop {
                 };
                 let Some(key) = world.keys.iter().position(named) else { continue };
                 world.saw(Sight::Prefetched);
-                let asking = Asking { key, gzip: false, prefetch: Some(world.step) };
+                let asking = Asking { key, gzip: false, prefetch: Some(world.step), peer: None };
                 self.turn(world, Event::Ask(asking));
             }
         }

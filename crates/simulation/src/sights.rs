@@ -54,6 +54,12 @@ sights! {
     Dropped,
     /// A prefetch began behind its order.
     Prefetched,
+    /// A fill took what a home POP gave.
+    FilledFromHome,
+    /// A home POP was behind, and waited.
+    HomeWaited,
+    /// A home POP gave nothing that counts.
+    HomeGaveNothing,
     /// A POP's process was killed.
     Killed,
     /// A POP lost its power.

@@ -44,7 +44,7 @@ impl Fleet {
             Doing::View(machine) => {
                 let (key, gzip) = (self.some_key(), self.world.chance.percent(30));
                 let run = self.pops[machine].run;
-                let asking = Asking { key, gzip, prefetch: None };
+                let asking = Asking { key, gzip, prefetch: None, peer: None };
                 self.world.after(std::time::Duration::ZERO, Event::Pop(machine, run, AtPop::Ask(asking)));
             }
             Doing::Purge => {

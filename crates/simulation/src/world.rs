@@ -23,6 +23,8 @@ pub enum Event {
     Control(Option<u64>, control::Event),
     /// To the process of that run on a machine.
     Pop(usize, u64, pop::Event),
+    /// From a machine to whatever process runs on another one.
+    Peer(usize, usize, pop::Event),
     /// To the origin.
     Origin(origin::Asked),
     /// People do something.
@@ -176,6 +178,14 @@ impl World {
             self.after(*delay, event.clone());
         }
         !delays.is_empty()
+    }
+
+    /// Hands an event to whatever process runs on another machine, over the network.
+    pub fn ask_peer(&mut self, machine: usize, to: usize, event: pop::Event) {
+        let delays = self.network.delays(&mut self.chance, &self.plan, machine, Far::Peer);
+        if let Some(delay) = delays.first() {
+            self.after(*delay, Event::Peer(machine, to, event));
+        }
     }
 
     /// The same of a message that opens a connection, and so never comes twice.

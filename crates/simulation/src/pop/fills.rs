@@ -9,6 +9,7 @@ use crate::sights::Sight;
 use crate::world::{Event as Happening, Step, World};
 use freshen_model::ids::Seq;
 use freshen_model::protocol::fill::{FillStart, Source};
+use freshen_model::protocol::home::Ask;
 use freshen_model::protocol::now::Now;
 use freshen_model::tag::Tags;
 use std::rc::Rc;
@@ -19,15 +20,19 @@ const FILLS_MAX: usize = 100;
 /// Until the origin counts as dead.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// One request to the origin.
+/// One request to the origin, or to a home POP first.
 pub struct Fill {
-    start: FillStart,
-    viewed: Step,
-    sent: Step,
-    key: usize,
-    gzip: bool,
+    pub(super) start: FillStart,
+    /// The start as its answer tells who gave it.
+    pub(super) answered: FillStart,
+    pub(super) viewed: Step,
+    pub(super) sent: Step,
+    pub(super) key: usize,
+    pub(super) gzip: bool,
+    /// What it told the home POP; absent once the origin is asked.
+    pub(super) asks_home: Option<Ask>,
     /// The copy whose validators were sent.
-    stale: Option<Rc<Variant>>,
+    pub(super) stale: Option<Rc<Variant>>,
     waiting: Vec<u64>,
     /// What it brings, once the head of it is there.
     brings: Option<Rc<Variant>>,
@@ -51,11 +56,18 @@ impl Pop {
             let key = &world.keys[name.0];
             // Until its head is there, any tag may be meant.
             let tags = fill.brings.as_ref().map_or_else(Tags::unknown, |brings| brings.tags.clone());
-            let no_lease = request.reading.no_lease;
-            if process.follower.may_join(&request.view, key, &tags, &fill.start, no_lease) {
+            let (view, no_lease) = (&request.view, request.reading.no_lease);
+            let joins = match request.asking.peer {
+                None => process.follower.may_join(view, key, &tags, &fill.start, no_lease),
+                Some(_) => process.follower.may_join_for_peer(view, key, &tags, &fill.start),
+            };
+            if joins {
                 world.saw(Sight::Joined);
-                match fill.brings.as_ref().map(|brings| brings.bytes) {
-                    Some(bytes) => self.answer(process, world, id, &bytes),
+                match fill.brings.clone() {
+                    Some(brings) => {
+                        let fresh = brings.fresh_until.saturating_sub(self.clock.at(world.at).wall);
+                        self.answer(process, world, id, &brings.bytes, fresh);
+                    }
                     None => fill.waiting.push(id),
                 }
                 return;
@@ -63,13 +75,22 @@ impl Pop {
             world.saw(Sight::JoinRefused);
         }
         if process.fills.len() >= FILLS_MAX {
-            process.requests.remove(&id);
+            let request = process.requests.remove(&id);
+            if let Some(asked) = request.and_then(|request| request.asking.peer) {
+                self.decline(world, &asked);
+            }
             return;
         }
         let stale = request.found.clone().filter(|_| request.conditional);
-        let start = request.view.start_fill(Source::Origin);
+        let (view, peer) = (request.view, request.asking.peer.is_some());
+        let home = self.some_home(world).filter(|_| view.leased && view.member && !peer);
+        let source = home.map_or(Source::Origin, |_| Source::Pop { checked: view.seq });
+        let start = view.start_fill(source);
+        let start = if stale.is_some() { start.with_validators() } else { start };
         let fill = Fill {
-            start: if stale.is_some() { start.with_validators() } else { start },
+            start,
+            answered: start,
+            asks_home: None,
             viewed: request.reading.step,
             sent: world.step,
             key: name.0,
@@ -80,13 +101,23 @@ impl Pop {
         };
         process.numbers += 1;
         let number = process.numbers;
-        let version = fill.stale.as_ref().map(|stale| stale.bytes.version);
-        let asked = Asked { machine: self.machine, run: self.run, fill: number, key: name.0, version };
-        let start = fill.start.seq;
-        world
-            .note(&self.name, || format!("asks the origin for key {}, fill {number} of seq {start}", name.0));
         process.shared.insert(name, number);
         process.fills.insert(number, fill);
+        if !home.is_some_and(|home| self.ask_home(process, world, number, home)) {
+            self.ask_origin(process, world, number);
+        }
+    }
+
+    /// Asks the origin, at once or after the home POP gave no answer that counts.
+    pub(super) fn ask_origin(&mut self, process: &mut Process, world: &mut World, number: u64) {
+        let Some(fill) = process.fills.get_mut(&number) else { return };
+        fill.asks_home = None;
+        fill.answered = FillStart { source: Source::Origin, ..fill.start };
+        fill.sent = world.step;
+        let (key, version) = (fill.key, fill.stale.as_ref().map(|stale| stale.bytes.version));
+        let asked = Asked { machine: self.machine, run: self.run, fill: number, key, version };
+        let start = fill.start.seq;
+        world.note(&self.name, || format!("asks the origin for key {key}, fill {number} of seq {start}"));
         if !world.open(self.machine, Far::Origin, Happening::Origin(asked)) {
             self.soon(world, PATIENCE, Event::Head(number, Answer::Failed));
         }
@@ -96,14 +127,18 @@ impl Pop {
     pub(super) fn head(&mut self, process: &mut Process, world: &mut World, id: u64, answer: Answer) {
         let Some(fill) = process.fills.get_mut(&id) else { return };
         let wall = self.clock.at(world.at).wall;
-        let Fill { start, viewed, sent, gzip, .. } = *fill;
+        let Fill { answered: start, viewed, sent, gzip, .. } = *fill;
+        let by = self.machine;
         let variant = match (answer, &fill.stale) {
             (Answer::Full { version, fresh, tags }, _) => {
                 let bytes = Bytes {
                     viewed,
                     delivered: sent,
+                    delivered_by: by,
                     confirmed_view: viewed,
                     confirmed: sent,
+                    confirmed_by: by,
+                    from_home: false,
                     version,
                     tagged: tagged(tags, sent),
                 };
@@ -112,22 +147,36 @@ impl Pop {
             (Answer::NotModified { fresh, tags }, Some(stale)) => {
                 // The bytes are those that the old tags were given to.
                 let called = both(stale.bytes.tagged, tagged(tags, sent));
-                let bytes = Bytes { confirmed_view: viewed, confirmed: sent, tagged: called, ..stale.bytes };
+                let confirmed =
+                    Bytes { confirmed_view: viewed, confirmed: sent, confirmed_by: by, ..stale.bytes };
+                let bytes = Bytes { tagged: called, ..confirmed };
                 Variant::new(gzip, start.confirmed(&stale.provenance), stale.body, wall + fresh, bytes)
             }
             (Answer::NotModified { .. } | Answer::Failed, _) => {
                 world.saw(Sight::OriginFailed);
-                return self.over(process, id);
+                return self.over(process, world, id);
             }
         };
+        self.bring(process, world, id, variant, matches!(answer, Answer::Full { .. }));
+    }
+
+    /// A fill's answer has begun. A 304 is taken in before anybody has it; a body is read while it comes.
+    pub(super) fn bring(
+        &mut self,
+        process: &mut Process,
+        world: &mut World,
+        id: u64,
+        variant: Variant,
+        whole: bool,
+    ) {
+        let Some(fill) = process.fills.get_mut(&id) else { return };
         fill.brings = Some(Rc::new(variant));
-        // A 304 is taken in before anybody has it; a body is read while it comes.
-        let body = match answer {
-            Answer::Full { .. } => {
+        let body = match whole {
+            true => {
                 self.tell(process, world, id);
                 world.chance.up_to(world.plan.origin_max)
             }
-            _ => Duration::ZERO,
+            false => Duration::ZERO,
         };
         let turn = world.chance.turn(&world.plan);
         self.soon(world, body + turn, Event::Enter(id));
@@ -139,14 +188,14 @@ impl Pop {
         if !process.stripes.take(fill.key) {
             return self.soon(world, LOCKED, Event::Enter(id));
         }
-        if process.follower.may_store(&fill.start) {
+        if process.follower.may_store(&fill.answered) {
             process.storing += 1;
             return self.turn(world, Event::Entered(id));
         }
         world.saw(Sight::TooEarly);
         process.stripes.give(fill.key);
         self.tell(process, world, id);
-        self.over(process, id);
+        self.over(process, world, id);
     }
 
     pub(super) fn entered(&mut self, process: &mut Process, world: &mut World, id: u64) {
@@ -166,23 +215,27 @@ impl Pop {
         process.storing -= 1;
         process.stripes.give(key);
         self.tell(process, world, id);
-        self.over(process, id);
+        self.over(process, world, id);
     }
 
     /// Those who wait get what it brings.
     fn tell(&mut self, process: &mut Process, world: &mut World, id: u64) {
         let Some(fill) = process.fills.get_mut(&id) else { return };
         let waiting = std::mem::take(&mut fill.waiting);
-        let Some(bytes) = fill.brings.as_ref().map(|brings| brings.bytes) else { return };
+        let Some(brings) = fill.brings.clone() else { return };
+        let fresh = brings.fresh_until.saturating_sub(self.clock.at(world.at).wall);
         for request in waiting {
-            self.answer(process, world, request, &bytes);
+            self.answer(process, world, request, &brings.bytes, fresh);
         }
     }
 
-    fn over(&mut self, process: &mut Process, id: u64) {
+    fn over(&mut self, process: &mut Process, world: &mut World, id: u64) {
         let Some(fill) = process.fills.remove(&id) else { return };
         for request in fill.waiting {
-            process.requests.remove(&request);
+            let request = process.requests.remove(&request);
+            if let Some(asked) = request.and_then(|request| request.asking.peer) {
+                self.decline(world, &asked);
+            }
         }
         let name = (fill.key, fill.gzip);
         if process.shared.get(&name) == Some(&id) {

@@ -1,5 +1,6 @@
 //! A request, step by step: view, look-up, judgement, part in a fill.
 
+use super::peers::Asked;
 use super::store::{Variant, read};
 use super::{Event, LOCKED, Pop, Process};
 use crate::invariants::{Bytes, Reading};
@@ -9,6 +10,7 @@ use freshen_model::domain::NoLease;
 use freshen_model::protocol::copy::{Doubt, Verdict};
 use freshen_model::protocol::follower::View;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Times that a look-up starts over.
 const REREADS_MAX: u8 = 8;
@@ -24,6 +26,8 @@ pub struct Asking {
     pub gzip: bool,
     /// When the order of the prefetch was published, where it is one.
     pub prefetch: Option<Step>,
+    /// Who asks, where it is another POP.
+    pub peer: Option<Asked>,
 }
 
 /// A request under way.
@@ -44,6 +48,9 @@ pub struct Request {
 impl Pop {
     pub(super) fn ask(&mut self, process: &mut Process, world: &mut World, asking: Asking) {
         if process.requests.len() >= REQUESTS_MAX {
+            if let Some(asked) = &asking.peer {
+                self.decline(world, asked);
+            }
             return;
         }
         process.numbers += 1;
@@ -55,8 +62,13 @@ impl Pop {
     fn read_view(&mut self, process: &mut Process, world: &mut World, id: u64, asking: Asking, rereads: u8) {
         let view = process.follower.view(self.clock.at(world.at));
         let space = world.keys[asking.key].space();
-        let Some(domain) = process.follower.domain(space).filter(|_| view.member) else {
+        // A home POP answers in a view that holds a lease and is not behind the asker's.
+        let may = asking.peer.is_none_or(|asked| asked.ask.checked_in(&view).is_some());
+        let Some(domain) = process.follower.domain(space).filter(|_| view.member && may) else {
             process.requests.remove(&id);
+            if let Some(asked) = &asking.peer {
+                self.decline(world, asked);
+            }
             return;
         };
         let no_lease = domain.settings.no_lease;
@@ -115,7 +127,8 @@ impl Pop {
                         (false, NoLease::Serve) => Sight::ServedWithoutLease,
                         (false, _) => Sight::UsedWithoutLease,
                     });
-                    return self.answer(process, world, id, &copy.bytes);
+                    let fresh = copy.fresh_until.saturating_sub(view.now.wall);
+                    return self.answer(process, world, id, &copy.bytes, fresh);
                 }
                 request.conditional = true;
             }
@@ -134,8 +147,21 @@ impl Pop {
     }
 
     /// The viewer gets these bytes.
-    pub(super) fn answer(&mut self, process: &mut Process, world: &mut World, id: u64, bytes: &Bytes) {
+    pub(super) fn answer(
+        &mut self,
+        process: &mut Process,
+        world: &mut World,
+        id: u64,
+        bytes: &Bytes,
+        fresh: Duration,
+    ) {
         let Some(request) = process.requests.remove(&id) else { return };
+        if let Some(asked) = &request.asking.peer {
+            if let Some(checked) = asked.ask.checked_in(&request.view) {
+                self.give(world, asked, checked, bytes, fresh);
+            }
+            return;
+        }
         let Reading { key, step, .. } = request.reading;
         world.note(&self.name, || format!("answers for key {key}, view of step {}, with {bytes:?}", step.0));
         world.truth.answered(&request.reading, &self.name, bytes);
