@@ -2,11 +2,13 @@
 
 use crate::Pop;
 use crate::fill::{Fill, Question};
-use crate::look_up::Looked;
+use crate::look_up::{Found, Looked};
 use crate::peers::Way;
 use crate::store::body::FillId;
 use freshen_model::ids::Seq;
 use freshen_model::key::Key;
+use freshen_model::protocol::fill::Source;
+use freshen_model::protocol::home;
 use freshen_model::protocol::now::Now;
 use http::Response;
 use hyper::body::Incoming;
@@ -140,7 +142,10 @@ impl Pop {
         let Some(place) = self.fills.place() else { return Part::Refused };
         let Ok(id) = self.store.fresh_fill() else { return Part::Refused };
         let question = question();
-        let source = self.source(view, &looked.domain, key, &question.headers, question.way);
+        let source = match &looked.found {
+            Found::Stale { copy, doubt } if !home::may_confirm(*doubt, &copy.head.tags) => Source::Origin,
+            _ => self.source(view, &looked.domain, key, &question.headers, question.way),
+        };
         let start = view.start_fill(source);
         let start = if question.stale.is_some() { start.with_validators() } else { start };
         let fill = Arc::new(Fill::new(start, id));

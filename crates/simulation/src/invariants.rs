@@ -139,14 +139,15 @@ pub struct Truth {
     members: BTreeSet<PopId>,
     /// POPs in whose name several processes ran, or which a restored ledger does not know: fenced by the lease alone.
     contested: BTreeSet<PopId>,
-    restored: bool,
+    /// Whether the ledger went back.
+    pub restored: bool,
     pruned: bool,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Machine {
     rolled_back: bool,
-    /// When it heard from control for the first time since.
+    /// When its process heard from control for the first time.
     told: Option<Step>,
 }
 
@@ -382,6 +383,7 @@ impl Truth {
     pub fn opened(&mut self, machine: usize, content: &Content) {
         let Content { saved, rules, names, .. } = content;
         self.applied(machine, names.iter());
+        self.machines[machine].told = None;
         let mut wrong = None;
         for known in self.orders.iter().filter(|known| !known.lost && known.applied[machine].is_some()) {
             let Order { seq, body, .. } = &known.order;
@@ -422,8 +424,8 @@ impl Truth {
                 && !self.contested.contains(pop)
                 && !known.released.contains(pop)
                 && !(rolled_back && !known.scope.contains(pop))
-                // Nobody had told it yet that its disk went back, and it serves without asking.
-                && !(no_lease == NoLease::Serve && unaware);
+                // It serves without asking, and nobody has told it yet that its disk, or the log with that setting, went back.
+                && !(no_lease == NoLease::Serve && (unaware || self.restored));
             let bound = at >= bound && no_lease != NoLease::Serve;
             let newest = if no_lease == NoLease::Refetch { bytes.delivered } else { bytes.confirmed };
             let old = purged.speaks_of(bytes, appended) && newest <= appended

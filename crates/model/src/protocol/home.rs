@@ -5,6 +5,7 @@
 //! asker may use it in every view up to its own watermark. That watermark comes with the name of the order there: after a
 //! restored backup two logs share their numbers, and a home of the other life must not pass for one that has caught up.
 
+use super::copy::Doubt;
 use super::fill::{FillStart, Source};
 use super::follower::{Follower, View};
 use super::now::Now;
@@ -123,6 +124,14 @@ impl Follower {
     pub fn may_join_for_peer(&self, view: &View, key: &Key, tags: &Tags, fill: &FillStart) -> bool {
         fill.source == Source::Origin && self.may_join(view, key, tags, fill, NoLease::Revalidate)
     }
+}
+
+/// Whether a home POP may confirm a copy that is in this doubt and has these tags.
+///
+/// Not where a purge of a tag may be the reason: the home's copy of the same version may be called otherwise, so that the
+/// purge says nothing of it, and what it says of the version is from before the purge.
+pub fn may_confirm(doubt: Option<Doubt>, tags: &Tags) -> bool {
+    doubt != Some(Doubt::Purged) || Tags::default().covers(tags)
 }
 
 /// The names of the orders applied last, without gaps.

@@ -9,7 +9,7 @@ use crate::sights::Sight;
 use crate::world::{Event as Happening, Step, World};
 use freshen_model::ids::Seq;
 use freshen_model::protocol::fill::{FillStart, Source};
-use freshen_model::protocol::home::Ask;
+use freshen_model::protocol::home::{self, Ask};
 use freshen_model::protocol::now::Now;
 use freshen_model::tag::Tags;
 use std::rc::Rc;
@@ -83,7 +83,9 @@ impl Pop {
         }
         let stale = request.found.clone().filter(|_| request.conditional);
         let (view, peer) = (request.view, request.asking.peer.is_some());
-        let home = self.some_home(world).filter(|_| view.leased && view.member && !peer);
+        let confirms = stale.as_ref().is_none_or(|stale| home::may_confirm(request.doubt, &stale.tags));
+        let may = view.leased && view.member && !peer && confirms;
+        let home = self.some_home(world).filter(|_| may);
         let source = home.map_or(Source::Origin, |_| Source::Pop { checked: view.seq });
         let start = view.start_fill(source);
         let start = if stale.is_some() { start.with_validators() } else { start };

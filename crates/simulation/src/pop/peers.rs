@@ -97,7 +97,8 @@ impl Pop {
         let variant = match &fill.stale {
             Some(stale) if given.not_modified => {
                 let Bytes { confirmed, confirmed_by, tagged, .. } = given.bytes;
-                let tagged = both(stale.bytes.tagged, tagged);
+                // Whatever the home POP knew before, here it is known from this answer on.
+                let tagged = both(stale.bytes.tagged, tagged.map(|since| since.map(|_| fill.sent)));
                 let (confirmed_view, from_home) = (viewed, true);
                 let bytes =
                     Bytes { confirmed_view, confirmed, confirmed_by, from_home, tagged, ..stale.bytes };

@@ -42,6 +42,8 @@ pub struct Request {
     pub found: Option<Rc<Variant>>,
     /// Whether that copy's validators may be sent.
     pub conditional: bool,
+    /// Why the protocol doubts it.
+    pub doubt: Option<Doubt>,
     rereads: u8,
 }
 
@@ -74,7 +76,8 @@ impl Pop {
         let no_lease = domain.settings.no_lease;
         let reading =
             Reading { machine: self.machine, key: asking.key, step: world.step, at: world.at, no_lease };
-        let request = Request { asking, view, reading, found: None, conditional: false, rereads };
+        let request =
+            Request { asking, view, reading, found: None, conditional: false, doubt: None, rereads };
         process.requests.insert(id, request);
         self.turn(world, Event::LookUp(id));
     }
@@ -134,6 +137,7 @@ impl Pop {
             }
             Verdict::Revalidate(doubt) => {
                 world.saw(if doubt == Doubt::Purged { Sight::Purged } else { Sight::NoLease });
+                request.doubt = Some(doubt);
                 request.conditional = true;
             }
             Verdict::Reread if request.rereads < REREADS_MAX => {
