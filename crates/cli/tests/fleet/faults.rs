@@ -200,8 +200,10 @@ async fn an_answer_that_breaks_off_again_and_again_is_taken_up_where_it_broke() 
     let origin = PartOrigin::start(move |ask| file.honest(ask).cut(1_300_000)).await;
     let fleet = fleet(&origin, |_| {}).await;
     assert!(is_good(&whole(&fleet.viewer(0), "/a").await, &[&a], "cut"));
-    let asked: Vec<_> =
+    let mut asked: Vec<_> =
         origin.requests("/a").iter().map(|ask| ask.range().map_or(0, |range| range.0)).collect();
+    // Behind a gap, what is still missing is asked for early.
+    asked.sort_unstable();
     assert_eq!(asked, [0, MIB, 2 * MIB, 3 * MIB, 4 * MIB], "no slice is fetched twice");
     assert!(is_good(&whole(&fleet.viewer(0), "/a").await, &[&a], "all is there"));
     assert_eq!(origin.requests("/a").len(), asked.len());
