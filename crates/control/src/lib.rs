@@ -30,7 +30,7 @@ pub use control::{Control, NotReady, StartError};
 pub use dry_run::DryRun;
 pub use fleet_view::PopView;
 pub use lines::{BadLine, LineFault};
-pub use manage::{ManageError, NewKey, NewPop};
+pub use manage::{DOMAINS_MAX, ManageError, NewKey, NewPop};
 pub use receipts::NoCertificate;
 pub use submit::{Accepted, SubmitError, SubmitRequest, Terms};
 pub use tasks::LineView;

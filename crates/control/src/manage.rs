@@ -64,6 +64,9 @@ impl fmt::Debug for NewPop {
     }
 }
 
+/// Domains that one account may have.
+pub const DOMAINS_MAX: usize = 10_000;
+
 /// Lengths of ids and secrets that are made here, as the vendor's.
 const KEY_ID_LENGTH: usize = 20;
 const SECRET_LENGTH: usize = 32;
@@ -154,6 +157,10 @@ impl Control {
     ) -> Result<DomainRecord, ManageError> {
         let name = domain_name(name)?;
         check_settings(settings)?;
+        // Two who add at once may pass it by one: it bounds lists, nothing hangs on the very number.
+        if self.ledger.domains(Some(account)).await?.len() >= DOMAINS_MAX {
+            return unfit("account", format!("{account} has {DOMAINS_MAX} domains, which is the most"));
+        }
         Ok(self.ledger.add_domain(account, &name, settings).await?)
     }
 

@@ -3,51 +3,86 @@
 use super::{ErrorKind, Params, VendorError};
 use crate::signature::Request;
 
-/// The version of the ApsaraVideo VOD API.
-const VOD: &str = "2017-03-21";
+/// A product of the vendor's, told apart by the version of its API alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Product {
+    /// ApsaraVideo VOD, 2017-03-21.
+    #[default]
+    Vod,
+    /// Alibaba Cloud CDN, 2018-05-10.
+    Cdn,
+}
 
-/// An action of the vendor's API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Submits a purge.
-    RefreshVodObjectCaches,
-    /// Submits a prefetch.
-    PreloadVodObjectCaches,
-    /// Lists tasks.
-    DescribeVodRefreshTasks,
-    /// Tells the day's quotas and what remains of them.
-    DescribeVodRefreshQuota,
+impl Product {
+    /// The version of its API.
+    pub fn version(self) -> &'static str {
+        match self {
+            Product::Vod => "2017-03-21",
+            Product::Cdn => "2018-05-10",
+        }
+    }
+}
+
+/// The table of actions, each named as on the wire, by product.
+macro_rules! actions {
+    ($($product:ident { $($(#[$doc:meta])* $name:ident,)* })*) => {
+        /// An action of the vendor's API.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Action {
+            $($($(#[$doc])* $name,)*)*
+        }
+
+        impl Action {
+            /// All of them.
+            pub const ALL: &[Action] = &[$($(Action::$name,)*)*];
+
+            /// Its name on the wire.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $($(Action::$name => stringify!($name),)*)*
+                }
+            }
+
+            /// The product that has it.
+            pub fn product(self) -> Product {
+                match self {
+                    $($(Action::$name)|* => Product::$product,)*
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    Vod {
+        /// Submits a purge.
+        RefreshVodObjectCaches,
+        /// Submits a prefetch.
+        PreloadVodObjectCaches,
+        /// Lists tasks.
+        DescribeVodRefreshTasks,
+        /// Tells the day's quotas and what remains of them.
+        DescribeVodRefreshQuota,
+    }
+    Cdn {
+        /// Submits a purge.
+        RefreshObjectCaches,
+        /// Submits a prefetch.
+        PushObjectCache,
+        /// Lists tasks.
+        DescribeRefreshTasks,
+        /// Lists some tasks by their ids.
+        DescribeRefreshTaskById,
+        /// Tells the day's quotas and what remains of them.
+        DescribeRefreshQuota,
+        /// Tells how far each URL of a prefetch is.
+        DescribePreloadDetailById,
+        /// Tells the quotas as numbers, with that of domains.
+        DescribeCdnUserQuota,
+    }
 }
 
 impl Action {
-    /// All of them.
-    pub const ALL: [Action; 4] = [
-        Action::RefreshVodObjectCaches,
-        Action::PreloadVodObjectCaches,
-        Action::DescribeVodRefreshTasks,
-        Action::DescribeVodRefreshQuota,
-    ];
-
-    /// Its name on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Action::RefreshVodObjectCaches => "RefreshVodObjectCaches",
-            Action::PreloadVodObjectCaches => "PreloadVodObjectCaches",
-            Action::DescribeVodRefreshTasks => "DescribeVodRefreshTasks",
-            Action::DescribeVodRefreshQuota => "DescribeVodRefreshQuota",
-        }
-    }
-
-    /// The version of the API that has it.
-    pub fn version(self) -> &'static str {
-        match self {
-            Action::RefreshVodObjectCaches
-            | Action::PreloadVodObjectCaches
-            | Action::DescribeVodRefreshTasks
-            | Action::DescribeVodRefreshQuota => VOD,
-        }
-    }
-
     /// The action a request names, by header or parameter.
     ///
     /// HMAC-SHA1 signs no headers, so there the parameters alone decide; ACS3 signs both, and its header goes first.
@@ -63,9 +98,9 @@ impl Action {
         let name = header("x-acs-action").or(params.text("Action")).ok_or(ErrorKind::Missing("Action"))?;
         let version =
             header("x-acs-version").or(params.text("Version")).ok_or(ErrorKind::Missing("Version"))?;
-        let action = Action::ALL.into_iter().find(|action| action.name() == name);
+        let action = Action::ALL.iter().copied().find(|action| action.name() == name);
         let action = action.ok_or(ErrorKind::ActionNotFound)?;
-        if action.version() != version {
+        if action.product().version() != version {
             return Err(ErrorKind::InvalidVersion.into());
         }
         Ok(action)
@@ -92,8 +127,8 @@ mod tests {
 
     #[test]
     fn parameters_name_it() {
-        for known in Action::ALL {
-            let target = format!("/?Action={}&Version=2017-03-21", known.name());
+        for known in Action::ALL.iter().copied() {
+            let target = format!("/?Action={}&Version={}", known.name(), known.product().version());
             assert_eq!(action(&[], "GET", &target), Ok(known));
             assert_eq!(action(&[], "POST", &target), Ok(known));
         }
@@ -118,6 +153,7 @@ mod tests {
             ("GET", "/", "MissingAction"),
             ("GET", "/?Action=DescribeVodRefreshQuota", "MissingVersion"),
             ("GET", "/?Action=DescribeVodRefreshQuota&Version=2018-05-10", "InvalidVersion"),
+            ("GET", "/?Action=DescribeRefreshQuota&Version=2017-03-21", "InvalidVersion"),
             ("GET", "/?Action=describeVodRefreshQuota&Version=2017-03-21", "InvalidAction.NotFound"),
             ("GET", "/x?Action=DescribeVodRefreshQuota&Version=2017-03-21", "InvalidApi.NotFound"),
             ("PUT", "/?Action=DescribeVodRefreshQuota&Version=2017-03-21", "UnsupportedHTTPMethod"),

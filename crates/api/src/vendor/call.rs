@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-use super::{Action, ErrorKind, Params, TaskStatus, TaskType, VendorError};
+use super::{Action, ErrorKind, Params, Product, TaskStatus, TaskType, VendorError};
 use crate::signature::WINDOW_SECONDS;
 use crate::timestamp;
 
@@ -13,49 +13,57 @@ pub const LINES_MAX: usize = 10_000;
 
 /// Rows a page, if not said.
 const PAGE_SIZE_DEFAULT: u32 = 20;
-/// The most rows a page.
-const PAGE_SIZE_MAX: u32 = 50;
+/// The most rows a page, by product.
+const VOD_PAGE_SIZE_MAX: u32 = 50;
+const CDN_PAGE_SIZE_MAX: u32 = 100;
+/// The most ids that can be asked for by name.
+const TASK_IDS_MAX: usize = 10;
 /// The highest page.
 const PAGE_NUMBER_MAX: u32 = 100_000;
 /// How far back tasks can be listed.
-const LISTED_SECONDS: i64 = 3 * 86_400;
+pub(super) const LISTED_SECONDS: i64 = 3 * 86_400;
 /// The most request headers of a prefetch, and the most values of one.
 const HEADERS_MAX: usize = 16;
 
-/// An action with its parameters.
+/// An action with its parameters, the same for both products where they ask for the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
     /// Submit a purge.
-    RefreshVodObjectCaches(RefreshVodObjectCaches),
+    Purge(Purge),
     /// Submit a prefetch.
-    PreloadVodObjectCaches(PreloadVodObjectCaches),
+    Prefetch(Prefetch),
     /// List tasks.
-    DescribeVodRefreshTasks(DescribeVodRefreshTasks),
+    Tasks(TaskQuery),
+    /// List these tasks.
+    TasksById(Vec<u64>),
+    /// Tell how far each URL of this prefetch is.
+    PreloadDetail(u64),
     /// Tell the quotas.
-    DescribeVodRefreshQuota,
+    Quota,
 }
 
 impl Call {
     /// Reads the parameters of an action. `now` is in unix seconds.
     pub fn parse(action: Action, params: &Params, now: i64) -> Result<Call, VendorError> {
+        use Action as A;
         Ok(match action {
-            Action::RefreshVodObjectCaches => {
-                Call::RefreshVodObjectCaches(RefreshVodObjectCaches::parse(params)?)
+            A::RefreshVodObjectCaches | A::RefreshObjectCaches => {
+                Call::Purge(Purge::parse(action.product(), params)?)
             }
-            Action::PreloadVodObjectCaches => {
-                Call::PreloadVodObjectCaches(PreloadVodObjectCaches::parse(params)?)
+            A::PreloadVodObjectCaches | A::PushObjectCache => Call::Prefetch(Prefetch::parse(params)?),
+            A::DescribeVodRefreshTasks | A::DescribeRefreshTasks => {
+                Call::Tasks(TaskQuery::parse(action.product(), params, now)?)
             }
-            Action::DescribeVodRefreshTasks => {
-                Call::DescribeVodRefreshTasks(DescribeVodRefreshTasks::parse(params, now)?)
-            }
-            Action::DescribeVodRefreshQuota => Call::DescribeVodRefreshQuota,
+            A::DescribeRefreshTaskById => Call::TasksById(task_ids(params)?),
+            A::DescribePreloadDetailById => Call::PreloadDetail(one_task_id(params)?),
+            A::DescribeVodRefreshQuota | A::DescribeRefreshQuota | A::DescribeCdnUserQuota => Call::Quota,
         })
     }
 }
 
 /// A purge.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefreshVodObjectCaches {
+pub struct Purge {
     /// What to purge, at least one line.
     pub object_path: Vec<Line>,
     /// What each line names.
@@ -64,15 +72,18 @@ pub struct RefreshVodObjectCaches {
     pub force: bool,
 }
 
-impl RefreshVodObjectCaches {
-    fn parse(params: &Params) -> Result<RefreshVodObjectCaches, VendorError> {
+impl Purge {
+    fn parse(product: Product, params: &Params) -> Result<Purge, VendorError> {
         let object_path = lines(params)?;
         let object_type = match params.text("ObjectType") {
             None => ObjectType::File,
-            Some(name) => ObjectType::named(name).ok_or(ErrorKind::ObjectTypeNotSupported)?,
+            Some(name) => ObjectType::named(name).ok_or(match product {
+                Product::Vod => ErrorKind::ObjectTypeNotSupported,
+                Product::Cdn => ErrorKind::ObjectTypeMalformed,
+            })?,
         };
         let force = params.boolean("Force")?.unwrap_or(false);
-        Ok(RefreshVodObjectCaches { object_path, object_type, force })
+        Ok(Purge { object_path, object_type, force })
     }
 }
 
@@ -104,7 +115,7 @@ impl ObjectType {
 
 /// A prefetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PreloadVodObjectCaches {
+pub struct Prefetch {
     /// What to prefetch, at least one line.
     pub object_path: Vec<Line>,
     /// Where; everywhere if not said.
@@ -116,8 +127,8 @@ pub struct PreloadVodObjectCaches {
     pub with_header: Option<Vec<(HeaderName, Vec<HeaderValue>)>>,
 }
 
-impl PreloadVodObjectCaches {
-    fn parse(params: &Params) -> Result<PreloadVodObjectCaches, VendorError> {
+impl Prefetch {
+    fn parse(params: &Params) -> Result<Prefetch, VendorError> {
         let object_path = lines(params)?;
         let area = match params.text("Area") {
             None => None,
@@ -128,7 +139,7 @@ impl PreloadVodObjectCaches {
         };
         let l2_preload = params.boolean("L2Preload")?.unwrap_or(false);
         let with_header = params.text("WithHeader").map(with_header).transpose()?;
-        Ok(PreloadVodObjectCaches { object_path, area, l2_preload, with_header })
+        Ok(Prefetch { object_path, area, l2_preload, with_header })
     }
 }
 
@@ -150,7 +161,7 @@ impl Area {
 
 /// A filter and a page of the list of tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DescribeVodRefreshTasks {
+pub struct TaskQuery {
     /// Of this task.
     pub task_id: Option<u64>,
     /// Of exactly this line.
@@ -171,8 +182,8 @@ pub struct DescribeVodRefreshTasks {
     pub page_size: u32,
 }
 
-impl DescribeVodRefreshTasks {
-    fn parse(params: &Params, now: i64) -> Result<DescribeVodRefreshTasks, VendorError> {
+impl TaskQuery {
+    fn parse(product: Product, params: &Params, now: i64) -> Result<TaskQuery, VendorError> {
         let task_id = match params.text("TaskId") {
             None => None,
             Some(text) => Some(decimal(text).ok_or(ErrorKind::TaskIdMalformed)?),
@@ -190,7 +201,11 @@ impl DescribeVodRefreshTasks {
             return Err(ErrorKind::MissingObjectType.into());
         }
         let (start_time, end_time) = times(params, now)?;
-        Ok(DescribeVodRefreshTasks {
+        let page_size_max = match product {
+            Product::Vod => VOD_PAGE_SIZE_MAX,
+            Product::Cdn => CDN_PAGE_SIZE_MAX,
+        };
+        Ok(TaskQuery {
             task_id,
             object_path: params.text("ObjectPath").map(str::to_owned),
             object_type,
@@ -199,7 +214,7 @@ impl DescribeVodRefreshTasks {
             start_time,
             end_time,
             page_number: params.positive("PageNumber", PAGE_NUMBER_MAX)?.unwrap_or(1),
-            page_size: params.positive("PageSize", PAGE_SIZE_MAX)?.unwrap_or(PAGE_SIZE_DEFAULT),
+            page_size: params.positive("PageSize", page_size_max)?.unwrap_or(PAGE_SIZE_DEFAULT),
         })
     }
 }
@@ -269,6 +284,27 @@ fn with_header(text: &str) -> Result<Vec<(HeaderName, Vec<HeaderValue>)>, Vendor
         Ok((name, values))
     };
     headers.into_iter().map(header).collect()
+}
+
+/// The ids of `TaskId`, parted by commas, each once.
+fn task_ids(params: &Params) -> Result<Vec<u64>, VendorError> {
+    let text = params.text("TaskId").ok_or(ErrorKind::MissingParameter("TaskId"))?;
+    let mut ids = Vec::new();
+    for id in text.split(',') {
+        let id = decimal(id.trim()).ok_or(ErrorKind::TaskIdMalformed)?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+        if ids.len() > TASK_IDS_MAX {
+            return Err(ErrorKind::TaskIdMalformed.because(format!("at most {TASK_IDS_MAX} ids")));
+        }
+    }
+    Ok(ids)
+}
+
+fn one_task_id(params: &Params) -> Result<u64, VendorError> {
+    let text = params.text("TaskId").ok_or(ErrorKind::MissingParameter("TaskId"))?;
+    Ok(decimal(text).ok_or(ErrorKind::TaskIdMalformed)?)
 }
 
 /// A number of decimal digits only.

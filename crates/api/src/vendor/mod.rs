@@ -1,4 +1,4 @@
-//! The vendor's API: ApsaraVideo VOD (2017-03-21), as its SDKs speak it.
+//! The vendor's APIs, as its SDKs speak them: ApsaraVideo VOD (2017-03-21) and CDN (2018-05-10), for purges and prefetches.
 //!
 //! A request is read in this order: [`Params`] and [`Format`] (what it says, and how to answer), [`Action`] (what it
 //! wants), [`signature`](crate::signature) (who wants it), [`Call`] (typed). The answer is a [`Reply`] or a
@@ -10,19 +10,20 @@ mod call;
 mod envelope;
 mod error;
 mod params;
+mod quotas;
 mod refusals;
 mod reply;
 mod rows;
 mod serve;
 
-pub use action::Action;
-pub use call::{
-    Area, Call, DescribeVodRefreshTasks, LINES_MAX, Line, ObjectType, PreloadVodObjectCaches,
-    RefreshVodObjectCaches,
-};
+pub use action::{Action, Product};
+pub use call::{Area, Call, LINES_MAX, Line, ObjectType, Prefetch, Purge, TaskQuery};
 pub use envelope::{Envelope, RequestId};
 pub use error::{ErrorKind, VendorError};
 pub use params::{Format, Params};
-pub use reply::{Process, Reply, TaskRow, TaskStatus, TaskType, VodQuota};
+pub use reply::{
+    CdnQuota, CdnUserQuota, Process, Reply, TaskRow, TaskStatus, TaskType, UrlDetail, UrlProgress, VodQuota,
+};
 
 pub(crate) use serve::serve;
+use call::LISTED_SECONDS;

@@ -37,6 +37,9 @@ pub(super) fn of_submit(error: SubmitError, lines: &[Line]) -> VendorError {
     let detail = error.to_string();
     match error {
         SubmitError::BadLines(bad) => of_bad_lines(&bad, lines),
+        SubmitError::TooManyLines { kind: QuotaKind::Prefetch, lines_max, .. } => {
+            ErrorKind::PreloadTooLong { lines_max }.because(detail)
+        }
         SubmitError::TooManyLines { lines_max, .. } => {
             ErrorKind::ObjectPathTooLong { lines_max }.because(detail)
         }

@@ -4,15 +4,14 @@ use axum::body::Body;
 use axum::extract::State;
 use freshen_control::SubmitRequest;
 use freshen_model::location::Scheme;
-use freshen_model::quota::QuotaKind;
 use freshen_model::task::TaskKind;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use tracing::error;
 
 use super::{
-    Action, Area, Call, Envelope, ErrorKind, Format, Line, ObjectType, Params, PreloadVodObjectCaches,
-    RefreshVodObjectCaches, Reply, RequestId, VendorError, VodQuota, refusals, rows,
+    Action, Area, Call, Envelope, ErrorKind, Format, Line, ObjectType, Params, Prefetch, Purge, Reply,
+    RequestId, VendorError, quotas, refusals, rows,
 };
 use crate::body::{BodyError, Whole};
 use crate::gate::{self, Caller};
@@ -31,7 +30,7 @@ pub(crate) async fn serve(State(api): State<Api>, request: axum::extract::Reques
     let (format, outcome) = answer(&api, &parts, body).await;
     let envelope = Envelope { format, request_id: &request_id, host };
     let response = match outcome {
-        Ok(reply) => envelope.success(&reply),
+        Ok((action, reply)) => envelope.success(action, &reply),
         Err(why) => {
             if why.status().is_server_error() {
                 error!(request = request_id.as_str(), %why, "a request failed");
@@ -47,7 +46,7 @@ async fn answer(
     api: &Api,
     parts: &Parts,
     body: Result<Whole, BodyError>,
-) -> (Format, Result<Reply, VendorError>) {
+) -> (Format, Result<(Action, Reply), VendorError>) {
     let body = match body {
         Ok(body) => body,
         Err(error) => return (Format::Json, Err(refusals::of_body(error))),
@@ -63,20 +62,41 @@ async fn answer(
     }
 }
 
-/// What it wants, who wants it, what exactly, and then that.
-async fn perform(api: &Api, request: &Request<'_>, params: &Params) -> Result<Reply, VendorError> {
+/// What it wants, and then that, refused in the words of the product that has it.
+async fn perform(
+    api: &Api,
+    request: &Request<'_>,
+    params: &Params,
+) -> Result<(Action, Reply), VendorError> {
     let action = Action::of(request, params)?;
+    let reply = admitted(api, request, action, params).await;
+    reply.map(|reply| (action, reply)).map_err(|error| error.of(action.product()))
+}
+
+/// Who wants it, what exactly, and then that.
+async fn admitted(
+    api: &Api,
+    request: &Request<'_>,
+    action: Action,
+    params: &Params,
+) -> Result<Reply, VendorError> {
     let caller = api.gate.admit(request).await.map_err(refusals::of_gate)?;
-    let now = api.control.wall_ms().div_euclid(1_000);
+    let (control, account, product) = (&api.control, caller.account.as_str(), action.product());
+    let now = control.wall_ms().div_euclid(1_000);
     match Call::parse(action, params, now)? {
-        Call::RefreshVodObjectCaches(call) => purge(api, &caller, call).await,
-        Call::PreloadVodObjectCaches(call) => prefetch(api, &caller, call).await,
-        Call::DescribeVodRefreshTasks(call) => rows::list(&api.control, &caller.account, &call).await,
-        Call::DescribeVodRefreshQuota => quota(api, &caller).await,
+        Call::Purge(call) => purge(api, &caller, call).await,
+        Call::Prefetch(call) => {
+            let task = prefetch(api, &caller, call).await?;
+            Ok(Reply::prefetch(product, task))
+        }
+        Call::Tasks(call) => rows::list(control, account, product, &call).await,
+        Call::TasksById(ids) => rows::by_id(control, account, &ids, now).await,
+        Call::PreloadDetail(id) => rows::preload_detail(control, account, id, now).await,
+        Call::Quota => quotas::of(control, account, action).await,
     }
 }
 
-async fn purge(api: &Api, caller: &Caller, call: RefreshVodObjectCaches) -> Result<Reply, VendorError> {
+async fn purge(api: &Api, caller: &Caller, call: Purge) -> Result<Reply, VendorError> {
     let kind = match call.object_type {
         ObjectType::File => TaskKind::Url,
         ObjectType::Directory => TaskKind::Directory,
@@ -84,18 +104,17 @@ async fn purge(api: &Api, caller: &Caller, call: RefreshVodObjectCaches) -> Resu
         ObjectType::IgnoreParams => TaskKind::Query,
     };
     let refresh_task_id = submit(api, caller, kind, call.force, None, &call.object_path).await?;
-    Ok(Reply::RefreshVodObjectCaches { refresh_task_id })
+    Ok(Reply::Purge { refresh_task_id })
 }
 
-async fn prefetch(api: &Api, caller: &Caller, call: PreloadVodObjectCaches) -> Result<Reply, VendorError> {
+async fn prefetch(api: &Api, caller: &Caller, call: Prefetch) -> Result<u64, VendorError> {
     // Our POPs are one layer, so that `l2_preload` asks for nothing more.
     warmed_anyway(call.with_header.as_deref().unwrap_or_default())?;
     let area = call.area.map(|area| match area {
         Area::Domestic => freshen_model::area::Area::Domestic,
         Area::Overseas => freshen_model::area::Area::Overseas,
     });
-    let preload_task_id = submit(api, caller, TaskKind::Prefetch, false, area, &call.object_path).await?;
-    Ok(Reply::PreloadVodObjectCaches { preload_task_id })
+    submit(api, caller, TaskKind::Prefetch, false, area, &call.object_path).await
 }
 
 /// Every prefetch warms the variants of gzip and identity; to ask for others would be to be told an untruth.
@@ -125,26 +144,6 @@ async fn submit(
     let request = SubmitRequest { kind, force, soft, area, lines: texts, domains, scheme };
     let submitted = api.control.submit(&caller.account, request).await;
     Ok(submitted.map_err(|error| refusals::of_submit(error, lines))?.task.0)
-}
-
-async fn quota(api: &Api, caller: &Caller) -> Result<Reply, VendorError> {
-    let quotas = api.control.quota(&caller.account).await.map_err(refusals::of_ledger)?;
-    let of = |kind: QuotaKind| {
-        let quota = quotas.iter().find(|quota| quota.kind == kind);
-        quota.map(|quota| (quota.limit, quota.remaining())).unwrap_or_default()
-    };
-    let ((url_quota, url_remain), (dir_quota, dir_remain), (preload_quota, preload_remain)) =
-        (of(QuotaKind::Url), of(QuotaKind::Directory), of(QuotaKind::Prefetch));
-    Ok(Reply::DescribeVodRefreshQuota(VodQuota {
-        url_quota,
-        url_remain,
-        dir_quota,
-        dir_remain,
-        preload_quota,
-        preload_remain,
-        block_quota: 0,
-        block_remain: 0,
-    }))
 }
 
 /// Whether a person opened the address in a browser: asks for a page, and nothing in it is a call.

@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "the names of tests say what they are about")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its stage too")]
 
+mod cdn;
 mod health;
 mod own;
 mod own_management;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use freshen_api::signature::acs3::{self, Credentials, Unsigned};
+use freshen_api::vendor::{Action, Product};
 use freshen_control::{Config, Control, ManualClock};
 use freshen_fleet::{Event, HttpLink, Link};
 use freshen_ledger::SqliteLedger;
@@ -196,7 +197,11 @@ impl Stage {
             content_type: None,
             body,
             action,
-            version: "2017-03-21",
+            version: Action::ALL
+                .iter()
+                .find(|known| known.name() == action)
+                .map_or(Product::Vod, |known| known.product())
+                .version(),
             date: self.control.wall_ms() / 1_000,
             nonce: &nonce,
         };
