@@ -181,10 +181,8 @@ mod tests {
     #[test]
     fn a_success_is_its_fields_and_the_request_id() {
         let envelope = Envelope { format: Format::Json, request_id: &request_id(), host: "a" };
-        let response = envelope.success(
-            Action::RefreshVodObjectCaches,
-            &Reply::Purge { refresh_task_id: 704_225_667 },
-        );
+        let response =
+            envelope.success(Action::RefreshVodObjectCaches, &Reply::Purge { refresh_task_id: 704_225_667 });
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "application/json;charset=utf-8");
         let body: Value = serde_json::from_slice(response.body()).unwrap();
@@ -248,7 +246,9 @@ mod tests {
         let response = envelope.success(Action::DescribeRefreshTaskById, &reply);
         let body = text(&response);
         assert_eq!(body.matches("<Tasks><CreationTime>").count(), 2, "{body}");
-        assert!(body.contains("</TaskId></Tasks><TotalCount>2</TotalCount></DescribeRefreshTaskByIdResponse>"));
+        assert!(
+            body.contains("</TaskId></Tasks><TotalCount>2</TotalCount></DescribeRefreshTaskByIdResponse>")
+        );
     }
 
     #[test]

@@ -25,5 +25,5 @@ pub use reply::{
     CdnQuota, CdnUserQuota, Process, Reply, TaskRow, TaskStatus, TaskType, UrlDetail, UrlProgress, VodQuota,
 };
 
-pub(crate) use serve::serve;
 use call::LISTED_SECONDS;
+pub(crate) use serve::serve;

@@ -80,9 +80,8 @@ pub(super) async fn preload_detail(
     let mut url_details: Vec<UrlDetail> = Vec::new();
     for line in lines.iter().filter(|line| line.task.kind == TaskKind::Prefetch) {
         let row = row(line);
-        let domain = Location::parse(&line.url, Scheme::Optional)
-            .map(|location| location.host)
-            .unwrap_or_default();
+        let domain =
+            Location::parse(&line.url, Scheme::Optional).map(|location| location.host).unwrap_or_default();
         let known = url_details.iter().position(|detail| detail.domain == domain);
         let at = known.unwrap_or_else(|| {
             url_details.push(UrlDetail {
@@ -113,12 +112,7 @@ pub(super) async fn preload_detail(
 }
 
 /// All lines of a task, if it is the account's and not older than tasks are listed.
-async fn lines_of(
-    control: &Control,
-    account: &str,
-    id: u64,
-    now: i64,
-) -> Result<Vec<LineView>, VendorError> {
+async fn lines_of(control: &Control, account: &str, id: u64, now: i64) -> Result<Vec<LineView>, VendorError> {
     let mut filter = TaskFilter {
         account: Some(account.to_owned()),
         id: Some(TaskId(id)),

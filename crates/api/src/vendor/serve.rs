@@ -63,11 +63,7 @@ async fn answer(
 }
 
 /// What it wants, and then that, refused in the words of the product that has it.
-async fn perform(
-    api: &Api,
-    request: &Request<'_>,
-    params: &Params,
-) -> Result<(Action, Reply), VendorError> {
+async fn perform(api: &Api, request: &Request<'_>, params: &Params) -> Result<(Action, Reply), VendorError> {
     let action = Action::of(request, params)?;
     let reply = admitted(api, request, action, params).await;
     reply.map(|reply| (action, reply)).map_err(|error| error.of(action.product()))

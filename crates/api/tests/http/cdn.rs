@@ -113,10 +113,34 @@ async fn errors_are_in_the_products_own_words() {
     let prefetches = "a.example/1\n".repeat(101);
     let day = [("StartTime", "2026-01-01T00:00:00Z")];
     for (action, params, status, code, said) in [
-        (PURGE, &[("ObjectPath", many.as_str())][..], 400, "SingleRequest.OverLimit", "A maximum of 1000 URLs"),
-        (PREFETCH, &[("ObjectPath", &prefetches)], 400, "InvalidObjectPath.ExceedsMaximum", "urls is exceeded"),
-        (PURGE, &[("ObjectPath", "a.example/1\na.example/b c")], 400, "InvalidObjectPath.Malformed", "(line 2: "),
-        (PURGE, &[("ObjectPath", "x"), ("ObjectType", "Moon")], 400, "InvalidObjectType.Malformed", "ObjectType"),
+        (
+            PURGE,
+            &[("ObjectPath", many.as_str())][..],
+            400,
+            "SingleRequest.OverLimit",
+            "A maximum of 1000 URLs",
+        ),
+        (
+            PREFETCH,
+            &[("ObjectPath", &prefetches)],
+            400,
+            "InvalidObjectPath.ExceedsMaximum",
+            "urls is exceeded",
+        ),
+        (
+            PURGE,
+            &[("ObjectPath", "a.example/1\na.example/b c")],
+            400,
+            "InvalidObjectPath.Malformed",
+            "(line 2: ",
+        ),
+        (
+            PURGE,
+            &[("ObjectPath", "x"), ("ObjectType", "Moon")],
+            400,
+            "InvalidObjectType.Malformed",
+            "ObjectType",
+        ),
         (PURGE, &[("ObjectPath", "b.example/1")], 404, "InvalidDomain.NotFound", "line 1"),
         (PURGE, &[], 400, "MissingParameter", "\"ObjectPath\""),
         (TASKS, &day, 400, "MissingTimeParameter", "both"),

@@ -39,11 +39,8 @@ fn line(number: usize, text: &str) -> Line {
 
 #[test]
 fn a_purge_has_defaults() {
-    let expected = Purge {
-        object_path: vec![line(1, "http://a.test/x")],
-        object_type: ObjectType::File,
-        force: false,
-    };
+    let expected =
+        Purge { object_path: vec![line(1, "http://a.test/x")], object_type: ObjectType::File, force: false };
     assert_eq!(purge([("ObjectPath", "http://a.test/x")]), expected);
     assert_eq!(
         purge([("ObjectPath", "http://a.test/x"), ("ObjectType", ""), ("Force", ""), ("OwnerId", "1")]),
