@@ -1,6 +1,7 @@
 //! A request of a known caller, as handlers take it.
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use freshen_model::rights::Right;
 use http::Uri;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -33,6 +34,11 @@ impl SignedRequest {
     /// The caller, where it is an admin.
     pub(super) fn admin(&self) -> Result<&Caller, ApiError> {
         if self.caller.admin { Ok(&self.caller) } else { Err(ApiError::forbidden()) }
+    }
+
+    /// The caller, where its key has that right.
+    pub(super) fn may(&self, right: Right) -> Result<&Caller, ApiError> {
+        if self.caller.rights.allow(right) { Ok(&self.caller) } else { Err(ApiError::denied(right)) }
     }
 
     /// The body.

@@ -1,5 +1,7 @@
 //! The actions that are spoken, and which one a request names.
 
+use freshen_model::rights::Right;
+
 use super::{ErrorKind, Params, VendorError};
 use crate::signature::Request;
 
@@ -83,6 +85,21 @@ actions! {
 }
 
 impl Action {
+    /// What a key must have the right to do.
+    pub fn right(self) -> Right {
+        match self {
+            Action::RefreshVodObjectCaches | Action::RefreshObjectCaches => Right::Purge,
+            Action::PreloadVodObjectCaches | Action::PushObjectCache => Right::Prefetch,
+            Action::DescribeVodRefreshTasks
+            | Action::DescribeVodRefreshQuota
+            | Action::DescribeRefreshTasks
+            | Action::DescribeRefreshTaskById
+            | Action::DescribeRefreshQuota
+            | Action::DescribePreloadDetailById
+            | Action::DescribeCdnUserQuota => Right::Read,
+        }
+    }
+
     /// The action a request names, by header or parameter.
     ///
     /// HMAC-SHA1 signs no headers, so there the parameters alone decide; ACS3 signs both, and its header goes first.

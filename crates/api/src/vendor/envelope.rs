@@ -5,7 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Action, ErrorKind, Format, Reply, VendorError};
+use super::{Action, Denial, ErrorKind, Format, Reply, VendorError};
 
 /// Names a request in its answer and in our log: an upper-case UUID.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,10 +66,13 @@ impl Envelope<'_> {
             message: &error.message(),
             recommend: error.detail.as_deref().unwrap_or_default(),
         };
-        let fields = match json!(fields) {
+        let mut fields = match json!(fields) {
             Value::Object(fields) => fields,
             _ => Map::new(),
         };
+        if let ErrorKind::ForbiddenRam(denial) = &error.kind {
+            fields.insert("AccessDeniedDetail".into(), denied(denial));
+        }
         let mut response = self.answer(error.status(), "Error", fields);
         let headers = response.headers_mut();
         if let Some(retry_after_ms) = error.retry_after_ms() {
@@ -96,6 +99,19 @@ impl Envelope<'_> {
         }
         response
     }
+}
+
+/// An object of texts, always; there is nothing encoded to be told.
+fn denied(denial: &Denial) -> Value {
+    json!({
+        "AuthAction": denial.auth_action,
+        "AuthPrincipalType": "SubUser",
+        "AuthPrincipalDisplayName": denial.auth_principal_display_name,
+        "AuthPrincipalOwnerId": denial.auth_principal_owner_id,
+        "NoPermissionType": "ImplicitDeny",
+        "PolicyType": "AccountLevelIdentityBasedPolicy",
+        "EncodedDiagnosticMessage": "",
+    })
 }
 
 #[derive(Serialize)]

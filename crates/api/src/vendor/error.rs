@@ -22,6 +22,17 @@ pub struct VendorError {
     pub product: Product,
 }
 
+/// Who was denied what; the answer's `AccessDeniedDetail`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// The product and the action, `vod:RefreshVodObjectCaches`.
+    pub auth_action: String,
+    /// The access key.
+    pub auth_principal_display_name: String,
+    /// Its account.
+    pub auth_principal_owner_id: String,
+}
+
 /// The errors, named after their codes.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -88,7 +99,7 @@ pub enum ErrorKind {
     /// The access key has no right to do this.
     NoPermission,
     /// The access key has no right to do this to that resource.
-    ForbiddenRam,
+    ForbiddenRam(Denial),
     /// A fault of ours.
     InternalError,
     /// A fault of ours that will pass.
@@ -236,7 +247,7 @@ impl ErrorKind {
             }
             E::Throttling { .. } => row(503, "Throttling", "Request was denied due to request throttling."),
             E::NoPermission => row(403, "NoPermission", "You are not authorized to do this action."),
-            E::ForbiddenRam => {
+            E::ForbiddenRam(_) => {
                 row(403, "Forbidden.RAM", "User not authorized to operate on the specified resource.")
             }
             E::InternalError => {

@@ -19,7 +19,7 @@ mod serve;
 pub use action::{Action, Product};
 pub use call::{Area, Call, LINES_MAX, Line, ObjectType, Prefetch, Purge, TaskQuery};
 pub use envelope::{Envelope, RequestId};
-pub use error::{ErrorKind, VendorError};
+pub use error::{Denial, ErrorKind, VendorError};
 pub use params::{Format, Params};
 pub use reply::{
     CdnQuota, CdnUserQuota, Process, Reply, TaskRow, TaskStatus, TaskType, UrlDetail, UrlProgress, VodQuota,

@@ -9,6 +9,7 @@ use super::{
     ErrorKind, Process, Product, Reply, TaskQuery, TaskRow, TaskStatus, TaskType, UrlDetail, UrlProgress,
     VendorError, refusals,
 };
+use crate::gate::Caller;
 
 /// Lines read at once where rows must be looked at one by one, and in all.
 const READ_AT_ONCE: u64 = 200;
@@ -16,17 +17,18 @@ const READ_MAX: u64 = 10_000;
 /// POPs that a description names for one reason.
 const POPS_NAMED_MAX: usize = 5;
 
-/// The rows of `account` that a call asks for.
+/// The rows of the caller that a call asks for.
 pub(super) async fn list(
     control: &Control,
-    account: &str,
+    caller: &Caller,
     product: Product,
     call: &TaskQuery,
 ) -> Result<Reply, VendorError> {
     let (size, offset) =
         (u64::from(call.page_size), u64::from(call.page_number - 1) * u64::from(call.page_size));
     let filter = TaskFilter {
-        account: Some(account.to_owned()),
+        account: Some(caller.account.clone()),
+        within: caller.rights.domains.clone(),
         id: call.task_id.map(TaskId),
         kind: call.object_type.map(kind),
         statuses: call.status.map(|status| tasks_with(status, call.object_type)).unwrap_or_default(),
@@ -58,13 +60,13 @@ pub(super) async fn list(
 /// The rows of these tasks, in the order of the ids; unknown, foreign and old ones have none.
 pub(super) async fn by_id(
     control: &Control,
-    account: &str,
+    caller: &Caller,
     ids: &[u64],
     now: i64,
 ) -> Result<Reply, VendorError> {
     let mut tasks = Vec::new();
     for id in ids {
-        tasks.extend(lines_of(control, account, *id, now).await?.iter().map(row));
+        tasks.extend(lines_of(control, caller, *id, now).await?.iter().map(row));
     }
     Ok(Reply::TasksById { total_count: tasks.len() as u64, tasks })
 }
@@ -72,11 +74,11 @@ pub(super) async fn by_id(
 /// How far each URL of a prefetch is, by domain; nothing of any other task.
 pub(super) async fn preload_detail(
     control: &Control,
-    account: &str,
+    caller: &Caller,
     id: u64,
     now: i64,
 ) -> Result<Reply, VendorError> {
-    let lines = lines_of(control, account, id, now).await?;
+    let lines = lines_of(control, caller, id, now).await?;
     let mut url_details: Vec<UrlDetail> = Vec::new();
     for line in lines.iter().filter(|line| line.task.kind == TaskKind::Prefetch) {
         let row = row(line);
@@ -112,9 +114,15 @@ pub(super) async fn preload_detail(
 }
 
 /// All lines of a task, if it is the account's and not older than tasks are listed.
-async fn lines_of(control: &Control, account: &str, id: u64, now: i64) -> Result<Vec<LineView>, VendorError> {
+async fn lines_of(
+    control: &Control,
+    caller: &Caller,
+    id: u64,
+    now: i64,
+) -> Result<Vec<LineView>, VendorError> {
     let mut filter = TaskFilter {
-        account: Some(account.to_owned()),
+        account: Some(caller.account.clone()),
+        within: caller.rights.domains.clone(),
         id: Some(TaskId(id)),
         from_ms: Some((now - super::LISTED_SECONDS).saturating_mul(1_000)),
         limit: READ_AT_ONCE,

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use freshen_control::SubmitRequest;
+use freshen_control::{SubmitRequest, Terms};
 use freshen_model::location::Scheme;
 use freshen_model::task::TaskKind;
 use http::request::Parts;
@@ -77,40 +77,43 @@ async fn admitted(
     params: &Params,
 ) -> Result<Reply, VendorError> {
     let caller = api.gate.admit(request).await.map_err(refusals::of_gate)?;
+    if !caller.rights.allow(action.right()) {
+        return Err(refusals::denied(&caller, action, None));
+    }
     let (control, account, product) = (&api.control, caller.account.as_str(), action.product());
     let now = control.wall_ms().div_euclid(1_000);
     match Call::parse(action, params, now)? {
-        Call::Purge(call) => purge(api, &caller, call).await,
+        Call::Purge(call) => purge(api, &caller, action, call).await,
         Call::Prefetch(call) => {
-            let task = prefetch(api, &caller, call).await?;
+            let task = prefetch(api, &caller, action, call).await?;
             Ok(Reply::prefetch(product, task))
         }
-        Call::Tasks(call) => rows::list(control, account, product, &call).await,
-        Call::TasksById(ids) => rows::by_id(control, account, &ids, now).await,
-        Call::PreloadDetail(id) => rows::preload_detail(control, account, id, now).await,
+        Call::Tasks(call) => rows::list(control, &caller, product, &call).await,
+        Call::TasksById(ids) => rows::by_id(control, &caller, &ids, now).await,
+        Call::PreloadDetail(id) => rows::preload_detail(control, &caller, id, now).await,
         Call::Quota => quotas::of(control, account, action).await,
     }
 }
 
-async fn purge(api: &Api, caller: &Caller, call: Purge) -> Result<Reply, VendorError> {
+async fn purge(api: &Api, caller: &Caller, action: Action, call: Purge) -> Result<Reply, VendorError> {
     let kind = match call.object_type {
         ObjectType::File => TaskKind::Url,
         ObjectType::Directory => TaskKind::Directory,
         ObjectType::Regex => TaskKind::Regex,
         ObjectType::IgnoreParams => TaskKind::Query,
     };
-    let refresh_task_id = submit(api, caller, kind, call.force, None, &call.object_path).await?;
+    let refresh_task_id = submit(api, caller, action, kind, call.force, None, &call.object_path).await?;
     Ok(Reply::Purge { refresh_task_id })
 }
 
-async fn prefetch(api: &Api, caller: &Caller, call: Prefetch) -> Result<u64, VendorError> {
+async fn prefetch(api: &Api, caller: &Caller, action: Action, call: Prefetch) -> Result<u64, VendorError> {
     // Our POPs are one layer, so that `l2_preload` asks for nothing more.
     warmed_anyway(call.with_header.as_deref().unwrap_or_default())?;
     let area = call.area.map(|area| match area {
         Area::Domestic => freshen_model::area::Area::Domestic,
         Area::Overseas => freshen_model::area::Area::Overseas,
     });
-    submit(api, caller, TaskKind::Prefetch, false, area, &call.object_path).await
+    submit(api, caller, action, TaskKind::Prefetch, false, area, &call.object_path).await
 }
 
 /// Every prefetch warms the variants of gzip and identity; to ask for others would be to be told an untruth.
@@ -130,6 +133,7 @@ fn warmed_anyway(with_header: &[(HeaderName, Vec<HeaderValue>)]) -> Result<(), V
 async fn submit(
     api: &Api,
     caller: &Caller,
+    action: Action,
     kind: TaskKind,
     force: bool,
     area: Option<freshen_model::area::Area>,
@@ -138,8 +142,13 @@ async fn submit(
     let texts = lines.iter().map(|line| line.text.clone()).collect();
     let (soft, domains, scheme) = (false, Vec::new(), Scheme::Optional);
     let request = SubmitRequest { kind, force, soft, area, lines: texts, domains, scheme };
-    let submitted = api.control.submit(&caller.account, request).await;
-    Ok(submitted.map_err(|error| refusals::of_submit(error, lines))?.task.0)
+    let submitted =
+        api.control.submit_within(&caller.account, caller.within(), request, Terms::default()).await;
+    let submitted = submitted.map_err(|error| match refusals::beyond_reach(&error) {
+        Some(domain) if caller.within().is_some() => refusals::denied(caller, action, Some(domain)),
+        _ => refusals::of_submit(error, lines),
+    })?;
+    Ok(submitted.submitted.task.0)
 }
 
 /// Whether a person opened the address in a browser: asks for a page, and nothing in it is a call.

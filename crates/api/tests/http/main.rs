@@ -8,6 +8,7 @@ mod health;
 mod own;
 mod own_management;
 mod own_receipts;
+mod rights;
 mod scenario;
 mod sdk;
 mod stage;

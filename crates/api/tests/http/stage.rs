@@ -124,7 +124,8 @@ impl Stage {
             let addresses = (fleet.local_addr().unwrap(), listener.local_addr().unwrap());
             tokio::spawn(control.hub().serve(fleet, std::future::pending()));
             let render = Arc::new(|| "freshen_test 1\n".to_owned());
-            let router = freshen_api::router(control.clone(), render, stopping.clone());
+            let router =
+                freshen_api::router(control.clone(), &config.data, render, stopping.clone()).unwrap();
             let served = tokio::spawn(freshen_api::serve(listener, router, stopping));
             (control, addresses, served)
         });
@@ -188,7 +189,8 @@ impl Stage {
         body: &[u8],
     ) -> Request<Full<Bytes>> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let nonce = format!("{}-{}", key.0, self.nonce.fetch_add(1, Ordering::Relaxed));
+        // Of this run of control: another counts from zero again.
+        let nonce = format!("{}-{}-{}", key.0, self.address, self.nonce.fetch_add(1, Ordering::Relaxed));
         let unsigned = Unsigned {
             method,
             path,
