@@ -57,6 +57,11 @@ fn recorded_requests_become_the_calls_they_name() {
                 assert_eq!((list.domain_name.as_deref(), list.page_size), (Some("vod.test.com"), 20));
                 lists += 1;
             }
+            ("RefreshObjectCacheByCacheTag", Ok(Call::PurgeTags(purge))) => {
+                assert_eq!(given("DomainName"), Some(purge.domain_name.as_str()));
+                let tags: Vec<&str> = purge.cache_tag.iter().map(|tag| tag.text.as_str()).collect();
+                assert_eq!(given("CacheTag"), Some(tags.join(",").as_str()));
+            }
             (action, Err(error)) => {
                 assert!(Action::ALL.iter().all(|known| known.name() != action), "{action}: {error}");
                 assert_eq!(error.code(), "InvalidAction.NotFound");

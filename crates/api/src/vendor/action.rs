@@ -75,6 +75,8 @@ actions! {
         DescribeRefreshTasks,
         /// Lists some tasks by their ids.
         DescribeRefreshTaskById,
+        /// Submits a purge of what has a tag.
+        RefreshObjectCacheByCacheTag,
         /// Tells the day's quotas and what remains of them.
         DescribeRefreshQuota,
         /// Tells how far each URL of a prefetch is.
@@ -88,7 +90,9 @@ impl Action {
     /// What a key must have the right to do.
     pub fn right(self) -> Right {
         match self {
-            Action::RefreshVodObjectCaches | Action::RefreshObjectCaches => Right::Purge,
+            Action::RefreshVodObjectCaches
+            | Action::RefreshObjectCaches
+            | Action::RefreshObjectCacheByCacheTag => Right::Purge,
             Action::PreloadVodObjectCaches | Action::PushObjectCache => Right::Prefetch,
             Action::DescribeVodRefreshTasks
             | Action::DescribeVodRefreshQuota

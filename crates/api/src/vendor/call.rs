@@ -30,6 +30,8 @@ const HEADERS_MAX: usize = 16;
 pub enum Call {
     /// Submit a purge.
     Purge(Purge),
+    /// Submit a purge of what has a tag.
+    PurgeTags(PurgeTags),
     /// Submit a prefetch.
     Prefetch(Prefetch),
     /// List tasks.
@@ -50,6 +52,7 @@ impl Call {
             A::RefreshVodObjectCaches | A::RefreshObjectCaches => {
                 Call::Purge(Purge::parse(action.product(), params)?)
             }
+            A::RefreshObjectCacheByCacheTag => Call::PurgeTags(PurgeTags::parse(params)?),
             A::PreloadVodObjectCaches | A::PushObjectCache => Call::Prefetch(Prefetch::parse(params)?),
             A::DescribeVodRefreshTasks | A::DescribeRefreshTasks => {
                 Call::Tasks(TaskQuery::parse(action.product(), params, now)?)
@@ -84,6 +87,31 @@ impl Purge {
         };
         let force = params.boolean("Force")?.unwrap_or(false);
         Ok(Purge { object_path, object_type, force })
+    }
+}
+
+/// A purge of what has one of some tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PurgeTags {
+    /// In which domain.
+    pub domain_name: String,
+    /// At least one; numbered as they are parted by commas.
+    pub cache_tag: Vec<Line>,
+    /// Mode `evict`.
+    pub force: bool,
+}
+
+impl PurgeTags {
+    fn parse(params: &Params) -> Result<PurgeTags, VendorError> {
+        let text = |name: &'static str| params.text(name).ok_or(ErrorKind::MissingParameter(name));
+        let domain_name = text("DomainName")?.to_owned();
+        let tags = (1..).zip(text("CacheTag")?.split(',')).map(|(number, tag)| (number, tag.trim()));
+        let tags = tags.filter(|(_, tag)| !tag.is_empty()).take(LINES_MAX);
+        let cache_tag: Vec<Line> = tags.map(|(number, tag)| Line { number, text: tag.to_owned() }).collect();
+        if cache_tag.is_empty() {
+            return Err(ErrorKind::MissingParameter("CacheTag").into());
+        }
+        Ok(PurgeTags { domain_name, cache_tag, force: params.boolean("Force")?.unwrap_or(false) })
     }
 }
 

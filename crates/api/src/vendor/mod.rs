@@ -17,7 +17,7 @@ mod rows;
 mod serve;
 
 pub use action::{Action, Product};
-pub use call::{Area, Call, LINES_MAX, Line, ObjectType, Prefetch, Purge, TaskQuery};
+pub use call::{Area, Call, LINES_MAX, Line, ObjectType, Prefetch, Purge, PurgeTags, TaskQuery};
 pub use envelope::{Envelope, RequestId};
 pub use error::{Denial, ErrorKind, VendorError};
 pub use params::{Format, Params};

@@ -10,8 +10,8 @@ use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use tracing::error;
 
 use super::{
-    Action, Area, Call, Envelope, ErrorKind, Format, Line, ObjectType, Params, Prefetch, Purge, Reply,
-    RequestId, VendorError, quotas, refusals, rows,
+    Action, Area, Call, Envelope, ErrorKind, Format, Line, ObjectType, Params, Prefetch, Purge, PurgeTags,
+    Reply, RequestId, VendorError, quotas, refusals, rows,
 };
 use crate::body::{BodyError, Whole};
 use crate::gate::{self, Caller};
@@ -84,6 +84,7 @@ async fn admitted(
     let now = control.wall_ms().div_euclid(1_000);
     match Call::parse(action, params, now)? {
         Call::Purge(call) => purge(api, &caller, action, call).await,
+        Call::PurgeTags(call) => purge_tags(api, &caller, action, call).await,
         Call::Prefetch(call) => {
             let task = prefetch(api, &caller, action, call).await?;
             Ok(Reply::prefetch(product, task))
@@ -102,7 +103,20 @@ async fn purge(api: &Api, caller: &Caller, action: Action, call: Purge) -> Resul
         ObjectType::Regex => TaskKind::Regex,
         ObjectType::IgnoreParams => TaskKind::Query,
     };
-    let refresh_task_id = submit(api, caller, action, kind, call.force, None, &call.object_path).await?;
+    let request = SubmitRequest { force: call.force, ..of_kind(kind) };
+    let refresh_task_id = submit(api, caller, action, request, &call.object_path).await?;
+    Ok(Reply::Purge { refresh_task_id })
+}
+
+async fn purge_tags(
+    api: &Api,
+    caller: &Caller,
+    action: Action,
+    call: PurgeTags,
+) -> Result<Reply, VendorError> {
+    let domains = vec![call.domain_name];
+    let request = SubmitRequest { force: call.force, domains, ..of_kind(TaskKind::Tag) };
+    let refresh_task_id = submit(api, caller, action, request, &call.cache_tag).await?;
     Ok(Reply::Purge { refresh_task_id })
 }
 
@@ -113,7 +127,8 @@ async fn prefetch(api: &Api, caller: &Caller, action: Action, call: Prefetch) ->
         Area::Domestic => freshen_model::area::Area::Domestic,
         Area::Overseas => freshen_model::area::Area::Overseas,
     });
-    submit(api, caller, action, TaskKind::Prefetch, false, area, &call.object_path).await
+    submit(api, caller, action, SubmitRequest { area, ..of_kind(TaskKind::Prefetch) }, &call.object_path)
+        .await
 }
 
 /// Every prefetch warms the variants of gzip and identity; to ask for others would be to be told an untruth.
@@ -130,18 +145,28 @@ fn warmed_anyway(with_header: &[(HeaderName, Vec<HeaderValue>)]) -> Result<(), V
     Ok(())
 }
 
+/// A submission of that kind, still without lines.
+fn of_kind(kind: TaskKind) -> SubmitRequest {
+    SubmitRequest {
+        kind,
+        force: false,
+        soft: false,
+        area: None,
+        lines: Vec::new(),
+        domains: Vec::new(),
+        scheme: Scheme::Optional,
+    }
+}
+
 async fn submit(
     api: &Api,
     caller: &Caller,
     action: Action,
-    kind: TaskKind,
-    force: bool,
-    area: Option<freshen_model::area::Area>,
+    request: SubmitRequest,
     lines: &[Line],
 ) -> Result<u64, VendorError> {
     let texts = lines.iter().map(|line| line.text.clone()).collect();
-    let (soft, domains, scheme) = (false, Vec::new(), Scheme::Optional);
-    let request = SubmitRequest { kind, force, soft, area, lines: texts, domains, scheme };
+    let request = SubmitRequest { lines: texts, ..request };
     let submitted =
         api.control.submit_within(&caller.account, caller.within(), request, Terms::default()).await;
     let submitted = submitted.map_err(|error| match refusals::beyond_reach(&error) {

@@ -153,3 +153,22 @@ async fn errors_are_in_the_products_own_words() {
         assert!(body["Message"].as_str().unwrap().contains(said), "{body}");
     }
 }
+
+#[tokio::test]
+async fn tags_are_purged_in_one_domain() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-asia").await;
+    let by_tag = "RefreshObjectCacheByCacheTag";
+    let params = [("DomainName", "a.example"), ("CacheTag", "shop, news"), ("Force", "true")];
+    let id = submit(&stage, by_tag, "RefreshTaskId", &params).await;
+    let rows = answered(&stage, BY_ID, &[("TaskId", &id)]).await;
+    assert_eq!((&rows["TotalCount"], &rows["Tasks"][0]["ObjectType"]), (&json!(2), &json!("cachetag")));
+    for (params, status, code) in [
+        (&[("CacheTag", "shop")][..], 400, "MissingParameter"),
+        (&[("DomainName", "a.example"), ("CacheTag", " ,")], 400, "MissingParameter"),
+        (&[("DomainName", "b.example"), ("CacheTag", "shop")], 404, "InvalidDomain.NotFound"),
+    ] {
+        let (found, body) = stage.call(ANN, by_tag, params).await;
+        assert_eq!((found, body["Code"].as_str()), (status, Some(code)), "{body}");
+    }
+}

@@ -8,6 +8,7 @@ import sys
 from aliyunsdkcore.acs_exception.exceptions import ServerException
 from aliyunsdkcore.auth.credentials import AccessKeyCredential, StsTokenCredential
 from aliyunsdkcore.client import AcsClient
+from aliyunsdkcore.request import CommonRequest
 
 HOST, PORT = os.environ["FRESHEN_ENDPOINT"].rsplit(":", 1)
 KEY = os.environ["FRESHEN_KEY_ID"], os.environ["FRESHEN_KEY_SECRET"]
@@ -19,7 +20,12 @@ PACKAGES = {"2017-03-21": "aliyunsdkvod.request.v20170321", "2018-05-10": "aliyu
 
 def perform(version, action, params):
     name = f"{action}Request"
-    request = getattr(importlib.import_module(f"{PACKAGES[version]}.{name}"), name)()
+    try:
+        request = getattr(importlib.import_module(f"{PACKAGES[version]}.{name}"), name)()
+    except ModuleNotFoundError:
+        # Newer than this generation: its users make a request without a model.
+        request = CommonRequest(version=version, action_name=action)
+        request.set_method("POST")
     request.set_endpoint(HOST)
     request.set_protocol_type("http")
     for parameter, value in params.items():
