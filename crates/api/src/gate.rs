@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::listener::Beside;
 use crate::nonce_log::NonceLog;
 use crate::pace::Paces;
 use crate::signature::{self, Nonces, Request, SignatureError, Signed};
@@ -155,8 +156,13 @@ pub fn request<'a>(parts: &'a Parts, body: &'a [u8]) -> Request<'a> {
     Request {
         method: parts.method.as_str(),
         path: parts.uri.path(),
-        query: parts.uri.query().unwrap_or_default(),
+        query: long_query(parts).or(parts.uri.query()).unwrap_or_default(),
         headers: &parts.headers,
         body,
     }
+}
+
+/// The query where it was too long for the head.
+pub(crate) fn long_query(parts: &Parts) -> Option<&str> {
+    parts.extensions.get::<Beside>()?.query.as_deref()
 }

@@ -24,6 +24,9 @@ impl FromRequest<Api> for SignedRequest {
 
     async fn from_request(request: Request, api: &Api) -> Result<SignedRequest, ApiError> {
         let (parts, body) = request.into_parts();
+        if gate::long_query(&parts).is_some() {
+            return Err(ApiError::new(ErrorCode::TooLarge, "the query is longer than any may be here"));
+        }
         let body = api.bodies.whole(&parts.headers, body).await?;
         let caller = api.gate.admit(&gate::request(&parts, &body.bytes)).await?;
         Ok(SignedRequest { caller, uri: parts.uri, body })

@@ -9,6 +9,7 @@ use tracing::error;
 use super::{Action, Denial, ErrorKind, Line, Product, VendorError};
 use crate::body::BodyError;
 use crate::gate::{Caller, Refused};
+use crate::listener::Unfit;
 
 /// Bad lines that a message tells.
 const LINES_TOLD_MAX: usize = 10;
@@ -19,6 +20,16 @@ pub(super) fn of_body(error: BodyError) -> VendorError {
         BodyError::TooLarge => ErrorKind::RequestTooLarge.because(error.to_string()),
         BodyError::TooSlow => ErrorKind::RequestTimeout.because(error.to_string()),
         BodyError::Broken => ErrorKind::RequestTimeout.because(error.to_string()),
+    }
+}
+
+/// A head that was not passed on.
+pub(super) fn of_head(why: Unfit) -> VendorError {
+    match why {
+        Unfit::TooLarge => ErrorKind::RequestTooLarge
+            .because("a head has at most 1 MiB, of which fields 128 KiB and 100 in number"),
+        Unfit::Malformed => ErrorKind::invalid("Request").because("the head is no HTTP/1.1"),
+        Unfit::NoPlace => ErrorKind::Throttling { retry_after_ms: 1_000 }.into(),
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::body::{BodyError, Whole};
 use crate::gate::{self, Caller};
+use crate::listener::Beside;
 use crate::router::Api;
 use crate::signature::{Request, encode};
 
@@ -47,6 +48,9 @@ async fn answer(
     parts: &Parts,
     body: Result<Whole, BodyError>,
 ) -> (Format, Result<(Action, Reply), VendorError>) {
+    if let Some(why) = parts.extensions.get::<Beside>().and_then(|beside| beside.refused) {
+        return (Format::Json, Err(refusals::of_head(why)));
+    }
     let body = match body {
         Ok(body) => body,
         Err(error) => return (Format::Json, Err(refusals::of_body(error))),

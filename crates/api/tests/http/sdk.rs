@@ -8,6 +8,7 @@
 use crate::scenario::{self, Caller, Outcome};
 use crate::stage::{ANN, Stage, within};
 use freshen_model::ids::TaskId;
+use freshen_model::rights::Rights;
 use freshen_model::task::TaskKind;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -162,5 +163,58 @@ impl Caller for Sdk {
         let answer =
             within(self.said.next_line()).await.unwrap().expect("an answer; the SDK's own words are above");
         serde_json::from_str(&answer).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_batch_of_a_thousand_lines_says_which_line_to_every_sdk() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-asia").await;
+    let mut lines: Vec<String> =
+        (1..=1_000).map(|number| format!("http://a.example/{}/{number}.mp4", "d".repeat(80))).collect();
+    lines[499] = "http://a.example/a b.mp4".into();
+    let params = json!({ "ObjectPath": lines.join("\n") });
+    for (runtime, script, environment) in [
+        ("FRESHEN_TEST_PYTHON", "new.py", &[][..]),
+        ("FRESHEN_TEST_PYTHON", "old.py", &[]),
+        ("FRESHEN_TEST_NODE", "node/new.js", &[]),
+        ("FRESHEN_TEST_NODE", "node/old.js", &[("FRESHEN_METHOD", "POST")]),
+    ] {
+        let mut sdk = Sdk::start(&stage, runtime, script, environment);
+        let action = "RefreshVodObjectCaches";
+        let outcome = sdk.call(&stage, "2017-03-21", action, params.as_object().unwrap()).await;
+        assert_eq!(outcome.code.as_deref(), Some("InvalidObjectPath.Malformed"), "{script}: {outcome:?}");
+        assert!(
+            outcome.message.as_deref().is_some_and(|said| said.contains("line 500: raw space")),
+            "{script}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_sdk_sends_the_token_of_temporary_credentials() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-asia").await;
+    let hour = std::time::Duration::from_secs(3_600);
+    let made = stage.control.issue("ann", Rights::default(), hour).await.unwrap();
+    let credentials = [
+        ("FRESHEN_KEY_ID", made.key.id.as_str()),
+        ("FRESHEN_KEY_SECRET", made.key.secret.as_str()),
+        ("FRESHEN_TOKEN", made.token.as_str()),
+        ("FRESHEN_METHOD", "GET"),
+    ];
+    for (runtime, script) in [
+        ("FRESHEN_TEST_PYTHON", "new.py"),
+        ("FRESHEN_TEST_PYTHON", "old.py"),
+        ("FRESHEN_TEST_NODE", "node/new.js"),
+        ("FRESHEN_TEST_NODE", "node/old.js"),
+    ] {
+        for (version, action) in
+            [("2017-03-21", "DescribeVodRefreshQuota"), ("2018-05-10", "DescribeRefreshQuota")]
+        {
+            let mut sdk = Sdk::start(&stage, runtime, script, &credentials);
+            let outcome = sdk.call(&stage, version, action, &Map::new()).await;
+            assert_eq!(outcome.body["UrlQuota"], "2000", "{script}: {outcome:?}");
+        }
     }
 }
