@@ -65,6 +65,16 @@ actions! {
         DescribeVodRefreshTasks,
         /// Tells the day's quotas and what remains of them.
         DescribeVodRefreshQuota,
+        /// Adds a domain.
+        AddVodDomain,
+        /// Changes a domain's origins.
+        UpdateVodDomain,
+        /// Removes a domain.
+        DeleteVodDomain,
+        /// Lists domains.
+        DescribeVodUserDomains,
+        /// Tells of one domain.
+        DescribeVodDomainDetail,
     }
     Cdn {
         /// Submits a purge.
@@ -100,7 +110,10 @@ impl Action {
             | Action::DescribeRefreshTaskById
             | Action::DescribeRefreshQuota
             | Action::DescribePreloadDetailById
-            | Action::DescribeCdnUserQuota => Right::Read,
+            | Action::DescribeCdnUserQuota
+            | Action::DescribeVodUserDomains
+            | Action::DescribeVodDomainDetail => Right::Read,
+            Action::AddVodDomain | Action::UpdateVodDomain | Action::DeleteVodDomain => Right::Admin,
         }
     }
 

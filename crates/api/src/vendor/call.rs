@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-use super::{Action, ErrorKind, Params, Product, TaskStatus, TaskType, VendorError};
+use super::{Action, DomainCall, ErrorKind, Params, Product, TaskStatus, TaskType, VendorError};
 use crate::signature::WINDOW_SECONDS;
 use crate::timestamp;
 
@@ -42,6 +42,8 @@ pub enum Call {
     PreloadDetail(u64),
     /// Tell the quotas.
     Quota,
+    /// Something about domains.
+    Domain(DomainCall),
 }
 
 impl Call {
@@ -59,6 +61,11 @@ impl Call {
             }
             A::DescribeRefreshTaskById => Call::TasksById(task_ids(params)?),
             A::DescribePreloadDetailById => Call::PreloadDetail(one_task_id(params)?),
+            A::AddVodDomain
+            | A::UpdateVodDomain
+            | A::DeleteVodDomain
+            | A::DescribeVodUserDomains
+            | A::DescribeVodDomainDetail => Call::Domain(DomainCall::parse(action, params)?),
             A::DescribeVodRefreshQuota | A::DescribeRefreshQuota | A::DescribeCdnUserQuota => Call::Quota,
         })
     }
@@ -272,7 +279,7 @@ fn lines(params: &Params) -> Result<Vec<Line>, VendorError> {
 fn times(params: &Params, now: i64) -> Result<(i64, Option<i64>), VendorError> {
     let time = |name: &'static str| {
         let time = params.text(name).map(timestamp::parse).transpose();
-        time.map_err(|_| ErrorKind::TimeMalformed(name))
+        time.map_err(|_| ErrorKind::Malformed(name))
     };
     let earliest = now - LISTED_SECONDS;
     match (time("StartTime")?, time("EndTime")?) {

@@ -153,8 +153,10 @@ pub enum ErrorKind {
     TimeSingle,
     /// A list by domain or status, without the type of object.
     MissingObjectType,
-    /// A time that cannot be read; named after its parameter.
-    TimeMalformed(&'static str),
+    /// A parameter that cannot be read; the code contains its name.
+    Malformed(&'static str),
+    /// The domain is there already, whoever has it.
+    DomainExists,
     /// EndTime is not after StartTime.
     EndTimeMismatch,
     /// StartTime is in the future.
@@ -268,6 +270,7 @@ impl ErrorKind {
             E::DomainNotFound => {
                 row(404, "InvalidDomain.NotFound", "The domain provided does not belong to you.")
             }
+            E::DomainExists => row(400, "DomainAlreadyExist", "The domain name already exists."),
             E::DomainOffline => row(404, "InvalidDomain.Offline", "The domain provided is offline."),
             E::DomainConfigureFailed => {
                 row(500, "InvalidDomain.Configure_failed", "Failed to configure the provided domain.")
@@ -322,7 +325,7 @@ impl ErrorKind {
                 "MissingParameter.ObjectType",
                 "If DomainName or Status is provided, ObjectType can not be empty.",
             ),
-            E::TimeMalformed(name) => (
+            E::Malformed(name) => (
                 400,
                 format!("Invalid{name}.Malformed").into(),
                 format!("Specified {name} is malformed.").into(),

@@ -7,6 +7,7 @@
 
 mod action;
 mod call;
+mod domains;
 mod envelope;
 mod error;
 mod params;
@@ -18,6 +19,7 @@ mod serve;
 
 pub use action::{Action, Product};
 pub use call::{Area, Call, LINES_MAX, Line, ObjectType, Prefetch, Purge, PurgeTags, TaskQuery};
+pub use domains::{DomainCall, DomainDetail, DomainQuery, Domains};
 pub use envelope::{Envelope, RequestId};
 pub use error::{Denial, ErrorKind, VendorError};
 pub use params::{Format, Params};

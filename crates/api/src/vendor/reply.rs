@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::Product;
+use super::{DomainDetail, Domains, Product};
 use crate::timestamp;
 
 /// The fields of a success, besides `RequestId`.
@@ -59,6 +59,26 @@ pub enum Reply {
         total_count: u64,
         /// One for each domain of the task.
         url_details: Vec<UrlDetail>,
+    },
+    /// To a change of domains: nothing but the request's id.
+    Done {},
+    /// To a list of domains.
+    #[serde(rename_all = "PascalCase")]
+    Domains {
+        /// The page, from one.
+        page_number: u32,
+        /// Rows a page.
+        page_size: u32,
+        /// Rows in all pages together.
+        total_count: u64,
+        /// The rows of this page.
+        domains: Domains,
+    },
+    /// To a question for one domain.
+    #[serde(rename_all = "PascalCase")]
+    DomainDetail {
+        /// The domain.
+        domain_detail: DomainDetail,
     },
     /// To a question for quotas in VOD.
     VodQuota(VodQuota),

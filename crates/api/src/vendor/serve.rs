@@ -11,7 +11,7 @@ use tracing::error;
 
 use super::{
     Action, Area, Call, Envelope, ErrorKind, Format, Line, ObjectType, Params, Prefetch, Purge, PurgeTags,
-    Reply, RequestId, VendorError, quotas, refusals, rows,
+    Reply, RequestId, VendorError, domains, quotas, refusals, rows,
 };
 use crate::body::{BodyError, Whole};
 use crate::gate::{self, Caller};
@@ -96,6 +96,7 @@ async fn admitted(
         Call::Tasks(call) => rows::list(control, &caller, product, &call).await,
         Call::TasksById(ids) => rows::by_id(control, &caller, &ids, now).await,
         Call::PreloadDetail(id) => rows::preload_detail(control, &caller, id, now).await,
+        Call::Domain(call) => domains::perform(control, &caller, action, call).await,
         Call::Quota => quotas::of(control, account, action).await,
     }
 }

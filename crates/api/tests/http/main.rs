@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its stage too")]
 
 mod cdn;
+mod domains;
 mod health;
 mod own;
 mod own_management;
