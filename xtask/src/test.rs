@@ -8,18 +8,19 @@ use anyhow::Context as _;
 
 use crate::tools;
 
-/// The vendor's SDK, which is one of the tests.
+/// The vendor's SDKs, which are some of the tests.
 const SDK_FOLDER: &str = "crates/api/tests/sdk";
 
 /// Runs the doc tests, then all others, so that the runner's own summary is the last thing to read.
 pub fn run(root: &Path, filters: &[String]) -> anyhow::Result<()> {
     tools::debian_package_of("curl", "curl")?;
-    let python = sdk_python(root)?;
+    let (python, node) = (sdk_python(root)?, sdk_node(root)?);
 
     let mut doc_tests = tools::cargo(root);
     doc_tests.args(["test", "--workspace", "--doc", "--"]).args(filters);
     let documented = tools::run(&mut doc_tests);
-    let tested = tools::run(runner(root, filters).env("FRESHEN_TEST_PYTHON", python));
+    let mut tests = runner(root, filters);
+    let tested = tools::run(tests.env("FRESHEN_TEST_PYTHON", python).env("FRESHEN_TEST_NODE", node));
     // Both are run whatever the other says: one look shows all that is broken.
     tested.and(documented)
 }
@@ -64,4 +65,28 @@ fn sdk_python(root: &Path) -> anyhow::Result<PathBuf> {
     // Last, so that a half-made venv is made again.
     fs::write(&installed, wanted)?;
     Ok(python)
+}
+
+/// The folder `.venv/node`, which has the Node SDKs in exactly the versions of the lock file.
+fn sdk_node(root: &Path) -> anyhow::Result<PathBuf> {
+    let (folder, sdk) = (root.join(".venv/node"), root.join(SDK_FOLDER).join("node"));
+    let lock = sdk.join("package-lock.json");
+    let wanted = fs::read_to_string(&lock).with_context(|| lock.display().to_string())?;
+    let installed = folder.join("installed.json");
+    tools::debian_package_of("node", "nodejs")?;
+    if fs::read_to_string(&installed).is_ok_and(|found| found == wanted) {
+        return Ok(folder);
+    }
+    tools::debian_package_of("npm", "npm")?;
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    for name in ["package.json", "package-lock.json"] {
+        fs::copy(sdk.join(name), folder.join(name)).with_context(|| name.to_owned())?;
+    }
+    let mut install = Command::new("npm");
+    install.current_dir(&folder).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
+    tools::run(&mut install)
+        .context("the tests need the vendor's Node SDKs from npm's registry or a mirror of it")?;
+    // Last, so that a half-made folder is made again.
+    fs::write(&installed, wanted)?;
+    Ok(folder)
 }

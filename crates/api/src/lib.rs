@@ -11,6 +11,8 @@ pub mod body;
 pub mod gate;
 pub mod health;
 mod listener;
+mod nonce_log;
+pub mod pace;
 mod router;
 pub mod signature;
 pub mod timestamp;

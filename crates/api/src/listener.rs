@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -12,12 +14,20 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+mod head;
+
+use head::{Besides, Heads};
+
+pub(crate) use head::{Beside, Unfit};
+
 /// Connections at one time; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 4_096;
 /// How long a request's head may take, and how long a connection may be idle.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
-/// The longest head, in bytes. The request line alone may have 64 KiB, which is hyper's limit.
-const HEAD_BYTES_MAX: usize = 128 << 10;
+/// What the library buffers of a head, in bytes; nothing longer reaches it.
+const BUFFER_BYTES_MAX: usize = 2 * head::FIELDS_BYTES_MAX;
+/// Heads over 64 KiB at one time. They are read before anybody knows who sent them.
+const LONG_HEADS_MAX: usize = 64;
 /// How long answers under way may take once the process is asked to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// Rest after an accept that failed, most likely for want of descriptors.
@@ -26,6 +36,7 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 /// Serves `router` until `stop` is cancelled; then lets answers under way end.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let long_heads = Arc::new(Semaphore::new(LONG_HEADS_MAX));
     let graceful = GracefulShutdown::new();
     loop {
         let place = tokio::select! {
@@ -46,11 +57,20 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             }
         };
         let _ = socket.set_nodelay(true);
+        let besides = Besides::default();
+        let socket = Heads::new(socket, besides.clone(), long_heads.clone());
+        let service = TowerToHyperService::new(router.clone());
+        let service = service_fn(move |mut request: http::Request<Incoming>| {
+            // The library asks once for each head, in their order.
+            let beside = besides.lock().pop_front().unwrap_or_default();
+            request.extensions_mut().insert(beside);
+            service.call(request)
+        });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME_MAX)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router.clone()));
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .serve_connection(TokioIo::new(socket), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

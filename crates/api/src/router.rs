@@ -1,5 +1,7 @@
 //! The paths of control's listener, but for the console's.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -26,14 +28,20 @@ pub(crate) struct Api {
 
 /// The vendor's API on `/`, Freshen's own on `/v1/`, health on `/-/`; what is none of these is the vendor's to refuse.
 ///
-/// Answers that wait for a change end once `stop` is cancelled.
-pub fn router(control: Arc<Control>, render: RenderMetrics, stop: CancellationToken) -> Router {
-    let gate = Arc::new(Gate::new(control.clone()));
+/// What went through is kept in the folder `data`, so that it does not go through again after a restart. Answers that wait
+/// for a change end once `stop` is cancelled.
+pub fn router(
+    control: Arc<Control>,
+    data: &Path,
+    render: RenderMetrics,
+    stop: CancellationToken,
+) -> io::Result<Router> {
+    let gate = Arc::new(Gate::open(control.clone(), data)?);
     let api = Api { control, gate, bodies: Arc::new(Bodies::new()), stop };
-    Router::new()
+    Ok(Router::new()
         .route("/", any(vendor::serve))
         .merge(health::routes(render).method_not_allowed_fallback(vendor::serve))
         .merge(v1::routes())
         .fallback(vendor::serve)
-        .with_state(api)
+        .with_state(api))
 }

@@ -5,6 +5,7 @@ use crate::config::{BadConfig, Config};
 use crate::deferred::Deferred;
 use crate::keeper::{Keeper, Limits};
 use crate::members::{Members, Terms};
+use crate::pace::Pace;
 use crate::progress::{Moment, Progress};
 use crate::submit::Entry;
 use crate::telemetry;
@@ -29,6 +30,7 @@ pub struct Control {
     pub(crate) progress: Arc<Progress>,
     pub(crate) entry: Entry,
     pub(crate) deferred: Arc<Deferred>,
+    pub(crate) pace: Pace,
     pub(crate) quota_day_offset_s: i32,
     /// Signs certificates.
     pub(crate) receipt_key: SigningKey,
@@ -123,6 +125,7 @@ impl Control {
             progress,
             entry,
             deferred,
+            pace: Pace::default(),
             quota_day_offset_s: config.quota_day_offset_minutes * 60,
             receipt_key,
             stop,
@@ -172,6 +175,11 @@ impl Control {
     /// Control's wall clock, milliseconds since 1970: whoever compares times with a task's must read this one.
     pub fn wall_ms(&self) -> i64 {
         self.clock.wall_ms()
+    }
+
+    /// Control's steady clock: whoever counts within a second or a minute reads this one.
+    pub fn steady(&self) -> Duration {
+        self.clock.now()
     }
 
     /// Ends the background work after a last write. What was accepted is durable with or without it.

@@ -7,6 +7,7 @@ use freshen_fleet::wire::{Answered, Question};
 use freshen_model::ids::PopId;
 use freshen_model::preview::{Preview, PreviewQuestion, PreviewRow};
 use futures_util::future::join_all;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long a POP may take; longer than it looks at most.
@@ -27,11 +28,21 @@ impl Control {
     /// Reads a purge as a submission is read, with the same refusals, and asks every POP what it would match. Nothing is
     /// submitted, counted or changed.
     pub async fn dry_run(&self, account: &str, request: SubmitRequest) -> Result<DryRun, SubmitError> {
+        self.dry_run_within(account, None, request).await
+    }
+
+    /// The same for a caller who reaches only some of the account's domains.
+    pub async fn dry_run_within(
+        &self,
+        account: &str,
+        within: Option<&BTreeSet<String>>,
+        request: SubmitRequest,
+    ) -> Result<DryRun, SubmitError> {
         if !request.kind.is_purge() {
             return Err(SubmitError::DryRunOfPrefetch);
         }
         self.look_over(&request)?;
-        let domains = self.ledger.domains(Some(account)).await.map_err(SubmitError::Ledger)?;
+        let domains = self.domains_within(account, within).await?;
         let named = Named::read(&request, &domains)?;
         let question = PreviewQuestion { rules: named.rules };
         let members = self.members.all().into_iter().filter(|member| member.record.left.is_none());

@@ -4,16 +4,19 @@ mod settings;
 
 use crate::control::Control;
 use crate::secret::{self, NoRandom};
-use freshen_ledger::{AccessKey, Account, DomainRecord, Error, PopRecord, Refusal};
+use freshen_ledger::{AccessKey, Account, DomainRecord, Error, NewAccessKey, PopRecord, Refusal, Temporary};
 use freshen_model::area::Area;
 use freshen_model::domain::Settings;
 use freshen_model::ids::PopId;
 use freshen_model::location::host_of;
 use freshen_model::quota::{Limits, Quota, day};
+use freshen_model::rights::Rights;
 use settings::check_settings;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// Why nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +46,17 @@ pub struct NewKey {
     pub secret: String,
 }
 
+/// New temporary credentials, told once. Secret and token stay out of `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewToken {
+    /// Id and secret.
+    pub key: NewKey,
+    /// The token that goes with each request.
+    pub token: String,
+    /// Until when they are good, wall-clock milliseconds since 1970.
+    pub expires_ms: i64,
+}
+
 /// A new POP with its token, told once. The token stays out of `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewPop {
@@ -58,11 +72,26 @@ impl fmt::Debug for NewKey {
     }
 }
 
+impl fmt::Debug for NewToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NewToken({}, until {})", self.key.id, self.expires_ms)
+    }
+}
+
 impl fmt::Debug for NewPop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "NewPop({})", self.record.id)
     }
 }
+
+/// How long temporary credentials may be good: the vendor's 15 minutes to 12 hours, and less where that does.
+const TOKEN_LIFETIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(12 * 3_600);
+/// What their ids begin with, as the vendor's.
+const TEMPORARY_ID_PREFIX: &str = "STS.";
+/// Domains that a key may be confined to.
+const DOMAINS_OF_KEY_MAX: usize = 100;
+/// Domains that one account may have.
+pub const DOMAINS_MAX: usize = 10_000;
 
 /// Lengths of ids and secrets that are made here, as the vendor's.
 const KEY_ID_LENGTH: usize = 20;
@@ -117,12 +146,69 @@ impl Control {
             Some(secret) => secret,
             None => secret::alphanumeric(SECRET_LENGTH)?,
         };
+        self.put_key(account, id, secret, Rights::default()).await
+    }
+
+    /// Adds an access key that may do that much.
+    pub async fn add_key_with(&self, account: &str, rights: Rights) -> Result<NewKey, ManageError> {
+        let (id, secret) = (secret::alphanumeric(KEY_ID_LENGTH)?, secret::alphanumeric(SECRET_LENGTH)?);
+        self.put_key(account, id, secret, self.checked(account, rights).await?).await
+    }
+
+    /// Makes temporary credentials that may do that much, for that long.
+    pub async fn issue(
+        &self,
+        account: &str,
+        rights: Rights,
+        lifetime: Duration,
+    ) -> Result<NewToken, ManageError> {
+        if !TOKEN_LIFETIMES.contains(&lifetime) {
+            let (shortest, longest) = (TOKEN_LIFETIMES.start().as_secs(), TOKEN_LIFETIMES.end().as_secs());
+            return unfit("expires_s", format!("write {shortest} to {longest}"));
+        }
+        let rights = self.checked(account, rights).await?;
+        let id = format!("{TEMPORARY_ID_PREFIX}{}", secret::alphanumeric(KEY_ID_LENGTH)?);
+        let (secret, token) = (secret::alphanumeric(SECRET_LENGTH)?, secret::token()?);
+        let lifetime_ms = i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX);
+        let expires_ms = self.clock.wall_ms().saturating_add(lifetime_ms);
+        let temporary = Temporary { token_digest: secret::digest(&token), expires_ms };
+        let new =
+            NewAccessKey { rights, temporary: Some(temporary), ..NewAccessKey::of(account, &id, &secret) };
+        self.ledger.put_key(new).await?;
+        Ok(NewToken { key: NewKey { id, secret }, token, expires_ms })
+    }
+
+    /// Rights as they are kept: of domains that the account has, in lower case.
+    async fn checked(&self, account: &str, mut rights: Rights) -> Result<Rights, ManageError> {
+        if let Some(domains) = &mut rights.domains {
+            let mut named = BTreeSet::new();
+            for name in domains.iter().take(DOMAINS_OF_KEY_MAX + 1) {
+                named.insert(self.own_domain(Some(account), name).await?.name);
+            }
+            if named.is_empty() || named.len() > DOMAINS_OF_KEY_MAX {
+                return unfit("domains", format!("name 1 to {DOMAINS_OF_KEY_MAX}, or leave them out"));
+            }
+            *domains = named;
+        }
+        if rights.may.is_empty() {
+            return unfit("may", "a key that may do nothing is of no use, name a right".into());
+        }
+        Ok(rights)
+    }
+
+    async fn put_key(
+        &self,
+        account: &str,
+        id: String,
+        secret: String,
+        rights: Rights,
+    ) -> Result<NewKey, ManageError> {
         // An id stands in headers and queries, between commas and quotes.
         word("key id", &id, KEY_ID_LENGTHS, "._-")?;
         if !SECRET_LENGTHS.contains(&secret.len()) || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
             return unfit("secret", "write 8 to 128 printable ASCII characters without spaces".into());
         }
-        self.ledger.add_key(account, &id, &secret).await?;
+        self.ledger.put_key(NewAccessKey { rights, ..NewAccessKey::of(account, &id, &secret) }).await?;
         Ok(NewKey { id, secret })
     }
 
@@ -154,6 +240,10 @@ impl Control {
     ) -> Result<DomainRecord, ManageError> {
         let name = domain_name(name)?;
         check_settings(settings)?;
+        // Two who add at once may pass it by one: it bounds lists, nothing hangs on the very number.
+        if self.ledger.domains(Some(account)).await?.len() >= DOMAINS_MAX {
+            return unfit("account", format!("{account} has {DOMAINS_MAX} domains, which is the most"));
+        }
         Ok(self.ledger.add_domain(account, &name, settings).await?)
     }
 

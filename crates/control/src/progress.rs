@@ -69,6 +69,11 @@ impl Progress {
         self.wake.notify_one();
     }
 
+    /// Lines of the account's prefetches that have not ended.
+    pub(crate) fn queued(&self, account: &str) -> u64 {
+        self.state.lock().queued(account)
+    }
+
     /// Takes in tasks found in the ledger; false where a submission is under way, so that nobody can say which are new.
     pub(crate) fn adopt(&self, found: Vec<(TaskRecord, Limit)>, known_at: Moment) -> bool {
         let mut state = self.state.lock();

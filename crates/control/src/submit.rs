@@ -4,7 +4,7 @@ use crate::control::Control;
 use crate::lines::{BadLine, Named};
 use crate::progress::{Moment, Progress};
 use crate::telemetry;
-use freshen_ledger::{Error, Ledger, Refusal, Submission, Submitted, TaskRecord};
+use freshen_ledger::{DomainRecord, Error, Ledger, Refusal, Submission, Submitted, TaskRecord};
 use freshen_model::area::Area;
 use freshen_model::ids::{Seq, TaskId};
 use freshen_model::location::Scheme;
@@ -104,6 +104,26 @@ pub enum SubmitError {
     /// It would begin too far away.
     #[error("a task begins within {} days of its submission", NOT_BEFORE_MAX_MS / 86_400_000)]
     TooLate,
+    /// More lines of one domain than may be purged in a minute.
+    #[error("{domain}: {lines} more lines, at most {limit} {} entries a minute", kind.as_str())]
+    TooFast {
+        /// What is counted.
+        kind: QuotaKind,
+        /// The domain.
+        domain: String,
+        /// Its lines in this submission.
+        lines: u64,
+        /// Its lines a minute.
+        limit: u64,
+    },
+    /// More lines than the account may have waiting.
+    #[error("{queued} lines to prefetch have not ended, at most {limit} may wait")]
+    QueueFull {
+        /// Lines of prefetches that have not ended.
+        queued: u64,
+        /// How many there may be.
+        limit: u64,
+    },
     /// More lines than the account has left today.
     #[error("{}", Refusal::OverQuota { quota: *.0, lines: *.1 })]
     OverQuota(Quota, u64),
@@ -135,6 +155,17 @@ impl Control {
         &self,
         account: &str,
         request: SubmitRequest,
+        terms: Terms,
+    ) -> Result<Accepted, SubmitError> {
+        self.submit_within(account, None, request, terms).await
+    }
+
+    /// The same for a caller who reaches only some of the account's domains: others are like foreign ones.
+    pub async fn submit_within(
+        &self,
+        account: &str,
+        within: Option<&BTreeSet<String>>,
+        request: SubmitRequest,
         mut terms: Terms,
     ) -> Result<Accepted, SubmitError> {
         self.look_over(&request)?;
@@ -147,12 +178,12 @@ impl Control {
             return Err(SubmitError::TooLate);
         }
         for _ in 1..ATTEMPTS_MAX {
-            match self.attempt(account, &request, terms).await {
+            match self.attempt(account, within, &request, terms).await {
                 Err(SubmitError::Ledger(Error::Refused(Refusal::SettingsChanged(_)))) => {}
                 outcome => return outcome,
             }
         }
-        self.attempt(account, &request, terms).await
+        self.attempt(account, within, &request, terms).await
     }
 
     /// Refuses what cannot be whatever its lines are.
@@ -174,14 +205,35 @@ impl Control {
         Ok(())
     }
 
+    /// The domains of an account that a caller reaches.
+    pub(crate) async fn domains_within(
+        &self,
+        account: &str,
+        within: Option<&BTreeSet<String>>,
+    ) -> Result<Vec<DomainRecord>, SubmitError> {
+        let mut domains = self.ledger.domains(Some(account)).await.map_err(SubmitError::Ledger)?;
+        domains.retain(|domain| within.is_none_or(|within| within.contains(&domain.name)));
+        Ok(domains)
+    }
+
     async fn attempt(
         &self,
         account: &str,
+        within: Option<&BTreeSet<String>>,
         request: &SubmitRequest,
         terms: Terms,
     ) -> Result<Accepted, SubmitError> {
-        let domains = self.ledger.domains(Some(account)).await.map_err(SubmitError::Ledger)?;
+        let domains = self.domains_within(account, within).await?;
         let mut named = Named::read(request, &domains)?;
+        let known = self.ledger.account(account).await.map_err(SubmitError::Ledger)?;
+        let limits = known.map(|account| account.limits).unwrap_or_default();
+        if request.kind == TaskKind::Prefetch {
+            let (queued, limit) = (self.progress.queued(account), limits.prefetch_queue);
+            if queued.saturating_add(named.lines.len() as u64) > limit {
+                return Err(SubmitError::QueueFull { queued, limit });
+            }
+        }
+        self.pace.take(request.kind.quota(), &named.lines, limits, self.clock.now())?;
         let warnings = std::mem::take(&mut named.warnings);
         let at_ms = self.clock.wall_ms();
         let quota_day = day(at_ms.div_euclid(1_000), self.quota_day_offset_s);

@@ -10,8 +10,9 @@ pub mod sqlite;
 
 pub use error::{Error, Refusal};
 pub use records::{
-    AccessKey, Account, DomainRecord, Line, OrdersRead, PopReceipt, PopRecord, ReceiptsKept, Remembered,
-    Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskReceipts, TaskRecord, TaskUpdate,
+    AccessKey, Account, DomainRecord, Line, NewAccessKey, OrdersRead, PopReceipt, PopRecord, ReceiptsKept,
+    Remembered, Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskReceipts, TaskRecord, TaskUpdate,
+    Temporary,
 };
 pub use sqlite::SqliteLedger;
 
@@ -24,6 +25,9 @@ use freshen_model::order::Snapshot;
 use freshen_model::protocol::roster::Place;
 use freshen_model::quota::{Limits, Quota};
 use tokio::sync::watch;
+
+/// Temporary credentials of one account at one time.
+pub const TEMPORARY_KEYS_MAX: u64 = 1_000;
 
 /// What control keeps, whatever engine keeps it.
 #[async_trait]
@@ -66,7 +70,13 @@ pub trait Ledger: Send + Sync + 'static {
     async fn account(&self, name: &str) -> Result<Option<Account>, Error>;
 
     /// Adds an access key. [`Refusal::Exists`] where the id is taken, [`Refusal::NotFound`] without the account.
-    async fn add_key(&self, account: &str, id: &str, secret: &str) -> Result<(), Error>;
+    async fn add_key(&self, account: &str, id: &str, secret: &str) -> Result<(), Error> {
+        self.put_key(NewAccessKey::of(account, id, secret)).await
+    }
+
+    /// As [`Ledger::add_key`], with rights, or as temporary credentials: expired ones are forgotten then, an hour after
+    /// their end. [`Refusal::Unfit`] where the account has [`TEMPORARY_KEYS_MAX`] of them.
+    async fn put_key(&self, key: NewAccessKey) -> Result<(), Error>;
 
     /// Disables an access key for good.
     async fn disable_key(&self, id: &str) -> Result<(), Error>;

@@ -6,9 +6,10 @@ use freshen_model::ids::{DataId, OrderId, PopId, Seq, TaskId};
 use freshen_model::order::{Order, PrefetchItem};
 use freshen_model::quota::Limits;
 use freshen_model::receipt::{PublicKey, Signed, Statement};
+use freshen_model::rights::Rights;
 use freshen_model::rule::{Mode, Rule};
 use freshen_model::task::{Status, Step, TaskKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Orders behind a place.
@@ -44,8 +45,57 @@ pub struct AccessKey {
     pub account: String,
     /// Whether that account is an admin.
     pub admin: bool,
+    /// Requests a second that its account may send.
+    pub requests_per_s: u64,
+    /// What it may do.
+    pub rights: Rights,
     /// Set once it may not be used any more.
     pub disabled: bool,
+    /// Set of temporary credentials.
+    pub temporary: Option<Temporary>,
+}
+
+/// What temporary credentials have besides a key's id and secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Temporary {
+    /// SHA-256 of the token that goes with each request.
+    pub token_digest: [u8; 32],
+    /// Until when they are good, wall-clock milliseconds since 1970.
+    pub expires_ms: i64,
+}
+
+/// An access key that is to be made. Its secret stays out of `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewAccessKey {
+    /// The account it acts for.
+    pub account: String,
+    /// Its id, public.
+    pub id: String,
+    /// Its secret.
+    pub secret: String,
+    /// What it may do.
+    pub rights: Rights,
+    /// Set of temporary credentials.
+    pub temporary: Option<Temporary>,
+}
+
+impl NewAccessKey {
+    /// A key that may do all that its account may.
+    pub fn of(account: &str, id: &str, secret: &str) -> NewAccessKey {
+        NewAccessKey {
+            account: account.to_owned(),
+            id: id.to_owned(),
+            secret: secret.to_owned(),
+            rights: Rights::default(),
+            temporary: None,
+        }
+    }
+}
+
+impl fmt::Debug for NewAccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NewAccessKey({} of {})", self.id, self.account)
+    }
 }
 
 impl fmt::Debug for AccessKey {
@@ -266,6 +316,8 @@ pub struct TaskFilter {
     pub statuses: Vec<Status>,
     /// With a line of this domain.
     pub domain: Option<String>,
+    /// With a line of one of these domains; absent: of any.
+    pub within: Option<BTreeSet<String>>,
     /// With exactly this line.
     pub url: Option<String>,
     /// Submitted at this time or later, wall-clock milliseconds since 1970.

@@ -18,6 +18,7 @@ pub mod preview;
 pub mod protocol;
 pub mod quota;
 pub mod receipt;
+pub mod rights;
 pub mod rule;
 pub mod secret;
 pub mod tag;

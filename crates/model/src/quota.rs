@@ -54,7 +54,7 @@ impl QuotaKind {
     }
 }
 
-/// How many lines of each kind an account may submit a day.
+/// How much an account may do: lines of each kind a day, and how fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// URL purges.
@@ -72,6 +72,34 @@ pub struct Limits {
     /// Purges by tag.
     #[serde(default = "tag")]
     pub tag: u64,
+    /// Requests a second, to both APIs together. As many may come at once after a quiet second.
+    #[serde(default = "requests_per_s")]
+    pub requests_per_s: u64,
+    /// URL purges of one domain a minute.
+    #[serde(default = "urls_per_minute")]
+    pub urls_per_minute: u64,
+    /// Directory purges of one domain a minute.
+    #[serde(default = "directories_per_minute")]
+    pub directories_per_minute: u64,
+    /// Lines of prefetches that have not ended.
+    #[serde(default = "prefetch_queue")]
+    pub prefetch_queue: u64,
+}
+
+fn requests_per_s() -> u64 {
+    50
+}
+
+fn urls_per_minute() -> u64 {
+    10_000
+}
+
+fn directories_per_minute() -> u64 {
+    100
+}
+
+fn prefetch_queue() -> u64 {
+    100_000
 }
 
 fn query() -> u64 {
@@ -90,14 +118,33 @@ impl Default for Limits {
     /// The vendor's: 2,000 URLs, 100 directories, 500 prefetches, 100 without their query, 20 patterns. Tags, of which it
     /// names none, as URLs.
     fn default() -> Limits {
-        Limits { url: 2_000, directory: 100, prefetch: 500, query: query(), regex: regex(), tag: tag() }
+        Limits {
+            url: 2_000,
+            directory: 100,
+            prefetch: 500,
+            query: query(),
+            regex: regex(),
+            tag: tag(),
+            requests_per_s: requests_per_s(),
+            urls_per_minute: urls_per_minute(),
+            directories_per_minute: directories_per_minute(),
+            prefetch_queue: prefetch_queue(),
+        }
     }
 }
 
 impl Limits {
-    /// The same limit for each kind.
+    /// The same daily limit for each kind.
     pub fn all(limit: u64) -> Limits {
-        Limits { url: limit, directory: limit, prefetch: limit, query: limit, regex: limit, tag: limit }
+        Limits {
+            url: limit,
+            directory: limit,
+            prefetch: limit,
+            query: limit,
+            regex: limit,
+            tag: limit,
+            ..Limits::default()
+        }
     }
 
     /// The limit of one kind.

@@ -19,7 +19,7 @@ use http::{HeaderMap, header};
 use subtle::ConstantTimeEq;
 
 pub use encode::{Pairs, PairsError};
-pub use nonces::Nonces;
+pub use nonces::{Nonces, Seen};
 
 /// How far a request's timestamp may be from our clock, either way.
 pub const WINDOW_SECONDS: i64 = 15 * 60;

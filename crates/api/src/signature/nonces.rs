@@ -1,7 +1,6 @@
 //! The memory of what was sent, so that nothing is accepted twice.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -16,15 +15,27 @@ pub struct Nonces {
     total_max: usize,
     per_key_max: usize,
     total: usize,
-    seen: HashMap<Arc<str>, HashSet<Digest128>>,
+    /// By access key.
+    seen: HashMap<Digest128, HashSet<Digest128>>,
     /// The last second at which each nonce could be replayed.
-    expiry: BTreeMap<i64, Vec<(Arc<str>, Digest128)>>,
+    expiry: BTreeMap<i64, Vec<(Digest128, Digest128)>>,
     /// Everything that expired before this second is forgotten, whatever our clock says later.
     forgotten_before: i64,
 }
 
-/// A nonce may be 256 bytes; its hash is enough to know it again.
+/// A nonce or an access key's id may be 256 bytes; a hash is enough to know it again.
 type Digest128 = [u8; 16];
+
+/// A nonce that went through, as it is known again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// The last second at which it could be replayed, in unix seconds.
+    pub until: i64,
+    /// The access key.
+    pub key: [u8; 16],
+    /// The nonce.
+    pub nonce: [u8; 16],
+}
 
 impl Nonces {
     /// A memory of at most `total_max` nonces, at most `per_key_max` for each access key.
@@ -38,29 +49,34 @@ impl Nonces {
 
     /// Remembers the nonce of a verified request, or says that it was there before or that there is no room.
     /// `now` is in unix seconds.
-    pub fn remember(&mut self, verified: Verified<'_>, now: i64) -> Result<(), SignatureError> {
+    pub fn remember(&mut self, verified: Verified<'_>, now: i64) -> Result<Seen, SignatureError> {
         let Verified(signed) = verified;
         self.forget_expired(now);
-        let replayable_until = signed.timestamp.saturating_add(WINDOW_SECONDS);
-        if replayable_until < self.forgotten_before {
+        let until = signed.timestamp.saturating_add(WINDOW_SECONDS);
+        if until < self.forgotten_before {
             return Err(SignatureError::TimestampExpired);
         }
-        let digest = digest(&signed.nonce);
-        let of_key = self.seen.get_key_value(signed.access_key_id.as_str());
-        if of_key.is_some_and(|(_, nonces)| nonces.contains(&digest)) {
+        let seen = Seen { until, key: digest(&signed.access_key_id), nonce: digest(&signed.nonce) };
+        let of_key = self.seen.get(&seen.key);
+        if of_key.is_some_and(|nonces| nonces.contains(&seen.nonce)) {
             return Err(SignatureError::NonceUsed);
         }
-        if of_key.map_or(0, |(_, nonces)| nonces.len()) >= self.per_key_max {
+        if of_key.map_or(0, HashSet::len) >= self.per_key_max {
             return Err(SignatureError::KeyNoncesFull);
         }
         if self.total >= self.total_max {
             return Err(SignatureError::NoncesFull);
         }
-        let key = of_key.map_or_else(|| signed.access_key_id.as_str().into(), |(key, _)| Arc::clone(key));
-        self.expiry.entry(replayable_until).or_default().push((Arc::clone(&key), digest));
-        self.seen.entry(key).or_default().insert(digest);
-        self.total += 1;
-        Ok(())
+        self.restore(seen);
+        Ok(seen)
+    }
+
+    /// Remembers what went through in an earlier run, room or not.
+    pub fn restore(&mut self, seen: Seen) {
+        if self.seen.entry(seen.key).or_default().insert(seen.nonce) {
+            self.expiry.entry(seen.until).or_default().push((seen.key, seen.nonce));
+            self.total += 1;
+        }
     }
 
     /// How many nonces are remembered.
@@ -119,7 +135,19 @@ mod tests {
 
     fn send(nonces: &mut Nonces, request: &Signed, now: i64) -> Result<(), SignatureError> {
         request.fresh(now)?;
-        nonces.remember(Verified(request), now)
+        nonces.remember(Verified(request), now).map(drop)
+    }
+
+    #[test]
+    fn what_went_through_before_is_known_again() {
+        let request = signed("a", "1", NOW);
+        let seen = Nonces::new(1, 1).remember(Verified(&request), NOW).unwrap();
+        let mut nonces = Nonces::new(1, 1);
+        nonces.restore(seen);
+        nonces.restore(seen);
+        assert_eq!(nonces.len(), 1);
+        assert_eq!(send(&mut nonces, &request, NOW), Err(SignatureError::NonceUsed));
+        assert_eq!(send(&mut nonces, &signed("b", "1", NOW), NOW), Err(SignatureError::NoncesFull));
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! Accounts, their limits, and access keys.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use freshen_control::Account;
 use freshen_model::quota::Limits;
+use freshen_model::rights::Right;
 
 use super::error::ApiError;
 use super::signed::{Name, SignedRequest};
-use super::wire::{AccountList, AccountRow, KeyRequest, NewKey};
+use super::wire::{AccountList, AccountRow, ErrorCode, KeyRequest, NewKey, NewToken, TokenRequest};
 use crate::router::Api;
 
 pub(super) async fn list(
@@ -50,13 +53,42 @@ pub(super) async fn add_key(
     State(api): State<Api>,
     request: SignedRequest,
 ) -> Result<Json<NewKey>, ApiError> {
-    let KeyRequest { account } = request.json()?;
+    may_make_keys(&request)?;
+    let KeyRequest { account, rights } = request.json()?;
+    let account = account_of(&request, account)?;
+    let rights = rights.unwrap_or_default();
+    let key = api.control.add_key_with(&account, rights.clone()).await?;
+    Ok(Json(NewKey { id: key.id, secret: key.secret, account, rights }))
+}
+
+pub(super) async fn add_token(
+    State(api): State<Api>,
+    request: SignedRequest,
+) -> Result<Json<NewToken>, ApiError> {
+    may_make_keys(&request)?;
+    let TokenRequest { account, rights, expires_s } = request.json()?;
+    let account = account_of(&request, account)?;
+    let token =
+        api.control.issue(&account, rights.unwrap_or_default(), Duration::from_secs(expires_s)).await?;
+    let (id, secret) = (token.key.id, token.key.secret);
+    Ok(Json(NewToken { id, secret, security_token: token.token, account, expires_ms: token.expires_ms }))
+}
+
+/// Temporary credentials make no others, which might outlive them.
+fn may_make_keys(request: &SignedRequest) -> Result<(), ApiError> {
+    if request.may(Right::Admin)?.temporary {
+        return Err(ApiError::new(ErrorCode::Forbidden, "temporary credentials make no keys"));
+    }
+    Ok(())
+}
+
+/// The account that a key is for: the caller's, or any for an admin.
+fn account_of(request: &SignedRequest, account: Option<String>) -> Result<String, ApiError> {
     let account = account.unwrap_or_else(|| request.caller.account.clone());
     if account != request.caller.account {
         request.admin()?;
     }
-    let key = api.control.add_key(&account, None, None).await?;
-    Ok(Json(NewKey { id: key.id, secret: key.secret, account }))
+    Ok(account)
 }
 
 pub(super) async fn disable_key(
@@ -64,6 +96,7 @@ pub(super) async fn disable_key(
     Name(id): Name,
     request: SignedRequest,
 ) -> Result<StatusCode, ApiError> {
+    request.may(Right::Admin)?;
     let key = api.control.key(&id).await?;
     let own = key.filter(|key| request.caller.confines().is_none_or(|account| account == key.account));
     let key = own.ok_or_else(|| ApiError::not_found("key", &id))?;

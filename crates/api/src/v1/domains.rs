@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use freshen_control::DomainRecord;
+use freshen_model::rights::Right;
 
 use super::error::ApiError;
 use super::signed::{Name, SignedRequest};
@@ -14,7 +15,9 @@ pub(super) async fn list(
     State(api): State<Api>,
     request: SignedRequest,
 ) -> Result<Json<DomainList>, ApiError> {
-    let domains = api.control.domains(request.caller.confines()).await?;
+    let caller = request.may(Right::Read)?;
+    let mut domains = api.control.domains(caller.confines()).await?;
+    domains.retain(|domain| caller.rights.reach(&domain.name));
     Ok(Json(DomainList { domains: domains.into_iter().map(row).collect() }))
 }
 
@@ -23,7 +26,12 @@ pub(super) async fn one(
     Name(name): Name,
     request: SignedRequest,
 ) -> Result<Json<DomainRow>, ApiError> {
-    Ok(Json(row(api.control.own_domain(request.caller.confines(), &name).await?)))
+    let caller = request.may(Right::Read)?;
+    let domain = api.control.own_domain(caller.confines(), &name).await?;
+    if !caller.rights.reach(&domain.name) {
+        return Err(ApiError::not_found("domain", &domain.name));
+    }
+    Ok(Json(row(domain)))
 }
 
 pub(super) async fn add(State(api): State<Api>, request: SignedRequest) -> Result<Json<DomainRow>, ApiError> {
@@ -40,7 +48,7 @@ pub(super) async fn set(
     request: SignedRequest,
 ) -> Result<Json<DomainRow>, ApiError> {
     let mut body: DomainRow = request.json()?;
-    let confines = request.caller.confines();
+    let confines = request.may(Right::Admin)?.confines();
     let domain = api.control.own_domain(confines, &name).await?;
     let unfit = |why: String| Err(ApiError::new(ErrorCode::Unfit, why));
     if body.name != domain.name {
@@ -64,7 +72,7 @@ pub(super) async fn remove(
     Name(name): Name,
     request: SignedRequest,
 ) -> Result<StatusCode, ApiError> {
-    api.control.remove_domain(request.caller.confines(), &name).await?;
+    api.control.remove_domain(request.may(Right::Admin)?.confines(), &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use freshen_control::{BadLine, CheckError, ManageError, NoCertificate, SubmitError};
 use freshen_ledger::{Error, Refusal};
+use freshen_model::rights::Right;
 use http::StatusCode;
 use tracing::error;
 
@@ -30,6 +31,12 @@ impl ApiError {
 
     pub(super) fn forbidden() -> ApiError {
         ApiError::new(ErrorCode::Forbidden, "only admins may do this")
+    }
+
+    /// A key that has not that right.
+    pub(super) fn denied(right: Right) -> ApiError {
+        let word = right.as_str();
+        ApiError::new(ErrorCode::Forbidden, format!("this access key has not the right {word:?}"))
     }
 
     /// A fault of ours: the reason goes to the log, not out.
@@ -76,10 +83,17 @@ impl From<Refused> for ApiError {
     fn from(refused: Refused) -> ApiError {
         let code = match &refused {
             Refused::Ledger(error) => return ApiError::internal(error),
+            Refused::NonceNotKept(error) => return ApiError::internal(error),
+            Refused::TooFast { .. } => ErrorCode::TooManyRequests,
             Refused::Signature(SignatureError::KeyNoncesFull | SignatureError::NoncesFull) => {
                 ErrorCode::TooManyRequests
             }
-            Refused::Signature(_) | Refused::UnknownKey | Refused::DisabledKey => ErrorCode::Unauthenticated,
+            Refused::Signature(_)
+            | Refused::UnknownKey
+            | Refused::DisabledKey
+            | Refused::TokenMissing
+            | Refused::TokenExpired
+            | Refused::TokenMismatch => ErrorCode::Unauthenticated,
         };
         ApiError::new(code, refused.to_string())
     }
@@ -102,6 +116,7 @@ impl From<SubmitError> for ApiError {
             | SubmitError::TooLate => ErrorCode::Malformed,
             SubmitError::ForeignDomain(_) => ErrorCode::NotFound,
             SubmitError::NoDomains => ErrorCode::Unfit,
+            SubmitError::TooFast { .. } | SubmitError::QueueFull { .. } => ErrorCode::TooManyRequests,
             SubmitError::OverQuota(..) => ErrorCode::OverQuota,
             SubmitError::NoPops(_) => ErrorCode::NoPops,
             SubmitError::Ledger(error) => return error.into(),

@@ -37,6 +37,7 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/v1/accounts", get(accounts::list).post(accounts::add))
         .route("/v1/accounts/{name}/limits", put(accounts::set_limits))
         .route("/v1/keys", post(accounts::add_key))
+        .route("/v1/tokens", post(accounts::add_token))
         .route("/v1/keys/{id}/disable", post(accounts::disable_key))
         .route("/v1/domains", get(domains::list).post(domains::add))
         .route("/v1/domains/{name}", get(domains::one).put(domains::set).delete(domains::remove))

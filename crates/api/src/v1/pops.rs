@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use freshen_control::PopView;
 use freshen_model::ids::PopId;
+use freshen_model::rights::Right;
 use serde::Deserialize;
 
 use super::error::ApiError;
@@ -12,8 +13,9 @@ use super::signed::{Name, SignedRequest};
 use super::wire::{NewPop, PopList, PopRequest, PopRow};
 use crate::router::Api;
 
-pub(super) async fn list(State(api): State<Api>, _request: SignedRequest) -> Json<PopList> {
-    Json(PopList { pops: api.control.pops().into_iter().map(row).collect() })
+pub(super) async fn list(State(api): State<Api>, request: SignedRequest) -> Result<Json<PopList>, ApiError> {
+    request.may(Right::Read)?;
+    Ok(Json(PopList { pops: api.control.pops().into_iter().map(row).collect() }))
 }
 
 pub(super) async fn add(State(api): State<Api>, request: SignedRequest) -> Result<Json<NewPop>, ApiError> {

@@ -1,6 +1,7 @@
 //! A request of a known caller, as handlers take it.
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use freshen_model::rights::Right;
 use http::Uri;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -23,6 +24,9 @@ impl FromRequest<Api> for SignedRequest {
 
     async fn from_request(request: Request, api: &Api) -> Result<SignedRequest, ApiError> {
         let (parts, body) = request.into_parts();
+        if gate::long_query(&parts).is_some() {
+            return Err(ApiError::new(ErrorCode::TooLarge, "the query is longer than any may be here"));
+        }
         let body = api.bodies.whole(&parts.headers, body).await?;
         let caller = api.gate.admit(&gate::request(&parts, &body.bytes)).await?;
         Ok(SignedRequest { caller, uri: parts.uri, body })
@@ -33,6 +37,11 @@ impl SignedRequest {
     /// The caller, where it is an admin.
     pub(super) fn admin(&self) -> Result<&Caller, ApiError> {
         if self.caller.admin { Ok(&self.caller) } else { Err(ApiError::forbidden()) }
+    }
+
+    /// The caller, where its key has that right.
+    pub(super) fn may(&self, right: Right) -> Result<&Caller, ApiError> {
+        if self.caller.rights.allow(right) { Ok(&self.caller) } else { Err(ApiError::denied(right)) }
     }
 
     /// The body.

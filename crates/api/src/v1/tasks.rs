@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use freshen_control::{SubmitRequest, TaskFilter, Terms};
+use freshen_control::{CheckError, SubmitRequest, TaskFilter, Terms};
 use freshen_model::certificate::{CertificateFile, Keys};
 use freshen_model::ids::TaskId;
-use freshen_model::location::Scheme;
-use freshen_model::task::{Status, TaskKind};
+use freshen_model::location::{Location, Scheme};
+use freshen_model::rights::Right;
+use freshen_model::task::{Status, Task, TaskKind};
 use serde::Deserialize;
 
 use super::error::ApiError;
@@ -16,6 +17,7 @@ use super::signed::{Name, SignedRequest};
 use super::wire::{
     CheckView, DryRunView, ErrorCode, PrefetchRequest, PurgeRequest, QuotaRow, QuotaView, TaskList, TaskView,
 };
+use crate::gate::Caller;
 use crate::router::Api;
 
 /// The longest that a request waits for a change.
@@ -29,7 +31,7 @@ pub(super) async fn purge(
     request: SignedRequest,
 ) -> Result<Json<TaskView>, ApiError> {
     let (submission, terms) = read_purge(request.json()?)?;
-    submit(&api, &request.caller.account, submission, terms).await
+    submit(&api, request.may(Right::Purge)?, submission, terms).await
 }
 
 pub(super) async fn dry_run(
@@ -37,7 +39,8 @@ pub(super) async fn dry_run(
     request: SignedRequest,
 ) -> Result<Json<DryRunView>, ApiError> {
     let (submission, _) = read_purge(request.json()?)?;
-    let run = api.control.dry_run(&request.caller.account, submission).await?;
+    let caller = request.may(Right::Purge)?;
+    let run = api.control.dry_run_within(&caller.account, caller.within(), submission).await?;
     Ok(Json(DryRunView { pops: run.pops, all: run.all, warnings: run.warnings }))
 }
 
@@ -69,17 +72,20 @@ pub(super) async fn prefetch(
     let kind = TaskKind::Prefetch;
     let (force, soft, domains) = (false, false, Vec::new());
     let submission = SubmitRequest { kind, force, soft, area, lines, domains, scheme: Scheme::Required };
-    submit(&api, &request.caller.account, submission, Terms { cut: false, not_before_ms }).await
+    submit(&api, request.may(Right::Prefetch)?, submission, Terms { cut: false, not_before_ms }).await
 }
 
 async fn submit(
     api: &Api,
-    account: &str,
+    caller: &Caller,
     submission: SubmitRequest,
     terms: Terms,
 ) -> Result<Json<TaskView>, ApiError> {
-    let accepted = api.control.submit_on(account, submission, terms).await?;
-    let mut shown = view(api, Some(account), accepted.submitted.task).await?;
+    let accepted = api.control.submit_within(&caller.account, caller.within(), submission, terms).await?;
+    // Who submitted it may see it, whatever else it may see.
+    let task = accepted.submitted.task;
+    let revision = revision(api, task);
+    let mut shown = shown(api, api.control.task(Some(&caller.account), task).await?, task, revision).await?;
     shown.warnings = accepted.warnings;
     Ok(shown)
 }
@@ -89,10 +95,22 @@ pub(super) async fn cancel(
     Name(id): Name,
     request: SignedRequest,
 ) -> Result<Json<TaskView>, ApiError> {
-    let task = id.parse().map(TaskId).map_err(|_| ApiError::not_found("task", &id))?;
-    let confines = request.caller.confines();
-    api.control.cancel(confines, task).await?;
-    view(&api, confines, task).await
+    let task = task_id(&id)?;
+    // What may be submitted may be called off: this needs the right to submit such a task.
+    let shown = whole(&api, &request.caller, task).await?;
+    let caller = request.may(if shown.task.kind.is_purge() { Right::Purge } else { Right::Prefetch })?;
+    api.control.cancel(caller.confines(), task).await?;
+    view(&api, caller, task).await
+}
+
+/// A task of which the caller reaches every line: a key of some domains does nothing to what names others too.
+async fn whole(api: &Api, caller: &Caller, id: TaskId) -> Result<Json<TaskView>, ApiError> {
+    let shown = view(api, caller, id).await?;
+    let reached = TaskFilter { id: Some(id), limit: 1, ..visible_to(caller) };
+    if caller.within().is_some() && api.control.lines(&reached).await?.total < shown.task.lines {
+        return Err(ApiError::not_found("task", &id.to_string()));
+    }
+    Ok(shown)
 }
 
 #[derive(Deserialize)]
@@ -114,12 +132,12 @@ pub(super) async fn one(
     let Wait { wait_ms, seen, counted } = request.query()?;
     let patience = patience(wait_ms)?;
     let task = task_id(&id)?;
-    let confines = request.caller.confines();
+    let caller = request.may(Right::Read)?;
     if wait_ms > 0 {
         // First whether it is the caller's, so that nobody waits for others' tasks.
         let changes = api.control.watch(task);
         let pending = api.control.watch_pending(task).await?;
-        let now = view(&api, confines, task).await?;
+        let now = view(&api, caller, task).await?;
         if now.task.status.ended() {
             return if counted { counted_within(&api, now, patience).await } else { Ok(now) };
         }
@@ -140,7 +158,7 @@ pub(super) async fn one(
             }
         }
     }
-    view(&api, confines, task).await
+    view(&api, caller, task).await
 }
 
 /// An ended task once it is counted.
@@ -181,7 +199,11 @@ pub(super) async fn receipt(
 ) -> Result<Json<CertificateFile>, ApiError> {
     let ReceiptWait { wait_ms } = request.query()?;
     let (patience, task) = (patience(wait_ms)?, task_id(&id)?);
-    let confines = request.caller.confines();
+    let caller = request.may(Right::Read)?;
+    if caller.within().is_some() {
+        drop(whole(&api, caller, task).await?);
+    }
+    let confines = caller.confines();
     tokio::select! {
         certificate = api.control.certificate(confines, task, patience) => Ok(Json(certificate?)),
         () = api.stop.cancelled() => Ok(Json(api.control.certificate(confines, task, Duration::ZERO).await?)),
@@ -190,19 +212,43 @@ pub(super) async fn receipt(
 
 pub(super) async fn receipt_keys(
     State(api): State<Api>,
-    _request: SignedRequest,
+    request: SignedRequest,
 ) -> Result<Json<Keys>, ApiError> {
+    request.may(Right::Read)?;
     Ok(Json(api.control.receipt_keys().await?))
 }
 
-async fn view(api: &Api, confines: Option<&str>, id: TaskId) -> Result<Json<TaskView>, ApiError> {
-    // Read before the task: a change in between is then still to be seen.
-    let revision = api.control.watch(id).map(|changes| *changes.borrow());
-    let task = api.control.task(confines, id).await?;
+async fn view(api: &Api, caller: &Caller, id: TaskId) -> Result<Json<TaskView>, ApiError> {
+    let revision = revision(api, id);
+    let task = match caller.within() {
+        None => api.control.task(caller.confines(), id).await?,
+        Some(_) => {
+            let filter = TaskFilter { id: Some(id), limit: 1, ..visible_to(caller) };
+            api.control.tasks(&filter).await?.rows.pop()
+        }
+    };
+    shown(api, task, id, revision).await
+}
+
+/// Read before the task: a change in between is then still to be seen.
+fn revision(api: &Api, id: TaskId) -> u64 {
+    api.control.watch(id).map_or(0, |changes| *changes.borrow())
+}
+
+async fn shown(api: &Api, task: Option<Task>, id: TaskId, revision: u64) -> Result<Json<TaskView>, ApiError> {
     let task = task.ok_or_else(|| ApiError::not_found("task", &id.to_string()))?;
-    let revision = if task.status.ended() { 0 } else { revision.unwrap_or(0) };
+    let revision = if task.status.ended() { 0 } else { revision };
     let counts = api.control.counts(&task).await?;
     Ok(Json(TaskView { task, revision, warnings: Vec::new(), counts }))
+}
+
+/// All tasks that the caller sees.
+fn visible_to(caller: &Caller) -> TaskFilter {
+    TaskFilter {
+        account: caller.confines().map(str::to_owned),
+        within: caller.within().cloned(),
+        ..TaskFilter::default()
+    }
 }
 
 #[derive(Deserialize)]
@@ -225,14 +271,13 @@ pub(super) async fn list(State(api): State<Api>, request: SignedRequest) -> Resu
         return Err(ApiError::new(ErrorCode::Malformed, format!("query: limit is 1 to {TASKS_MAX}")));
     }
     let filter = TaskFilter {
-        account: request.caller.confines().map(str::to_owned),
         kind,
         statuses: status.into_iter().collect(),
         domain: domain.map(|name| name.to_ascii_lowercase()),
         url,
         offset,
         limit,
-        ..TaskFilter::default()
+        ..visible_to(request.may(Right::Read)?)
     };
     let page = api.control.tasks(&filter).await?;
     Ok(Json(TaskList { tasks: page.rows, total: page.total }))
@@ -242,7 +287,7 @@ pub(super) async fn quota(
     State(api): State<Api>,
     request: SignedRequest,
 ) -> Result<Json<QuotaView>, ApiError> {
-    let quotas = api.control.quota(&request.caller.account).await?;
+    let quotas = api.control.quota(&request.may(Right::Read)?.account).await?;
     let quotas = quotas.into_iter().map(|quota| QuotaRow {
         kind: quota.kind,
         limit: quota.limit,
@@ -265,6 +310,11 @@ pub(super) async fn check(
     request: SignedRequest,
 ) -> Result<Json<CheckView>, ApiError> {
     let Question { url, gzip } = request.query()?;
-    let pops = api.control.check(&request.caller.account, &url, gzip).await?;
+    let caller = request.may(Right::Read)?;
+    let beyond = Location::parse(&url, Scheme::Required).ok().filter(|at| !caller.rights.reach(&at.host));
+    if let Some(location) = beyond {
+        return Err(CheckError::ForeignDomain(location.host).into());
+    }
+    let pops = api.control.check(&caller.account, &url, gzip).await?;
     Ok(Json(CheckView { url, pops }))
 }

@@ -7,6 +7,7 @@ use freshen_model::domain::Settings;
 use freshen_model::ids::{PopId, Seq};
 use freshen_model::preview::{Preview, PreviewRow};
 use freshen_model::quota::{Limits, QuotaKind};
+use freshen_model::rights::Rights;
 use freshen_model::task::{Task, TaskKind};
 use serde::{Deserialize, Serialize};
 
@@ -217,6 +218,38 @@ pub struct KeyRequest {
     /// The account it acts for; absent: the caller's.
     #[serde(default)]
     pub account: Option<String>,
+    /// What it may do; absent: all that its account may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rights: Option<Rights>,
+}
+
+/// `POST /v1/tokens` (admins; or for the own account), answered by a [`NewToken`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRequest {
+    /// The account they act for; absent: the caller's.
+    #[serde(default)]
+    pub account: Option<String>,
+    /// What they may do; absent: all that the account may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rights: Option<Rights>,
+    /// How long they are good, 1 to 43,200 seconds.
+    pub expires_s: u64,
+}
+
+/// Temporary credentials, told once. All three go with each request; the token as `SecurityToken`.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewToken {
+    /// The access key's id.
+    pub id: String,
+    /// Its secret.
+    pub secret: String,
+    /// The token.
+    pub security_token: String,
+    /// The account they act for.
+    pub account: String,
+    /// Until when they are good, wall-clock milliseconds since 1970.
+    pub expires_ms: i64,
 }
 
 /// A key with its secret, told once.
@@ -228,6 +261,9 @@ pub struct NewKey {
     pub secret: String,
     /// The account it acts for.
     pub account: String,
+    /// What it may do.
+    #[serde(default)]
+    pub rights: Rights,
 }
 
 /// `GET /v1/domains`: the caller's, or all for admins.
@@ -290,7 +326,7 @@ pub enum ErrorCode {
     TooLarge,
     /// 429: more lines than the account has left today.
     OverQuota,
-    /// 429: more requests than can be remembered.
+    /// 429: more requests, lines a minute or lines waiting than the account may have; the message says which.
     TooManyRequests,
     /// 500: a fault of ours; its log has the details.
     Internal,

@@ -1,57 +1,119 @@
 //! The actions that are spoken, and which one a request names.
 
+use freshen_model::rights::Right;
+
 use super::{ErrorKind, Params, VendorError};
 use crate::signature::Request;
 
-/// The version of the ApsaraVideo VOD API.
-const VOD: &str = "2017-03-21";
-/// The version of the CDN API, of which one action is spoken: VOD has none for tags.
-const CDN: &str = "2018-05-10";
+/// A product of the vendor's, told apart by the version of its API alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Product {
+    /// ApsaraVideo VOD, 2017-03-21.
+    #[default]
+    Vod,
+    /// Alibaba Cloud CDN, 2018-05-10.
+    Cdn,
+}
 
-/// An action of the vendor's API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Submits a purge.
-    RefreshVodObjectCaches,
-    /// Submits a prefetch.
-    PreloadVodObjectCaches,
-    /// Lists tasks.
-    DescribeVodRefreshTasks,
-    /// Tells the day's quotas and what remains of them.
-    DescribeVodRefreshQuota,
-    /// Submits a purge by tag.
-    RefreshObjectCacheByCacheTag,
+impl Product {
+    /// The version of its API.
+    pub fn version(self) -> &'static str {
+        match self {
+            Product::Vod => "2017-03-21",
+            Product::Cdn => "2018-05-10",
+        }
+    }
+}
+
+/// The table of actions, each named as on the wire, by product.
+macro_rules! actions {
+    ($($product:ident { $($(#[$doc:meta])* $name:ident,)* })*) => {
+        /// An action of the vendor's API.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Action {
+            $($($(#[$doc])* $name,)*)*
+        }
+
+        impl Action {
+            /// All of them.
+            pub const ALL: &[Action] = &[$($(Action::$name,)*)*];
+
+            /// Its name on the wire.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $($(Action::$name => stringify!($name),)*)*
+                }
+            }
+
+            /// The product that has it.
+            pub fn product(self) -> Product {
+                match self {
+                    $($(Action::$name)|* => Product::$product,)*
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    Vod {
+        /// Submits a purge.
+        RefreshVodObjectCaches,
+        /// Submits a prefetch.
+        PreloadVodObjectCaches,
+        /// Lists tasks.
+        DescribeVodRefreshTasks,
+        /// Tells the day's quotas and what remains of them.
+        DescribeVodRefreshQuota,
+        /// Adds a domain.
+        AddVodDomain,
+        /// Changes a domain's origins.
+        UpdateVodDomain,
+        /// Removes a domain.
+        DeleteVodDomain,
+        /// Lists domains.
+        DescribeVodUserDomains,
+        /// Tells of one domain.
+        DescribeVodDomainDetail,
+    }
+    Cdn {
+        /// Submits a purge.
+        RefreshObjectCaches,
+        /// Submits a prefetch.
+        PushObjectCache,
+        /// Lists tasks.
+        DescribeRefreshTasks,
+        /// Lists some tasks by their ids.
+        DescribeRefreshTaskById,
+        /// Submits a purge of what has a tag.
+        RefreshObjectCacheByCacheTag,
+        /// Tells the day's quotas and what remains of them.
+        DescribeRefreshQuota,
+        /// Tells how far each URL of a prefetch is.
+        DescribePreloadDetailById,
+        /// Tells the quotas as numbers, with that of domains.
+        DescribeCdnUserQuota,
+    }
 }
 
 impl Action {
-    /// All of them.
-    pub const ALL: [Action; 5] = [
-        Action::RefreshVodObjectCaches,
-        Action::PreloadVodObjectCaches,
-        Action::DescribeVodRefreshTasks,
-        Action::DescribeVodRefreshQuota,
-        Action::RefreshObjectCacheByCacheTag,
-    ];
-
-    /// Its name on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Action::RefreshVodObjectCaches => "RefreshVodObjectCaches",
-            Action::PreloadVodObjectCaches => "PreloadVodObjectCaches",
-            Action::DescribeVodRefreshTasks => "DescribeVodRefreshTasks",
-            Action::DescribeVodRefreshQuota => "DescribeVodRefreshQuota",
-            Action::RefreshObjectCacheByCacheTag => "RefreshObjectCacheByCacheTag",
-        }
-    }
-
-    /// The version of the API that has it.
-    pub fn version(self) -> &'static str {
+    /// What a key must have the right to do.
+    pub fn right(self) -> Right {
         match self {
             Action::RefreshVodObjectCaches
-            | Action::PreloadVodObjectCaches
-            | Action::DescribeVodRefreshTasks
-            | Action::DescribeVodRefreshQuota => VOD,
-            Action::RefreshObjectCacheByCacheTag => CDN,
+            | Action::RefreshObjectCaches
+            | Action::RefreshObjectCacheByCacheTag => Right::Purge,
+            Action::PreloadVodObjectCaches | Action::PushObjectCache => Right::Prefetch,
+            Action::DescribeVodRefreshTasks
+            | Action::DescribeVodRefreshQuota
+            | Action::DescribeRefreshTasks
+            | Action::DescribeRefreshTaskById
+            | Action::DescribeRefreshQuota
+            | Action::DescribePreloadDetailById
+            | Action::DescribeCdnUserQuota
+            | Action::DescribeVodUserDomains
+            | Action::DescribeVodDomainDetail => Right::Read,
+            Action::AddVodDomain | Action::UpdateVodDomain | Action::DeleteVodDomain => Right::Admin,
         }
     }
 
@@ -70,9 +132,9 @@ impl Action {
         let name = header("x-acs-action").or(params.text("Action")).ok_or(ErrorKind::Missing("Action"))?;
         let version =
             header("x-acs-version").or(params.text("Version")).ok_or(ErrorKind::Missing("Version"))?;
-        let action = Action::ALL.into_iter().find(|action| action.name() == name);
+        let action = Action::ALL.iter().copied().find(|action| action.name() == name);
         let action = action.ok_or(ErrorKind::ActionNotFound)?;
-        if action.version() != version {
+        if action.product().version() != version {
             return Err(ErrorKind::InvalidVersion.into());
         }
         Ok(action)
@@ -99,8 +161,8 @@ mod tests {
 
     #[test]
     fn parameters_name_it() {
-        for known in Action::ALL {
-            let target = format!("/?Action={}&Version={}", known.name(), known.version());
+        for known in Action::ALL.iter().copied() {
+            let target = format!("/?Action={}&Version={}", known.name(), known.product().version());
             assert_eq!(action(&[], "GET", &target), Ok(known));
             assert_eq!(action(&[], "POST", &target), Ok(known));
         }
@@ -125,7 +187,7 @@ mod tests {
             ("GET", "/", "MissingAction"),
             ("GET", "/?Action=DescribeVodRefreshQuota", "MissingVersion"),
             ("GET", "/?Action=DescribeVodRefreshQuota&Version=2018-05-10", "InvalidVersion"),
-            ("GET", "/?Action=RefreshObjectCacheByCacheTag&Version=2017-03-21", "InvalidVersion"),
+            ("GET", "/?Action=DescribeRefreshQuota&Version=2017-03-21", "InvalidVersion"),
             ("GET", "/?Action=describeVodRefreshQuota&Version=2017-03-21", "InvalidAction.NotFound"),
             ("GET", "/x?Action=DescribeVodRefreshQuota&Version=2017-03-21", "InvalidApi.NotFound"),
             ("PUT", "/?Action=DescribeVodRefreshQuota&Version=2017-03-21", "UnsupportedHTTPMethod"),

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-use super::{Action, ErrorKind, Params, TaskStatus, TaskType, VendorError};
+use super::{Action, DomainCall, ErrorKind, Params, Product, TaskStatus, TaskType, VendorError};
 use crate::signature::WINDOW_SECONDS;
 use crate::timestamp;
 
@@ -13,54 +13,67 @@ pub const LINES_MAX: usize = 10_000;
 
 /// Rows a page, if not said.
 const PAGE_SIZE_DEFAULT: u32 = 20;
-/// The most rows a page.
-const PAGE_SIZE_MAX: u32 = 50;
+/// The most rows a page, by product.
+const VOD_PAGE_SIZE_MAX: u32 = 50;
+const CDN_PAGE_SIZE_MAX: u32 = 100;
+/// The most ids that can be asked for by name.
+const TASK_IDS_MAX: usize = 10;
 /// The highest page.
 const PAGE_NUMBER_MAX: u32 = 100_000;
 /// How far back tasks can be listed.
-const LISTED_SECONDS: i64 = 3 * 86_400;
+pub(super) const LISTED_SECONDS: i64 = 3 * 86_400;
 /// The most request headers of a prefetch, and the most values of one.
 const HEADERS_MAX: usize = 16;
 
-/// An action with its parameters.
+/// An action with its parameters, the same for both products where they ask for the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
     /// Submit a purge.
-    RefreshVodObjectCaches(RefreshVodObjectCaches),
+    Purge(Purge),
+    /// Submit a purge of what has a tag.
+    PurgeTags(PurgeTags),
     /// Submit a prefetch.
-    PreloadVodObjectCaches(PreloadVodObjectCaches),
+    Prefetch(Prefetch),
     /// List tasks.
-    DescribeVodRefreshTasks(DescribeVodRefreshTasks),
+    Tasks(TaskQuery),
+    /// List these tasks.
+    TasksById(Vec<u64>),
+    /// Tell how far each URL of this prefetch is.
+    PreloadDetail(u64),
     /// Tell the quotas.
-    DescribeVodRefreshQuota,
-    /// Submit a purge by tag.
-    RefreshObjectCacheByCacheTag(RefreshObjectCacheByCacheTag),
+    Quota,
+    /// Something about domains.
+    Domain(DomainCall),
 }
 
 impl Call {
     /// Reads the parameters of an action. `now` is in unix seconds.
     pub fn parse(action: Action, params: &Params, now: i64) -> Result<Call, VendorError> {
+        use Action as A;
         Ok(match action {
-            Action::RefreshVodObjectCaches => {
-                Call::RefreshVodObjectCaches(RefreshVodObjectCaches::parse(params)?)
+            A::RefreshVodObjectCaches | A::RefreshObjectCaches => {
+                Call::Purge(Purge::parse(action.product(), params)?)
             }
-            Action::PreloadVodObjectCaches => {
-                Call::PreloadVodObjectCaches(PreloadVodObjectCaches::parse(params)?)
+            A::RefreshObjectCacheByCacheTag => Call::PurgeTags(PurgeTags::parse(params)?),
+            A::PreloadVodObjectCaches | A::PushObjectCache => Call::Prefetch(Prefetch::parse(params)?),
+            A::DescribeVodRefreshTasks | A::DescribeRefreshTasks => {
+                Call::Tasks(TaskQuery::parse(action.product(), params, now)?)
             }
-            Action::DescribeVodRefreshTasks => {
-                Call::DescribeVodRefreshTasks(DescribeVodRefreshTasks::parse(params, now)?)
-            }
-            Action::DescribeVodRefreshQuota => Call::DescribeVodRefreshQuota,
-            Action::RefreshObjectCacheByCacheTag => {
-                Call::RefreshObjectCacheByCacheTag(RefreshObjectCacheByCacheTag::parse(params)?)
-            }
+            A::DescribeRefreshTaskById => Call::TasksById(task_ids(params)?),
+            A::DescribePreloadDetailById => Call::PreloadDetail(one_task_id(params)?),
+            A::AddVodDomain
+            | A::UpdateVodDomain
+            | A::DeleteVodDomain
+            | A::DescribeVodUserDomains
+            | A::DescribeVodDomainDetail => Call::Domain(DomainCall::parse(action, params)?),
+            A::DescribeVodRefreshQuota | A::DescribeRefreshQuota | A::DescribeCdnUserQuota => Call::Quota,
         })
     }
 }
 
 /// A purge.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefreshVodObjectCaches {
+pub struct Purge {
     /// What to purge, at least one line.
     pub object_path: Vec<Line>,
     /// What each line names.
@@ -69,15 +82,43 @@ pub struct RefreshVodObjectCaches {
     pub force: bool,
 }
 
-impl RefreshVodObjectCaches {
-    fn parse(params: &Params) -> Result<RefreshVodObjectCaches, VendorError> {
+impl Purge {
+    fn parse(product: Product, params: &Params) -> Result<Purge, VendorError> {
         let object_path = lines(params)?;
         let object_type = match params.text("ObjectType") {
             None => ObjectType::File,
-            Some(name) => ObjectType::named(name).ok_or(ErrorKind::ObjectTypeNotSupported)?,
+            Some(name) => ObjectType::named(name).ok_or(match product {
+                Product::Vod => ErrorKind::ObjectTypeNotSupported,
+                Product::Cdn => ErrorKind::ObjectTypeMalformed,
+            })?,
         };
         let force = params.boolean("Force")?.unwrap_or(false);
-        Ok(RefreshVodObjectCaches { object_path, object_type, force })
+        Ok(Purge { object_path, object_type, force })
+    }
+}
+
+/// A purge of what has one of some tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PurgeTags {
+    /// In which domain.
+    pub domain_name: String,
+    /// At least one; numbered as they are parted by commas.
+    pub cache_tag: Vec<Line>,
+    /// Mode `evict`.
+    pub force: bool,
+}
+
+impl PurgeTags {
+    fn parse(params: &Params) -> Result<PurgeTags, VendorError> {
+        let text = |name: &'static str| params.text(name).ok_or(ErrorKind::MissingParameter(name));
+        let domain_name = text("DomainName")?.to_owned();
+        let tags = (1..).zip(text("CacheTag")?.split(',')).map(|(number, tag)| (number, tag.trim()));
+        let tags = tags.filter(|(_, tag)| !tag.is_empty()).take(LINES_MAX);
+        let cache_tag: Vec<Line> = tags.map(|(number, tag)| Line { number, text: tag.to_owned() }).collect();
+        if cache_tag.is_empty() {
+            return Err(ErrorKind::MissingParameter("CacheTag").into());
+        }
+        Ok(PurgeTags { domain_name, cache_tag, force: params.boolean("Force")?.unwrap_or(false) })
     }
 }
 
@@ -130,7 +171,7 @@ impl RefreshObjectCacheByCacheTag {
 
 /// A prefetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PreloadVodObjectCaches {
+pub struct Prefetch {
     /// What to prefetch, at least one line.
     pub object_path: Vec<Line>,
     /// Where; everywhere if not said.
@@ -142,8 +183,8 @@ pub struct PreloadVodObjectCaches {
     pub with_header: Option<Vec<(HeaderName, Vec<HeaderValue>)>>,
 }
 
-impl PreloadVodObjectCaches {
-    fn parse(params: &Params) -> Result<PreloadVodObjectCaches, VendorError> {
+impl Prefetch {
+    fn parse(params: &Params) -> Result<Prefetch, VendorError> {
         let object_path = lines(params)?;
         let area = match params.text("Area") {
             None => None,
@@ -154,7 +195,7 @@ impl PreloadVodObjectCaches {
         };
         let l2_preload = params.boolean("L2Preload")?.unwrap_or(false);
         let with_header = params.text("WithHeader").map(with_header).transpose()?;
-        Ok(PreloadVodObjectCaches { object_path, area, l2_preload, with_header })
+        Ok(Prefetch { object_path, area, l2_preload, with_header })
     }
 }
 
@@ -176,7 +217,7 @@ impl Area {
 
 /// A filter and a page of the list of tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DescribeVodRefreshTasks {
+pub struct TaskQuery {
     /// Of this task.
     pub task_id: Option<u64>,
     /// Of exactly this line.
@@ -197,8 +238,8 @@ pub struct DescribeVodRefreshTasks {
     pub page_size: u32,
 }
 
-impl DescribeVodRefreshTasks {
-    fn parse(params: &Params, now: i64) -> Result<DescribeVodRefreshTasks, VendorError> {
+impl TaskQuery {
+    fn parse(product: Product, params: &Params, now: i64) -> Result<TaskQuery, VendorError> {
         let task_id = match params.text("TaskId") {
             None => None,
             Some(text) => Some(decimal(text).ok_or(ErrorKind::TaskIdMalformed)?),
@@ -216,7 +257,11 @@ impl DescribeVodRefreshTasks {
             return Err(ErrorKind::MissingObjectType.into());
         }
         let (start_time, end_time) = times(params, now)?;
-        Ok(DescribeVodRefreshTasks {
+        let page_size_max = match product {
+            Product::Vod => VOD_PAGE_SIZE_MAX,
+            Product::Cdn => CDN_PAGE_SIZE_MAX,
+        };
+        Ok(TaskQuery {
             task_id,
             object_path: params.text("ObjectPath").map(str::to_owned),
             object_type,
@@ -225,7 +270,7 @@ impl DescribeVodRefreshTasks {
             start_time,
             end_time,
             page_number: params.positive("PageNumber", PAGE_NUMBER_MAX)?.unwrap_or(1),
-            page_size: params.positive("PageSize", PAGE_SIZE_MAX)?.unwrap_or(PAGE_SIZE_DEFAULT),
+            page_size: params.positive("PageSize", page_size_max)?.unwrap_or(PAGE_SIZE_DEFAULT),
         })
     }
 }
@@ -259,7 +304,7 @@ fn parts(params: &Params, name: &'static str, parted_by: char) -> Result<Vec<Lin
 fn times(params: &Params, now: i64) -> Result<(i64, Option<i64>), VendorError> {
     let time = |name: &'static str| {
         let time = params.text(name).map(timestamp::parse).transpose();
-        time.map_err(|_| ErrorKind::TimeMalformed(name))
+        time.map_err(|_| ErrorKind::Malformed(name))
     };
     let earliest = now - LISTED_SECONDS;
     match (time("StartTime")?, time("EndTime")?) {
@@ -299,6 +344,27 @@ fn with_header(text: &str) -> Result<Vec<(HeaderName, Vec<HeaderValue>)>, Vendor
         Ok((name, values))
     };
     headers.into_iter().map(header).collect()
+}
+
+/// The ids of `TaskId`, parted by commas, each once.
+fn task_ids(params: &Params) -> Result<Vec<u64>, VendorError> {
+    let text = params.text("TaskId").ok_or(ErrorKind::MissingParameter("TaskId"))?;
+    let mut ids = Vec::new();
+    for id in text.split(',') {
+        let id = decimal(id.trim()).ok_or(ErrorKind::TaskIdMalformed)?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+        if ids.len() > TASK_IDS_MAX {
+            return Err(ErrorKind::TaskIdMalformed.because(format!("at most {TASK_IDS_MAX} ids")));
+        }
+    }
+    Ok(ids)
+}
+
+fn one_task_id(params: &Params) -> Result<u64, VendorError> {
+    let text = params.text("TaskId").ok_or(ErrorKind::MissingParameter("TaskId"))?;
+    Ok(decimal(text).ok_or(ErrorKind::TaskIdMalformed)?)
 }
 
 /// A number of decimal digits only.

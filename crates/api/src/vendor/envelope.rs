@@ -5,7 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{ErrorKind, Format, Reply, VendorError};
+use super::{Action, Denial, ErrorKind, Format, Reply, VendorError};
 
 /// Names a request in its answer and in our log: an upper-case UUID.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,14 +47,14 @@ pub struct Envelope<'a> {
 
 impl Envelope<'_> {
     /// A success: status 200, the reply's fields and `RequestId`.
-    pub fn success(&self, reply: &Reply) -> Response<Bytes> {
+    pub fn success(&self, action: Action, reply: &Reply) -> Response<Bytes> {
         let Ok(Value::Object(mut fields)) = serde_json::to_value(reply) else {
             return self.error(&ErrorKind::InternalError.into());
         };
         // Some SDKs take any `Code` for an error, whatever the status.
         debug_assert!(!fields.contains_key("Code"));
         fields.insert("RequestId".into(), self.request_id.as_str().into());
-        self.answer(StatusCode::OK, &format!("{}Response", reply.action().name()), fields)
+        self.answer(StatusCode::OK, &format!("{}Response", action.name()), fields)
     }
 
     /// An error: the status of its kind, and five fields that are always strings.
@@ -66,10 +66,13 @@ impl Envelope<'_> {
             message: &error.message(),
             recommend: error.detail.as_deref().unwrap_or_default(),
         };
-        let fields = match json!(fields) {
+        let mut fields = match json!(fields) {
             Value::Object(fields) => fields,
             _ => Map::new(),
         };
+        if let ErrorKind::ForbiddenRam(denial) = &error.kind {
+            fields.insert("AccessDeniedDetail".into(), denied(denial));
+        }
         let mut response = self.answer(error.status(), "Error", fields);
         let headers = response.headers_mut();
         if let Some(retry_after_ms) = error.retry_after_ms() {
@@ -96,6 +99,19 @@ impl Envelope<'_> {
         }
         response
     }
+}
+
+/// An object of texts, always; there is nothing encoded to be told.
+fn denied(denial: &Denial) -> Value {
+    json!({
+        "AuthAction": denial.auth_action,
+        "AuthPrincipalType": "SubUser",
+        "AuthPrincipalDisplayName": denial.auth_principal_display_name,
+        "AuthPrincipalOwnerId": denial.auth_principal_owner_id,
+        "NoPermissionType": "ImplicitDeny",
+        "PolicyType": "AccountLevelIdentityBasedPolicy",
+        "EncodedDiagnosticMessage": "",
+    })
 }
 
 #[derive(Serialize)]
@@ -146,6 +162,7 @@ fn escape(text: &mut String, c: char) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vendor::Product;
     use crate::vendor::{Process, TaskRow, TaskStatus, TaskType};
     use proptest::prelude::*;
 
@@ -180,7 +197,8 @@ mod tests {
     #[test]
     fn a_success_is_its_fields_and_the_request_id() {
         let envelope = Envelope { format: Format::Json, request_id: &request_id(), host: "a" };
-        let response = envelope.success(&Reply::RefreshVodObjectCaches { refresh_task_id: 704_225_667 });
+        let response =
+            envelope.success(Action::RefreshVodObjectCaches, &Reply::Purge { refresh_task_id: 704_225_667 });
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "application/json;charset=utf-8");
         let body: Value = serde_json::from_slice(response.body()).unwrap();
@@ -217,8 +235,8 @@ mod tests {
     #[test]
     fn xml_repeats_arrays_under_the_nesting_of_the_json() {
         let envelope = Envelope { format: Format::Xml, request_id: &request_id(), host: "a" };
-        let reply = Reply::tasks(1, 20, 2, vec![row(1), row(2)]);
-        let response = envelope.success(&reply);
+        let reply = Reply::tasks(Product::Vod, 1, 20, 2, vec![row(1), row(2)]);
+        let response = envelope.success(Action::DescribeVodRefreshTasks, &reply);
         assert_eq!(response.headers()["content-type"], "text/xml;charset=utf-8");
         let row = |id| {
             format!(
@@ -235,6 +253,18 @@ mod tests {
             row(2)
         );
         assert_eq!(text(&response), expected);
+    }
+
+    #[test]
+    fn xml_repeats_a_bare_array_itself() {
+        let envelope = Envelope { format: Format::Xml, request_id: &request_id(), host: "a" };
+        let reply = Reply::TasksById { total_count: 2, tasks: vec![row(1), row(2)] };
+        let response = envelope.success(Action::DescribeRefreshTaskById, &reply);
+        let body = text(&response);
+        assert_eq!(body.matches("<Tasks><CreationTime>").count(), 2, "{body}");
+        assert!(
+            body.contains("</TaskId></Tasks><TotalCount>2</TotalCount></DescribeRefreshTaskByIdResponse>")
+        );
     }
 
     #[test]

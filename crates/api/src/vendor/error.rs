@@ -1,10 +1,13 @@
-//! Every error the vendor API answers with: code, status and message in one table.
+//! Every error the vendor API answers with: code, status and message in one table; what CDN says otherwise in `cdn`.
+
+mod cdn;
 
 use std::borrow::Cow;
 use std::fmt;
 
 use http::StatusCode;
 
+use super::Product;
 use crate::signature::{PairsError, SignatureError};
 
 /// An error as the caller gets it: the vendor's code and message, and what we know beyond them.
@@ -15,6 +18,19 @@ pub struct VendorError {
     /// What exactly and where (`line 2: raw space in URL, write %20`). Follows the vendor's message in brackets, since
     /// the message is all that every SDK shows, and stands alone in `Recommend`.
     pub detail: Option<String>,
+    /// Whose words are used.
+    pub product: Product,
+}
+
+/// Who was denied what; the answer's `AccessDeniedDetail`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// The product and the action, `vod:RefreshVodObjectCaches`.
+    pub auth_action: String,
+    /// The access key.
+    pub auth_principal_display_name: String,
+    /// Its account.
+    pub auth_principal_owner_id: String,
 }
 
 /// The errors, named after their codes.
@@ -83,7 +99,7 @@ pub enum ErrorKind {
     /// The access key has no right to do this.
     NoPermission,
     /// The access key has no right to do this to that resource.
-    ForbiddenRam,
+    ForbiddenRam(Denial),
     /// A fault of ours.
     InternalError,
     /// A fault of ours that will pass.
@@ -117,10 +133,17 @@ pub enum ErrorKind {
     MissingParameter(&'static str),
     /// A type of object that cannot be submitted or listed.
     ObjectTypeNotSupported,
+    /// A type of object that cannot be submitted, in CDN.
+    ObjectTypeMalformed,
     /// A line of the list names nothing that can be purged or prefetched.
     ObjectPathMalformed,
     /// More lines than one request may have.
     ObjectPathTooLong {
+        /// How many it may have.
+        lines_max: usize,
+    },
+    /// More lines than one request to prefetch may have.
+    PreloadTooLong {
         /// How many it may have.
         lines_max: usize,
     },
@@ -130,8 +153,10 @@ pub enum ErrorKind {
     TimeSingle,
     /// A list by domain or status, without the type of object.
     MissingObjectType,
-    /// A time that cannot be read; named after its parameter.
-    TimeMalformed(&'static str),
+    /// A parameter that cannot be read; the code contains its name.
+    Malformed(&'static str),
+    /// The domain is there already, whoever has it.
+    DomainExists,
     /// EndTime is not after StartTime.
     EndTimeMismatch,
     /// StartTime is in the future.
@@ -144,7 +169,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// The table: status, code, message.
-    fn row(&self) -> (u16, Cow<'static, str>, Cow<'static, str>) {
+    fn row(&self) -> Row {
         use ErrorKind as E;
         let row =
             |status: u16, code: &'static str, message: &'static str| (status, code.into(), message.into());
@@ -224,7 +249,7 @@ impl ErrorKind {
             }
             E::Throttling { .. } => row(503, "Throttling", "Request was denied due to request throttling."),
             E::NoPermission => row(403, "NoPermission", "You are not authorized to do this action."),
-            E::ForbiddenRam => {
+            E::ForbiddenRam(_) => {
                 row(403, "Forbidden.RAM", "User not authorized to operate on the specified resource.")
             }
             E::InternalError => {
@@ -245,6 +270,7 @@ impl ErrorKind {
             E::DomainNotFound => {
                 row(404, "InvalidDomain.NotFound", "The domain provided does not belong to you.")
             }
+            E::DomainExists => row(400, "DomainAlreadyExist", "The domain name already exists."),
             E::DomainOffline => row(404, "InvalidDomain.Offline", "The domain provided is offline."),
             E::DomainConfigureFailed => {
                 row(500, "InvalidDomain.Configure_failed", "Failed to configure the provided domain.")
@@ -285,7 +311,10 @@ impl ErrorKind {
                 "InvalidObjectPath.Malformed",
                 "The specific value of parameter ObjectPath is malformed.",
             ),
-            E::ObjectPathTooLong { lines_max } => {
+            E::ObjectTypeMalformed => {
+                row(400, "InvalidObjectType.Malformed", "The specified ObjectType is invalid.")
+            }
+            E::ObjectPathTooLong { lines_max } | E::PreloadTooLong { lines_max } => {
                 let message = format!("The size of ObjectPath is bigger than {lines_max}.");
                 (400, "InvalidObjectPath.Size.Malformed".into(), message.into())
             }
@@ -296,7 +325,7 @@ impl ErrorKind {
                 "MissingParameter.ObjectType",
                 "If DomainName or Status is provided, ObjectType can not be empty.",
             ),
-            E::TimeMalformed(name) => (
+            E::Malformed(name) => (
                 400,
                 format!("Invalid{name}.Malformed").into(),
                 format!("Specified {name} is malformed.").into(),
@@ -323,7 +352,7 @@ impl ErrorKind {
 
     /// The error, with what we know beyond the vendor's message.
     pub fn because(self, detail: impl Into<String>) -> VendorError {
-        VendorError { kind: self, detail: Some(detail.into()) }
+        VendorError { detail: Some(detail.into()), ..self.into() }
     }
 
     /// A parameter without an acceptable value. A name that the caller made up does not become a code.
@@ -334,20 +363,35 @@ impl ErrorKind {
     }
 }
 
+type Row = (u16, Cow<'static, str>, Cow<'static, str>);
+
 impl VendorError {
+    /// The same in the words of that product.
+    pub fn of(self, product: Product) -> VendorError {
+        VendorError { product, ..self }
+    }
+
+    fn row(&self) -> Row {
+        let own = match self.product {
+            Product::Vod => None,
+            Product::Cdn => cdn::row(&self.kind),
+        };
+        own.unwrap_or_else(|| self.kind.row())
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.kind.row().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.row().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// The vendor's code.
     pub fn code(&self) -> Cow<'static, str> {
-        self.kind.row().1
+        self.row().1
     }
 
     /// The vendor's message, followed by the detail if there is one.
     pub fn message(&self) -> Cow<'static, str> {
-        let (_, _, message) = self.kind.row();
+        let (_, _, message) = self.row();
         match &self.detail {
             Some(detail) => format!("{message} ({detail})").into(),
             None => message,
@@ -386,7 +430,7 @@ impl std::error::Error for VendorError {}
 
 impl From<ErrorKind> for VendorError {
     fn from(kind: ErrorKind) -> VendorError {
-        VendorError { kind, detail: None }
+        VendorError { kind, detail: None, product: Product::default() }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The vendor's API: ApsaraVideo VOD (2017-03-21) and one action of the CDN (2018-05-10), as its SDKs speak it.
+//! The vendor's APIs, as its SDKs speak them: ApsaraVideo VOD (2017-03-21) and CDN (2018-05-10), for purges and prefetches.
 //!
 //! A request is read in this order: [`Params`] and [`Format`] (what it says, and how to answer), [`Action`] (what it
 //! wants), [`signature`](crate::signature) (who wants it), [`Call`] (typed). The answer is a [`Reply`] or a
@@ -7,22 +7,25 @@
 
 mod action;
 mod call;
+mod domains;
 mod envelope;
 mod error;
 mod params;
+mod quotas;
 mod refusals;
 mod reply;
 mod rows;
 mod serve;
 
-pub use action::Action;
-pub use call::{
-    Area, Call, DescribeVodRefreshTasks, LINES_MAX, Line, ObjectType, PreloadVodObjectCaches,
-    RefreshObjectCacheByCacheTag, RefreshVodObjectCaches,
-};
+pub use action::{Action, Product};
+pub use call::{Area, Call, LINES_MAX, Line, ObjectType, Prefetch, Purge, PurgeTags, TaskQuery};
+pub use domains::{DomainCall, DomainDetail, DomainQuery, Domains};
 pub use envelope::{Envelope, RequestId};
-pub use error::{ErrorKind, VendorError};
+pub use error::{Denial, ErrorKind, VendorError};
 pub use params::{Format, Params};
-pub use reply::{Process, Reply, TaskRow, TaskStatus, TaskType, VodQuota};
+pub use reply::{
+    CdnQuota, CdnUserQuota, Process, Reply, TaskRow, TaskStatus, TaskType, UrlDetail, UrlProgress, VodQuota,
+};
 
+use call::LISTED_SECONDS;
 pub(crate) use serve::serve;

@@ -6,9 +6,10 @@ use freshen_model::location::BadUrl;
 use freshen_model::quota::QuotaKind;
 use tracing::error;
 
-use super::{ErrorKind, Line, VendorError};
+use super::{Action, Denial, ErrorKind, Line, Product, VendorError};
 use crate::body::BodyError;
-use crate::gate::Refused;
+use crate::gate::{Caller, Refused};
+use crate::listener::Unfit;
 
 /// Bad lines that a message tells.
 const LINES_TOLD_MAX: usize = 10;
@@ -22,14 +23,55 @@ pub(super) fn of_body(error: BodyError) -> VendorError {
     }
 }
 
+/// A head that was not passed on.
+pub(super) fn of_head(why: Unfit) -> VendorError {
+    match why {
+        Unfit::TooLarge => ErrorKind::RequestTooLarge
+            .because("a head has at most 1 MiB, of which fields 128 KiB and 100 in number"),
+        Unfit::Malformed => ErrorKind::invalid("Request").because("the head is no HTTP/1.1"),
+        Unfit::NoPlace => ErrorKind::Throttling { retry_after_ms: 1_000 }.into(),
+    }
+}
+
 /// A caller who is not let in.
 pub(super) fn of_gate(refused: Refused) -> VendorError {
     match refused {
         Refused::Signature(error) => error.into(),
         Refused::UnknownKey => ErrorKind::AccessKeyNotFound.into(),
         Refused::DisabledKey => ErrorKind::AccessKeyInactive.into(),
+        Refused::TokenMissing => ErrorKind::Missing("SecurityToken").into(),
+        Refused::TokenExpired => ErrorKind::SecurityTokenExpired.into(),
+        Refused::TokenMismatch => ErrorKind::SecurityTokenMismatch.into(),
+        Refused::TooFast { retry_after } => {
+            let retry_after_ms = retry_after.as_nanos().div_ceil(1_000_000);
+            ErrorKind::ThrottlingUser { retry_after_ms: u64::try_from(retry_after_ms).unwrap_or(u64::MAX) }
+                .into()
+        }
+        Refused::NonceNotKept(error) => {
+            error!(%error, "a nonce could not be kept");
+            ErrorKind::ServiceUnavailable.into()
+        }
         Refused::Ledger(error) => of_ledger(error),
     }
+}
+
+/// A key that may not do this at all, or not to `domain`.
+pub(super) fn denied(caller: &Caller, action: Action, domain: Option<&str>) -> VendorError {
+    let product = match action.product() {
+        Product::Vod => "vod",
+        Product::Cdn => "cdn",
+    };
+    let denial = Denial {
+        auth_action: format!("{product}:{}", action.name()),
+        auth_principal_display_name: caller.access_key_id.clone(),
+        auth_principal_owner_id: caller.account.clone(),
+    };
+    let right = action.right().as_str();
+    let why = match domain {
+        Some(domain) => format!("access key {} does not reach {domain}", caller.access_key_id),
+        None => format!("access key {} has not the right {right:?}", caller.access_key_id),
+    };
+    ErrorKind::ForbiddenRam(denial).because(why)
 }
 
 /// A submission of `lines` that was not taken.
@@ -37,10 +79,15 @@ pub(super) fn of_submit(error: SubmitError, lines: &[Line]) -> VendorError {
     let detail = error.to_string();
     match error {
         SubmitError::BadLines(bad) => of_bad_lines(&bad, lines),
+        SubmitError::TooManyLines { kind: QuotaKind::Prefetch, lines_max, .. } => {
+            ErrorKind::PreloadTooLong { lines_max }.because(detail)
+        }
         SubmitError::TooManyLines { lines_max, .. } => {
             ErrorKind::ObjectPathTooLong { lines_max }.because(detail)
         }
         SubmitError::Empty => ErrorKind::MissingParameter("ObjectPath").into(),
+        SubmitError::TooFast { .. } => ErrorKind::QuotaPerMinuteExceededRefresh.because(detail),
+        SubmitError::QueueFull { .. } => ErrorKind::PreloadQueueFull.because(detail),
         SubmitError::OverQuota(quota, _) if quota.kind == QuotaKind::Prefetch => {
             ErrorKind::QuotaExceededPreload.because(detail)
         }
@@ -54,6 +101,18 @@ pub(super) fn of_submit(error: SubmitError, lines: &[Line]) -> VendorError {
             ErrorKind::ObjectPathMalformed.because(detail)
         }
         SubmitError::Ledger(error) => of_ledger(error),
+    }
+}
+
+/// The first domain that a submission was refused for; of a confined key it may be one that only others reach.
+pub(super) fn beyond_reach(error: &SubmitError) -> Option<&str> {
+    match error {
+        SubmitError::BadLines(bad) => bad.iter().find_map(|line| match &line.fault {
+            LineFault::ForeignDomain(domain) => Some(domain.as_str()),
+            _ => None,
+        }),
+        SubmitError::ForeignDomain(domain) => Some(domain),
+        _ => None,
     }
 }
 

@@ -4,37 +4,37 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::Action;
+use super::{DomainDetail, Domains, Product};
 use crate::timestamp;
 
 /// The fields of a success, besides `RequestId`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Reply {
-    /// To [`Action::RefreshVodObjectCaches`].
+    /// To a purge.
     #[serde(rename_all = "PascalCase")]
-    RefreshVodObjectCaches {
+    Purge {
         /// The purge's task, one a submission.
         #[serde(serialize_with = "as_text")]
         refresh_task_id: u64,
     },
-    /// To [`Action::RefreshObjectCacheByCacheTag`].
+    /// To a prefetch in VOD.
     #[serde(rename_all = "PascalCase")]
-    RefreshObjectCacheByCacheTag {
-        /// The purge's task, one a submission.
-        #[serde(serialize_with = "as_text")]
-        refresh_task_id: u64,
-    },
-    /// To [`Action::PreloadVodObjectCaches`].
-    #[serde(rename_all = "PascalCase")]
-    PreloadVodObjectCaches {
+    VodPrefetch {
         /// The prefetch's task, one a submission.
         #[serde(serialize_with = "as_text")]
         preload_task_id: u64,
     },
-    /// To [`Action::DescribeVodRefreshTasks`]; see [`Reply::tasks`].
+    /// To a prefetch in CDN.
     #[serde(rename_all = "PascalCase")]
-    DescribeVodRefreshTasks {
+    CdnPrefetch {
+        /// The prefetch's task, one a submission.
+        #[serde(serialize_with = "as_text")]
+        push_task_id: u64,
+    },
+    /// To a list of tasks; see [`Reply::tasks`].
+    #[serde(rename_all = "PascalCase")]
+    Tasks {
         /// The page, from one.
         page_number: u32,
         /// Rows a page.
@@ -44,33 +44,82 @@ pub enum Reply {
         /// The rows of this page.
         tasks: Tasks,
     },
-    /// To [`Action::DescribeVodRefreshQuota`].
-    DescribeVodRefreshQuota(VodQuota),
+    /// To a list of tasks by their ids, without nesting.
+    #[serde(rename_all = "PascalCase")]
+    TasksById {
+        /// How many rows there are.
+        total_count: u64,
+        /// The rows.
+        tasks: Vec<TaskRow>,
+    },
+    /// To a question for the URLs of a prefetch.
+    #[serde(rename_all = "PascalCase")]
+    PreloadDetail {
+        /// How many domains there are.
+        total_count: u64,
+        /// One for each domain of the task.
+        url_details: Vec<UrlDetail>,
+    },
+    /// To a change of domains: nothing but the request's id.
+    Done {},
+    /// To a list of domains.
+    #[serde(rename_all = "PascalCase")]
+    Domains {
+        /// The page, from one.
+        page_number: u32,
+        /// Rows a page.
+        page_size: u32,
+        /// Rows in all pages together.
+        total_count: u64,
+        /// The rows of this page.
+        domains: Domains,
+    },
+    /// To a question for one domain.
+    #[serde(rename_all = "PascalCase")]
+    DomainDetail {
+        /// The domain.
+        domain_detail: DomainDetail,
+    },
+    /// To a question for quotas in VOD.
+    VodQuota(VodQuota),
+    /// To a question for quotas in CDN.
+    CdnQuota(CdnQuota),
+    /// To a question for quotas in CDN, as numbers.
+    CdnUserQuota(CdnUserQuota),
 }
 
 impl Reply {
-    /// A page of tasks.
-    pub fn tasks(page_number: u32, page_size: u32, total_count: u64, task: Vec<TaskRow>) -> Reply {
-        Reply::DescribeVodRefreshTasks { page_number, page_size, total_count, tasks: Tasks { task } }
+    /// The task of a prefetch.
+    pub fn prefetch(product: Product, task_id: u64) -> Reply {
+        match product {
+            Product::Vod => Reply::VodPrefetch { preload_task_id: task_id },
+            Product::Cdn => Reply::CdnPrefetch { push_task_id: task_id },
+        }
     }
 
-    /// The action it answers.
-    pub fn action(&self) -> Action {
-        match self {
-            Reply::RefreshVodObjectCaches { .. } => Action::RefreshVodObjectCaches,
-            Reply::RefreshObjectCacheByCacheTag { .. } => Action::RefreshObjectCacheByCacheTag,
-            Reply::PreloadVodObjectCaches { .. } => Action::PreloadVodObjectCaches,
-            Reply::DescribeVodRefreshTasks { .. } => Action::DescribeVodRefreshTasks,
-            Reply::DescribeVodRefreshQuota(_) => Action::DescribeVodRefreshQuota,
-        }
+    /// A page of tasks.
+    pub fn tasks(
+        product: Product,
+        page_number: u32,
+        page_size: u32,
+        total_count: u64,
+        rows: Vec<TaskRow>,
+    ) -> Reply {
+        let tasks = match product {
+            Product::Vod => Tasks::Task(rows),
+            Product::Cdn => Tasks::CDNTask(rows),
+        };
+        Reply::Tasks { page_number, page_size, total_count, tasks }
     }
 }
 
-/// The level of nesting that VOD has around its rows.
+/// The level of nesting around the rows, named by the product.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Tasks {
-    task: Vec<TaskRow>,
+pub enum Tasks {
+    /// VOD.
+    Task(Vec<TaskRow>),
+    /// CDN.
+    CDNTask(Vec<TaskRow>),
 }
 
 /// One URL or directory of a task; all fields are strings on the wire.
@@ -155,7 +204,7 @@ impl TaskStatus {
 }
 
 /// How far a task is, in hundredths of a percent. 100 % if and only if it is complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Process(u16);
 
 impl Process {
@@ -216,12 +265,123 @@ pub struct VodQuota {
     pub block_remain: u64,
 }
 
+/// The day's quotas in CDN; strings on the wire. Blocking URLs and prefetching to edges alone are not offered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CdnQuota {
+    /// Purges by URL.
+    #[serde(serialize_with = "as_text")]
+    pub url_quota: u64,
+    /// What remains of them.
+    #[serde(serialize_with = "as_text")]
+    pub url_remain: u64,
+    /// Purges by directory.
+    #[serde(serialize_with = "as_text")]
+    pub dir_quota: u64,
+    /// What remains of them.
+    #[serde(serialize_with = "as_text")]
+    pub dir_remain: u64,
+    /// Prefetches.
+    #[serde(serialize_with = "as_text")]
+    pub preload_quota: u64,
+    /// What remains of them.
+    #[serde(serialize_with = "as_text")]
+    pub preload_remain: u64,
+    /// Purges by pattern.
+    #[serde(serialize_with = "as_text")]
+    pub regex_quota: u64,
+    /// What remains of them.
+    #[serde(serialize_with = "as_text")]
+    pub regex_remain: u64,
+    /// Purges that ignore the query.
+    #[serde(serialize_with = "as_text")]
+    pub ignore_params_quota: u64,
+    /// What remains of them.
+    #[serde(serialize_with = "as_text")]
+    pub ignore_params_remain: u64,
+    /// URLs blocked.
+    #[serde(serialize_with = "as_text")]
+    pub block_quota: u64,
+    /// What remains of them.
+    #[serde(serialize_with = "as_text")]
+    pub block_remain: u64,
+    /// Prefetches to edges alone.
+    #[serde(serialize_with = "as_text")]
+    pub preload_edge_quota: u64,
+    /// What remains of them.
+    #[serde(serialize_with = "as_text")]
+    pub preload_edge_remain: u64,
+}
+
+/// The quotas of an account in CDN; numbers on the wire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+#[allow(missing_docs, reason = "as in CdnQuota")]
+pub struct CdnUserQuota {
+    pub refresh_url_quota: u64,
+    pub refresh_url_remain: u64,
+    pub refresh_dir_quota: u64,
+    pub refresh_dir_remain: u64,
+    pub preload_quota: u64,
+    pub preload_remain: u64,
+    pub ignore_params_quota: u64,
+    pub ignore_params_remain: u64,
+    pub block_quota: u64,
+    pub block_remain: u64,
+    /// Domains that the account may have.
+    pub domain_quota: u64,
+}
+
+/// How far the URLs of one domain of a prefetch are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UrlDetail {
+    /// The task.
+    #[serde(serialize_with = "as_text")]
+    pub task_id: u64,
+    /// The domain.
+    pub domain: String,
+    /// Where these URLs stand together.
+    pub status: TaskStatus,
+    /// How far they are.
+    pub process: Process,
+    /// Always `0`, the vendor's word for an answer that could be given.
+    pub ret_code: &'static str,
+    /// When the task was submitted, in unix seconds.
+    #[serde(serialize_with = "as_time")]
+    pub creation_time: i64,
+    /// When it ended, in unix seconds; empty on the wire until then.
+    #[serde(serialize_with = "as_time_or_nothing")]
+    pub end_time: Option<i64>,
+    /// Each URL.
+    pub urls: Vec<UrlProgress>,
+}
+
+/// How far one URL of a prefetch is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UrlProgress {
+    /// The URL as submitted.
+    pub url: String,
+    /// At how many of the POPs it is warm.
+    pub success: Process,
+    /// What became of it; empty while it is not known.
+    pub description: String,
+}
+
 fn as_text<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(number)
 }
 
 fn as_time<S: Serializer>(unix_seconds: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&timestamp::format(*unix_seconds))
+}
+
+fn as_time_or_nothing<S: Serializer>(unix_seconds: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match unix_seconds {
+        Some(unix_seconds) => as_time(unix_seconds, serializer),
+        None => serializer.serialize_str(""),
+    }
 }
 
 #[cfg(test)]
@@ -232,10 +392,11 @@ mod tests {
 
     #[test]
     fn submissions_answer_with_the_task_id_as_text() {
-        let purge = Reply::RefreshVodObjectCaches { refresh_task_id: 704_225_667 };
-        let prefetch = Reply::PreloadVodObjectCaches { preload_task_id: 17_772_470_184 };
+        let purge = Reply::Purge { refresh_task_id: 704_225_667 };
+        let prefetch = |product| to_value(Reply::prefetch(product, 17_772_470_184)).unwrap();
         assert_eq!(to_value(purge).unwrap(), json!({"RefreshTaskId": "704225667"}));
-        assert_eq!(to_value(prefetch).unwrap(), json!({"PreloadTaskId": "17772470184"}));
+        assert_eq!(prefetch(Product::Vod), json!({"PreloadTaskId": "17772470184"}));
+        assert_eq!(prefetch(Product::Cdn), json!({"PushTaskId": "17772470184"}));
     }
 
     #[test]
@@ -263,8 +424,12 @@ mod tests {
                 "Description": "Origin Timeout",
             }]},
         });
-        assert_eq!(to_value(Reply::tasks(1, 20, 1, vec![row])).unwrap(), expected);
-        assert_eq!(to_value(Reply::tasks(1, 20, 0, vec![])).unwrap()["Tasks"], json!({"Task": []}));
+        let list = |product, rows: Vec<TaskRow>| {
+            to_value(Reply::tasks(product, 1, 20, rows.len() as u64, rows)).unwrap()
+        };
+        assert_eq!(list(Product::Vod, vec![row.clone()]), expected);
+        assert_eq!(list(Product::Vod, vec![])["Tasks"], json!({"Task": []}));
+        assert_eq!(list(Product::Cdn, vec![row.clone()])["Tasks"], json!({"CDNTask": [row]}));
     }
 
     #[test]
@@ -283,7 +448,22 @@ mod tests {
             "UrlQuota": "2000", "UrlRemain": "1996", "DirQuota": "100", "DirRemain": "99",
             "PreloadQuota": "500", "PreloadRemain": "500", "BlockQuota": "0", "blockRemain": "0",
         });
-        assert_eq!(to_value(Reply::DescribeVodRefreshQuota(quota)).unwrap(), expected);
+        assert_eq!(to_value(Reply::VodQuota(quota)).unwrap(), expected);
+    }
+
+    #[test]
+    fn in_cdn_they_are_strings_or_numbers_and_all_letters_are_large() {
+        let quota = to_value(Reply::CdnQuota(CdnQuota { url_quota: 7, ..CdnQuota::default() })).unwrap();
+        assert_eq!((&quota["UrlQuota"], &quota["BlockRemain"]), (&json!("7"), &json!("0")));
+        let names = ["Url", "Dir", "Preload", "Block", "Regex", "IgnoreParams", "PreloadEdge"];
+        for name in names.iter().flat_map(|name| [format!("{name}Quota"), format!("{name}Remain")]) {
+            assert!(quota[&name].is_string(), "{name}");
+        }
+        assert_eq!(quota.as_object().unwrap().len(), 2 * names.len());
+        let user = CdnUserQuota { refresh_url_quota: 7, domain_quota: 9, ..CdnUserQuota::default() };
+        let user = to_value(Reply::CdnUserQuota(user)).unwrap();
+        assert_eq!((&user["RefreshUrlQuota"], &user["DomainQuota"]), (&json!(7), &json!(9)));
+        assert!(user.as_object().unwrap().values().all(serde_json::Value::is_u64));
     }
 
     #[test]

@@ -2,11 +2,14 @@
 
 use freshen_control::{Control, LineView, TaskFilter};
 use freshen_model::ids::TaskId;
+use freshen_model::location::{Location, Scheme};
 use freshen_model::task::{Status, StepState, TaskKind};
 
 use super::{
-    DescribeVodRefreshTasks, ErrorKind, Process, Reply, TaskRow, TaskStatus, TaskType, VendorError, refusals,
+    ErrorKind, Process, Product, Reply, TaskQuery, TaskRow, TaskStatus, TaskType, UrlDetail, UrlProgress,
+    VendorError, refusals,
 };
+use crate::gate::Caller;
 
 /// Lines read at once where rows must be looked at one by one, and in all.
 const READ_AT_ONCE: u64 = 200;
@@ -14,16 +17,18 @@ const READ_MAX: u64 = 10_000;
 /// POPs that a description names for one reason.
 const POPS_NAMED_MAX: usize = 5;
 
-/// The rows of `account` that a call asks for.
+/// The rows of the caller that a call asks for.
 pub(super) async fn list(
     control: &Control,
-    account: &str,
-    call: &DescribeVodRefreshTasks,
+    caller: &Caller,
+    product: Product,
+    call: &TaskQuery,
 ) -> Result<Reply, VendorError> {
     let (size, offset) =
         (u64::from(call.page_size), u64::from(call.page_number - 1) * u64::from(call.page_size));
     let filter = TaskFilter {
-        account: Some(account.to_owned()),
+        account: Some(caller.account.clone()),
+        within: caller.rights.domains.clone(),
         id: call.task_id.map(TaskId),
         kind: call.object_type.map(kind),
         statuses: call.status.map(|status| tasks_with(status, call.object_type)).unwrap_or_default(),
@@ -49,7 +54,89 @@ pub(super) async fn list(
             (page.rows.iter().map(row).collect(), page.total)
         }
     };
-    Ok(Reply::tasks(call.page_number, call.page_size, total, rows))
+    Ok(Reply::tasks(product, call.page_number, call.page_size, total, rows))
+}
+
+/// The rows of these tasks, in the order of the ids; unknown, foreign and old ones have none.
+pub(super) async fn by_id(
+    control: &Control,
+    caller: &Caller,
+    ids: &[u64],
+    now: i64,
+) -> Result<Reply, VendorError> {
+    let mut tasks = Vec::new();
+    for id in ids {
+        tasks.extend(lines_of(control, caller, *id, now).await?.iter().map(row));
+    }
+    Ok(Reply::TasksById { total_count: tasks.len() as u64, tasks })
+}
+
+/// How far each URL of a prefetch is, by domain; nothing of any other task.
+pub(super) async fn preload_detail(
+    control: &Control,
+    caller: &Caller,
+    id: u64,
+    now: i64,
+) -> Result<Reply, VendorError> {
+    let lines = lines_of(control, caller, id, now).await?;
+    let mut url_details: Vec<UrlDetail> = Vec::new();
+    for line in lines.iter().filter(|line| line.task.kind == TaskKind::Prefetch) {
+        let row = row(line);
+        let domain =
+            Location::parse(&line.url, Scheme::Optional).map(|location| location.host).unwrap_or_default();
+        let known = url_details.iter().position(|detail| detail.domain == domain);
+        let at = known.unwrap_or_else(|| {
+            url_details.push(UrlDetail {
+                task_id: id,
+                domain,
+                status: row.status,
+                process: row.process,
+                ret_code: "0",
+                creation_time: row.creation_time,
+                end_time: line.task.ended_ms.map(|ms| ms.div_euclid(1_000)),
+                urls: Vec::new(),
+            });
+            url_details.len() - 1
+        });
+        let detail = &mut url_details[at];
+        // One URL that failed is enough: a domain is complete only where all are.
+        if row.status == TaskStatus::Failed {
+            detail.status = TaskStatus::Failed;
+        }
+        detail.process = detail.process.min(row.process);
+        let description = match row.status {
+            TaskStatus::Complete => "Successfully preloaded".to_owned(),
+            _ => row.description.replace("; ", "|"),
+        };
+        detail.urls.push(UrlProgress { url: line.url.clone(), success: row.process, description });
+    }
+    Ok(Reply::PreloadDetail { total_count: url_details.len() as u64, url_details })
+}
+
+/// All lines of a task, if it is the account's and not older than tasks are listed.
+async fn lines_of(
+    control: &Control,
+    caller: &Caller,
+    id: u64,
+    now: i64,
+) -> Result<Vec<LineView>, VendorError> {
+    let mut filter = TaskFilter {
+        account: Some(caller.account.clone()),
+        within: caller.rights.domains.clone(),
+        id: Some(TaskId(id)),
+        from_ms: Some((now - super::LISTED_SECONDS).saturating_mul(1_000)),
+        limit: READ_AT_ONCE,
+        ..TaskFilter::default()
+    };
+    let mut lines = Vec::new();
+    loop {
+        let page = control.lines(&filter).await.map_err(refusals::of_ledger)?;
+        lines.extend(page.rows);
+        filter.offset += READ_AT_ONCE;
+        if filter.offset >= page.total.min(READ_MAX) {
+            return Ok(lines);
+        }
+    }
 }
 
 async fn all_rows(control: &Control, mut filter: TaskFilter) -> Result<Vec<TaskRow>, VendorError> {

@@ -2,21 +2,20 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use freshen_control::SubmitRequest;
+use freshen_control::{SubmitRequest, Terms};
 use freshen_model::location::Scheme;
-use freshen_model::quota::QuotaKind;
 use freshen_model::task::TaskKind;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use tracing::error;
 
 use super::{
-    Action, Area, Call, Envelope, ErrorKind, Format, Line, ObjectType, Params, PreloadVodObjectCaches,
-    RefreshObjectCacheByCacheTag, RefreshVodObjectCaches, Reply, RequestId, VendorError, VodQuota, refusals,
-    rows,
+    Action, Area, Call, Envelope, ErrorKind, Format, Line, ObjectType, Params, Prefetch, Purge, PurgeTags,
+    Reply, RequestId, VendorError, domains, quotas, refusals, rows,
 };
 use crate::body::{BodyError, Whole};
 use crate::gate::{self, Caller};
+use crate::listener::Beside;
 use crate::router::Api;
 use crate::signature::{Request, encode};
 
@@ -32,7 +31,7 @@ pub(crate) async fn serve(State(api): State<Api>, request: axum::extract::Reques
     let (format, outcome) = answer(&api, &parts, body).await;
     let envelope = Envelope { format, request_id: &request_id, host };
     let response = match outcome {
-        Ok(reply) => envelope.success(&reply),
+        Ok((action, reply)) => envelope.success(action, &reply),
         Err(why) => {
             if why.status().is_server_error() {
                 error!(request = request_id.as_str(), %why, "a request failed");
@@ -48,7 +47,10 @@ async fn answer(
     api: &Api,
     parts: &Parts,
     body: Result<Whole, BodyError>,
-) -> (Format, Result<Reply, VendorError>) {
+) -> (Format, Result<(Action, Reply), VendorError>) {
+    if let Some(why) = parts.extensions.get::<Beside>().and_then(|beside| beside.refused) {
+        return (Format::Json, Err(refusals::of_head(why)));
+    }
     let body = match body {
         Ok(body) => body,
         Err(error) => return (Format::Json, Err(refusals::of_body(error))),
@@ -64,53 +66,74 @@ async fn answer(
     }
 }
 
-/// What it wants, who wants it, what exactly, and then that.
-async fn perform(api: &Api, request: &Request<'_>, params: &Params) -> Result<Reply, VendorError> {
+/// What it wants, and then that, refused in the words of the product that has it.
+async fn perform(api: &Api, request: &Request<'_>, params: &Params) -> Result<(Action, Reply), VendorError> {
     let action = Action::of(request, params)?;
+    let reply = admitted(api, request, action, params).await;
+    reply.map(|reply| (action, reply)).map_err(|error| error.of(action.product()))
+}
+
+/// Who wants it, what exactly, and then that.
+async fn admitted(
+    api: &Api,
+    request: &Request<'_>,
+    action: Action,
+    params: &Params,
+) -> Result<Reply, VendorError> {
     let caller = api.gate.admit(request).await.map_err(refusals::of_gate)?;
-    let now = api.control.wall_ms().div_euclid(1_000);
+    if !caller.rights.allow(action.right()) {
+        return Err(refusals::denied(&caller, action, None));
+    }
+    let (control, account, product) = (&api.control, caller.account.as_str(), action.product());
+    let now = control.wall_ms().div_euclid(1_000);
     match Call::parse(action, params, now)? {
-        Call::RefreshVodObjectCaches(call) => purge(api, &caller, call).await,
-        Call::PreloadVodObjectCaches(call) => prefetch(api, &caller, call).await,
-        Call::DescribeVodRefreshTasks(call) => rows::list(&api.control, &caller.account, &call).await,
-        Call::DescribeVodRefreshQuota => quota(api, &caller).await,
-        Call::RefreshObjectCacheByCacheTag(call) => purge_tags(api, &caller, call).await,
+        Call::Purge(call) => purge(api, &caller, action, call).await,
+        Call::PurgeTags(call) => purge_tags(api, &caller, action, call).await,
+        Call::Prefetch(call) => {
+            let task = prefetch(api, &caller, action, call).await?;
+            Ok(Reply::prefetch(product, task))
+        }
+        Call::Tasks(call) => rows::list(control, &caller, product, &call).await,
+        Call::TasksById(ids) => rows::by_id(control, &caller, &ids, now).await,
+        Call::PreloadDetail(id) => rows::preload_detail(control, &caller, id, now).await,
+        Call::Domain(call) => domains::perform(control, &caller, action, call).await,
+        Call::Quota => quotas::of(control, account, action).await,
     }
 }
 
-async fn purge(api: &Api, caller: &Caller, call: RefreshVodObjectCaches) -> Result<Reply, VendorError> {
+async fn purge(api: &Api, caller: &Caller, action: Action, call: Purge) -> Result<Reply, VendorError> {
     let kind = match call.object_type {
         ObjectType::File => TaskKind::Url,
         ObjectType::Directory => TaskKind::Directory,
         ObjectType::Regex => TaskKind::Regex,
         ObjectType::IgnoreParams => TaskKind::Query,
     };
-    let request = request(kind, call.force, &call.object_path);
-    let refresh_task_id = submit(api, caller, request, &call.object_path).await?;
-    Ok(Reply::RefreshVodObjectCaches { refresh_task_id })
+    let request = SubmitRequest { force: call.force, ..of_kind(kind) };
+    let refresh_task_id = submit(api, caller, action, request, &call.object_path).await?;
+    Ok(Reply::Purge { refresh_task_id })
 }
 
 async fn purge_tags(
     api: &Api,
     caller: &Caller,
-    call: RefreshObjectCacheByCacheTag,
+    action: Action,
+    call: PurgeTags,
 ) -> Result<Reply, VendorError> {
-    let tags = request(TaskKind::Tag, call.force, &call.cache_tag);
-    let request = SubmitRequest { domains: vec![call.domain_name], ..tags };
-    let refresh_task_id = submit(api, caller, request, &call.cache_tag).await?;
-    Ok(Reply::RefreshObjectCacheByCacheTag { refresh_task_id })
+    let domains = vec![call.domain_name];
+    let request = SubmitRequest { force: call.force, domains, ..of_kind(TaskKind::Tag) };
+    let refresh_task_id = submit(api, caller, action, request, &call.cache_tag).await?;
+    Ok(Reply::Purge { refresh_task_id })
 }
 
-async fn prefetch(api: &Api, caller: &Caller, call: PreloadVodObjectCaches) -> Result<Reply, VendorError> {
+async fn prefetch(api: &Api, caller: &Caller, action: Action, call: Prefetch) -> Result<u64, VendorError> {
     // Our POPs are one layer, so that `l2_preload` asks for nothing more.
     warmed_anyway(call.with_header.as_deref().unwrap_or_default())?;
     let area = call.area.map(|area| match area {
         Area::Domestic => freshen_model::area::Area::Domestic,
         Area::Overseas => freshen_model::area::Area::Overseas,
     });
-    let request = SubmitRequest { area, ..request(TaskKind::Prefetch, false, &call.object_path) };
-    let preload_task_id = submit(api, caller, request, &call.object_path).await?;
-    Ok(Reply::PreloadVodObjectCaches { preload_task_id })
+    submit(api, caller, action, SubmitRequest { area, ..of_kind(TaskKind::Prefetch) }, &call.object_path)
+        .await
 }
 
 /// Every prefetch warms the variants of gzip and identity; to ask for others would be to be told an untruth.
@@ -127,14 +150,14 @@ fn warmed_anyway(with_header: &[(HeaderName, Vec<HeaderValue>)]) -> Result<(), V
     Ok(())
 }
 
-/// A submission of these lines, as most are.
-fn request(kind: TaskKind, force: bool, lines: &[Line]) -> SubmitRequest {
+/// A submission of that kind, still without lines.
+fn of_kind(kind: TaskKind) -> SubmitRequest {
     SubmitRequest {
         kind,
-        force,
+        force: false,
         soft: false,
         area: None,
-        lines: lines.iter().map(|line| line.text.clone()).collect(),
+        lines: Vec::new(),
         domains: Vec::new(),
         scheme: Scheme::Optional,
     }
@@ -143,31 +166,19 @@ fn request(kind: TaskKind, force: bool, lines: &[Line]) -> SubmitRequest {
 async fn submit(
     api: &Api,
     caller: &Caller,
+    action: Action,
     request: SubmitRequest,
     lines: &[Line],
 ) -> Result<u64, VendorError> {
-    let submitted = api.control.submit(&caller.account, request).await;
-    Ok(submitted.map_err(|error| refusals::of_submit(error, lines))?.task.0)
-}
-
-async fn quota(api: &Api, caller: &Caller) -> Result<Reply, VendorError> {
-    let quotas = api.control.quota(&caller.account).await.map_err(refusals::of_ledger)?;
-    let of = |kind: QuotaKind| {
-        let quota = quotas.iter().find(|quota| quota.kind == kind);
-        quota.map(|quota| (quota.limit, quota.remaining())).unwrap_or_default()
-    };
-    let ((url_quota, url_remain), (dir_quota, dir_remain), (preload_quota, preload_remain)) =
-        (of(QuotaKind::Url), of(QuotaKind::Directory), of(QuotaKind::Prefetch));
-    Ok(Reply::DescribeVodRefreshQuota(VodQuota {
-        url_quota,
-        url_remain,
-        dir_quota,
-        dir_remain,
-        preload_quota,
-        preload_remain,
-        block_quota: 0,
-        block_remain: 0,
-    }))
+    let texts = lines.iter().map(|line| line.text.clone()).collect();
+    let request = SubmitRequest { lines: texts, ..request };
+    let submitted =
+        api.control.submit_within(&caller.account, caller.within(), request, Terms::default()).await;
+    let submitted = submitted.map_err(|error| match refusals::beyond_reach(&error) {
+        Some(domain) if caller.within().is_some() => refusals::denied(caller, action, Some(domain)),
+        _ => refusals::of_submit(error, lines),
+    })?;
+    Ok(submitted.submitted.task.0)
 }
 
 /// Whether a person opened the address in a browser: asks for a page, and nothing in it is a call.

@@ -36,5 +36,5 @@ async fn a_stop_ends_the_listener() {
 async fn a_head_has_an_end() {
     let stage = Stage::set().await;
     let long = "x".repeat(200 << 10);
-    assert_eq!(stage.ask("GET", "/-/healthy", &[("x-long", &long)]).await.status, 431);
+    assert_eq!(stage.ask("GET", "/-/healthy", &[("x-long", &long)]).await.status, 413);
 }

@@ -3,10 +3,14 @@
 #![allow(missing_docs, reason = "the names of tests say what they are about")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its stage too")]
 
+mod cdn;
+mod domains;
 mod health;
 mod own;
 mod own_management;
 mod own_receipts;
+mod rights;
+mod scenario;
 mod sdk;
 mod stage;
 mod vendor;

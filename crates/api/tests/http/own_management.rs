@@ -30,7 +30,10 @@ async fn accounts_and_pops_are_the_admins() {
 #[tokio::test]
 async fn an_account_has_limits() {
     let stage = Stage::set().await;
-    let limits = json!({ "url": 7, "directory": 8, "prefetch": 9, "query": 10, "regex": 11, "tag": 12 });
+    let limits = json!({
+        "url": 7, "directory": 8, "prefetch": 9, "query": 10, "regex": 11, "tag": 12,
+        "requests_per_s": 13, "urls_per_minute": 14, "directories_per_minute": 15, "prefetch_queue": 16,
+    });
     let cid = json!({ "name": "cid", "admin": false, "limits": limits });
     assert_eq!(stage.own(ADA, "POST", "/v1/accounts", cid.clone()).await, (200, cid.clone()));
     assert_eq!(refused(&stage, ADA, "POST", "/v1/accounts", cid.clone()).await, (409, "exists".into()));
@@ -40,7 +43,10 @@ async fn an_account_has_limits() {
     assert_eq!(names, ["ada", "ann", "bob", "cid"]);
     assert_eq!(all["accounts"][3], cid);
 
-    let more = json!({ "url": 70, "directory": 80, "prefetch": 90, "query": 100, "regex": 20, "tag": 1 });
+    let more = json!({
+        "url": 70, "directory": 80, "prefetch": 90, "query": 100, "regex": 20, "tag": 1,
+        "requests_per_s": 130, "urls_per_minute": 140, "directories_per_minute": 150, "prefetch_queue": 160,
+    });
     let (status, changed) = stage.own(ADA, "PUT", "/v1/accounts/cid/limits", more.clone()).await;
     assert_eq!((status, &changed["limits"]), (200, &more));
     assert_eq!(refused(&stage, ADA, "PUT", "/v1/accounts/eve/limits", more).await, (404, "not_found".into()));

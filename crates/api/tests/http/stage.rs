@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use freshen_api::signature::acs3::{self, Credentials, Unsigned};
-use freshen_api::vendor::Action;
+use freshen_api::vendor::{Action, Product};
 use freshen_control::{Config, Control, ManualClock};
 use freshen_fleet::{Event, HttpLink, Link};
 use freshen_ledger::SqliteLedger;
@@ -23,7 +23,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -124,7 +125,8 @@ impl Stage {
             let addresses = (fleet.local_addr().unwrap(), listener.local_addr().unwrap());
             tokio::spawn(control.hub().serve(fleet, std::future::pending()));
             let render = Arc::new(|| "freshen_test 1\n".to_owned());
-            let router = freshen_api::router(control.clone(), render, stopping.clone());
+            let router =
+                freshen_api::router(control.clone(), &config.data, render, stopping.clone()).unwrap();
             let served = tokio::spawn(freshen_api::serve(listener, router, stopping));
             (control, addresses, served)
         });
@@ -188,8 +190,8 @@ impl Stage {
         body: &[u8],
     ) -> Request<Full<Bytes>> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let nonce = format!("{}-{}", key.0, self.nonce.fetch_add(1, Ordering::Relaxed));
-        let known = Action::ALL.into_iter().find(|known| known.name() == action);
+        // Of this run of control: another counts from zero again.
+        let nonce = format!("{}-{}-{}", key.0, self.address, self.nonce.fetch_add(1, Ordering::Relaxed));
         let unsigned = Unsigned {
             method,
             path,
@@ -198,7 +200,11 @@ impl Stage {
             content_type: None,
             body,
             action,
-            version: known.map_or("2017-03-21", Action::version),
+            version: Action::ALL
+                .iter()
+                .find(|known| known.name() == action)
+                .map_or(Product::Vod, |known| known.product())
+                .version(),
             date: self.control.wall_ms() / 1_000,
             nonce: &nonce,
         };
@@ -228,6 +234,50 @@ impl Stage {
         let request = self.signed(key, "POST", &format!("/?{}", query.join("&")), action, b"");
         let answer = self.send(request).await;
         (answer.status, answer.json())
+    }
+
+    /// A call whose list in the query is longer than any client library but the SDKs' would send.
+    pub async fn long_call(&self, key: Key, action: &str, object_path: &str) -> (u16, Value) {
+        let query = format!("ObjectPath={}", freshen_api::signature::encode::encode(object_path));
+        let nonce = format!("{}-{}-{}", key.0, self.address, self.nonce.fetch_add(1, Ordering::Relaxed));
+        let unsigned = Unsigned {
+            method: "POST",
+            path: "/",
+            query: &query,
+            host: &self.address,
+            content_type: None,
+            body: b"",
+            action,
+            version: "2017-03-21",
+            date: self.control.wall_ms() / 1_000,
+            nonce: &nonce,
+        };
+        let credentials = Credentials { access_key_id: key.0, secret: &key.secret(), security_token: None };
+        let mut head = format!("POST /?{query} HTTP/1.1\r\ncontent-length: 0\r\n");
+        for (name, value) in &acs3::sign(&unsigned, &credentials).unwrap() {
+            head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+        }
+        self.raw((head + "\r\n").as_bytes()).await
+    }
+
+    /// Sends bytes as they are on a connection of their own, and reads one answer of JSON.
+    pub async fn raw(&self, bytes: &[u8]) -> (u16, Value) {
+        within(async {
+            let mut socket = TcpStream::connect(&self.address).await.unwrap();
+            socket.write_all(bytes).await.unwrap();
+            let mut answer = Vec::new();
+            loop {
+                let text = String::from_utf8_lossy(&answer);
+                if let Some((head, body)) = text.split_once("\r\n\r\n")
+                    && let Ok(body) = serde_json::from_str(body)
+                {
+                    return (head[9..12].parse().unwrap(), body);
+                }
+                let read = socket.read_buf(&mut answer).await.unwrap();
+                assert_ne!(read, 0, "no answer, but {:?}", String::from_utf8_lossy(&answer));
+            }
+        })
+        .await
     }
 
     /// The task once it has ended.

@@ -264,3 +264,31 @@ async fn without_pops_nothing_is_promised() {
     assert_eq!((status, code.as_str()), (503, "ServiceUnavailable"));
     assert_eq!(detail, "no POP is registered, add one first");
 }
+
+#[tokio::test]
+async fn a_list_of_a_thousand_lines_fits_into_the_query_and_names_its_bad_line() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-asia").await;
+    let line = |number: usize| format!("http://a.example/{}/{number}.mp4", "d".repeat(200));
+    let mut lines: Vec<String> = (1..=1_000).map(line).collect();
+    let (status, body) = stage.long_call(ANN, PURGE, &lines.join("\n")).await;
+    assert_eq!((status, body["RefreshTaskId"].is_string()), (200, true), "{body}");
+    lines[776] = "http://a.example/a b".into();
+    let (status, body) = stage.long_call(ANN, PURGE, &lines.join("\n")).await;
+    is_envelope(&body);
+    assert_eq!((status, body["Recommend"].as_str()), (400, Some("line 777: raw space in URL, write %20")));
+}
+
+#[tokio::test]
+async fn a_head_that_cannot_be_has_the_envelope_too() {
+    let stage = Stage::set().await;
+    for (head, status, code) in [
+        (format!("GET /?a={} HTTP/1.1\r\n\r\n", "x".repeat(2 << 20)), 413, "RequestTooLarge"),
+        (format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(101)), 413, "RequestTooLarge"),
+        ("what\r\n\r\n".to_owned(), 400, "InvalidRequest"),
+    ] {
+        let (found, body) = stage.raw(head.as_bytes()).await;
+        is_envelope(&body);
+        assert_eq!((found, body["Code"].as_str()), (status, Some(code)), "{body}");
+    }
+}

@@ -34,6 +34,9 @@ pub struct Connection {
     /// The access key's secret.
     #[arg(long, env = "FRESHEN_ACCESS_KEY_SECRET", hide_env_values = true)]
     access_key_secret: Option<String>,
+    /// The token of temporary credentials.
+    #[arg(long, env = "FRESHEN_SECURITY_TOKEN", hide_env_values = true)]
+    security_token: Option<String>,
     /// A TOML file with endpoint, access_key_id and access_key_secret [default: freshen/client.toml in the user's
     /// configuration folder].
     #[arg(long, env = "FRESHEN_CONFIG", hide_env_values = true)]
@@ -96,6 +99,7 @@ pub struct Control {
     endpoint: String,
     authority: String,
     key: (String, String),
+    security_token: Option<String>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -119,7 +123,8 @@ impl Connection {
             pick(&self.access_key_id, id).ok_or_else(|| missing("access-key-id", "FRESHEN_ACCESS_KEY_ID"))?;
         let secret = pick(&self.access_key_secret, secret)
             .ok_or_else(|| missing("access-key-secret", "FRESHEN_ACCESS_KEY_SECRET"))?;
-        Control::at(&endpoint, id, secret)
+        let control = Control::at(&endpoint, id, secret)?;
+        Ok(Control { security_token: self.security_token.clone(), ..control })
     }
 
     /// Where viewers reach each POP, as the client's configuration file says.
@@ -154,7 +159,8 @@ impl Control {
             return Err(malformed());
         }
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        Ok(Control { endpoint: endpoint.to_owned(), authority, key: (access_key_id, secret), client })
+        let key = (access_key_id, secret);
+        Ok(Control { endpoint: endpoint.to_owned(), authority, key, security_token: None, client })
     }
 
     /// `GET`.
@@ -225,8 +231,8 @@ impl Control {
             date: now,
             nonce: &hex::encode(nonce),
         };
-        let credentials =
-            Credentials { access_key_id: &self.key.0, secret: &self.key.1, security_token: None };
+        let security_token = self.security_token.as_deref();
+        let credentials = Credentials { access_key_id: &self.key.0, secret: &self.key.1, security_token };
         let headers = acs3::sign(&unsigned, &credentials)?;
         let mut request = Request::builder()
             .method(method)

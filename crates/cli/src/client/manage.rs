@@ -4,12 +4,16 @@ use super::connection::{ClientError, Connection, encode, print_json};
 use super::outcome::Outcome;
 use crate::say::say;
 use clap::Subcommand;
-use freshen_api::v1::wire::{AccountList, AccountRow, KeyRequest, NewKey, NewPop, PopList, PopRequest};
+use freshen_api::v1::wire::{
+    AccountList, AccountRow, KeyRequest, NewKey, NewPop, NewToken, PopList, PopRequest, TokenRequest,
+};
 use freshen_model::area::Area;
 use freshen_model::ids::PopId;
 use freshen_model::quota::{Limits, QuotaKind};
+use freshen_model::rights::{Right, Rights};
 use http::Method;
 use serde_json::json;
+use std::time::Duration;
 
 /// Accounts.
 #[derive(Subcommand)]
@@ -51,9 +55,59 @@ pub enum AccountCommand {
         /// Purges by tag a day; a tag counts once for each domain.
         #[arg(long)]
         tag: Option<u64>,
+        /// Requests a second.
+        #[arg(long)]
+        requests_per_s: Option<u64>,
+        /// URL purges of one domain a minute.
+        #[arg(long)]
+        urls_per_minute: Option<u64>,
+        /// Directory purges of one domain a minute.
+        #[arg(long)]
+        directories_per_minute: Option<u64>,
+        /// Lines of prefetches that have not ended.
+        #[arg(long)]
+        prefetch_queue: Option<u64>,
         #[command(flatten)]
         connection: Connection,
     },
+    /// Make temporary credentials: id, secret and a token, told once. Elsewhere they are known as STS credentials.
+    Token {
+        /// How long they are good: seconds, or with a unit (90s, 15m, 12h).
+        #[arg(long, default_value = "1h", value_parser = super::submit::duration)]
+        expires: Duration,
+        /// The account they act for [default: the caller's].
+        #[arg(long)]
+        account: Option<String>,
+        #[command(flatten)]
+        rights: RightsOptions,
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+/// What a key may do.
+#[derive(clap::Args)]
+pub struct RightsOptions {
+    /// What it may do: purge, prefetch, read, admin. Several may be given [default: all].
+    #[arg(long = "right", value_name = "RIGHT", value_parser = right)]
+    may: Vec<Right>,
+    /// The domain it reaches. Several may be given [default: all of the account].
+    #[arg(long = "domain", value_name = "DOMAIN")]
+    domains: Vec<String>,
+}
+
+fn right(word: &str) -> Result<Right, String> {
+    Right::from_word(word).ok_or_else(|| "write purge, prefetch, read or admin".to_owned())
+}
+
+impl RightsOptions {
+    fn rights(self) -> Rights {
+        let all = Rights::default();
+        Rights {
+            may: if self.may.is_empty() { all.may } else { self.may.into_iter().collect() },
+            domains: (!self.domains.is_empty()).then(|| self.domains.into_iter().collect()),
+        }
+    }
 }
 
 /// Access keys.
@@ -64,6 +118,8 @@ pub enum KeyCommand {
         /// The account it acts for [default: the caller's].
         #[arg(long)]
         account: Option<String>,
+        #[command(flatten)]
+        rights: RightsOptions,
         #[command(flatten)]
         connection: Connection,
     },
@@ -129,7 +185,36 @@ impl AccountCommand {
                 };
                 tell(&connection, &list, || list.accounts.iter().map(row).collect::<Vec<_>>().join("\n"))
             }
-            AccountCommand::Limits { name, url, directory, prefetch, query, regex, tag, connection } => {
+            AccountCommand::Token { expires, account, rights, connection } => {
+                let request =
+                    TokenRequest { account, rights: Some(rights.rights()), expires_s: expires.as_secs() };
+                let token: NewToken =
+                    connection.open()?.call(Method::POST, "/v1/tokens", Some(&request)).await?;
+                tell(&connection, &token, || {
+                    format!(
+                        "temporary credentials of {}, good until {}\n  id      {}\n  secret  {}\n  token   {}   (shown once)",
+                        token.account,
+                        super::task::clock(token.expires_ms),
+                        token.id,
+                        token.secret,
+                        token.security_token
+                    )
+                })
+            }
+            AccountCommand::Limits {
+                name,
+                url,
+                directory,
+                prefetch,
+                query,
+                regex,
+                tag,
+                requests_per_s,
+                urls_per_minute,
+                directories_per_minute,
+                prefetch_queue,
+                connection,
+            } => {
                 let control = connection.open()?;
                 let list: AccountList = control.get("/v1/accounts").await?;
                 let account = list.accounts.into_iter().find(|account| account.name == name);
@@ -141,6 +226,10 @@ impl AccountCommand {
                     query: query.unwrap_or(now.query),
                     regex: regex.unwrap_or(now.regex),
                     tag: tag.unwrap_or(now.tag),
+                    requests_per_s: requests_per_s.unwrap_or(now.requests_per_s),
+                    urls_per_minute: urls_per_minute.unwrap_or(now.urls_per_minute),
+                    directories_per_minute: directories_per_minute.unwrap_or(now.directories_per_minute),
+                    prefetch_queue: prefetch_queue.unwrap_or(now.prefetch_queue),
                 };
                 let path = format!("/v1/accounts/{}/limits", encode(&name));
                 let account: AccountRow = control.call(Method::PUT, &path, Some(&limits)).await?;
@@ -154,8 +243,8 @@ impl KeyCommand {
     /// Does it.
     pub async fn run(self) -> Result<Outcome, ClientError> {
         match self {
-            KeyCommand::Add { account, connection } => {
-                let request = KeyRequest { account };
+            KeyCommand::Add { account, rights, connection } => {
+                let request = KeyRequest { account, rights: Some(rights.rights()) };
                 let key: NewKey = connection.open()?.call(Method::POST, "/v1/keys", Some(&request)).await?;
                 tell(&connection, &key, || {
                     format!(

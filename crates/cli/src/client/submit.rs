@@ -379,7 +379,7 @@ fn interrupts() -> Result<Signal, ClientError> {
 }
 
 /// Seconds, or a number with s, m or h.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let (digits, unit) = match text.strip_suffix(['s', 'm', 'h']) {
         Some(digits) => (digits, &text[digits.len()..]),
         None => (text, "s"),

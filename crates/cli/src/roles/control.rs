@@ -69,7 +69,8 @@ pub async fn serve(
     let users = listen(&config.listen, "control's listener (listen)").await?;
     let fleet = listen(&config.fleet_listen, "the fleet's listener (fleet_listen)").await?;
     let stopping = CancellationToken::new();
-    let router = freshen_api::router(control.clone(), render, stopping.clone());
+    let router = freshen_api::router(control.clone(), &config.data, render, stopping.clone())
+        .with_context(|| format!("cannot keep nonces in {}", config.data.display()))?;
     let router = router.merge(freshen_console::router(control.clone()));
     tracing::info!(listen = %config.listen, fleet = %config.fleet_listen, log = %control.log_id(), "control runs");
     let hub = control.hub().serve(fleet, stopped(stop.clone()));

@@ -212,7 +212,9 @@ impl Installation {
             self.control.add_key(ACCOUNT, Some(key.0.into()), Some(key.1.into())).await.unwrap();
         }
         let stop = CancellationToken::new();
-        let router = freshen_api::router(self.control.clone(), Arc::new(String::new), stop.clone());
+        let router =
+            freshen_api::router(self.control.clone(), &self.config.data, Arc::new(String::new), stop.clone());
+        let router = router.unwrap();
         let listener = TcpListener::bind(address).await.unwrap();
         tokio::spawn(freshen_api::serve(listener, router, stop.clone()));
         stop.drop_guard()

@@ -50,6 +50,11 @@ struct Known {
 }
 
 impl State {
+    pub(super) fn queued(&self, account: &str) -> u64 {
+        let records = self.prefetches.values().filter_map(|id| Some(&self.tasks.get(id)?.record));
+        records.filter(|record| record.account == account).map(|record| record.lines).sum()
+    }
+
     pub(super) fn register(&mut self, record: TaskRecord, limit: Limit, known_at: Moment) {
         let id = record.id;
         if self.tasks.contains_key(&id) {

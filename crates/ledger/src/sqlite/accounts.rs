@@ -1,12 +1,12 @@
 //! Accounts and their access keys.
 
-use super::{from_json, now_ms, to_json};
-use crate::{AccessKey, Account, Error, Refusal};
+use super::{from_json, now_ms, to_json, unsql};
+use crate::{AccessKey, Account, Error, NewAccessKey, Refusal, TEMPORARY_KEYS_MAX, Temporary};
 use freshen_model::quota::Limits;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 const ACCOUNT: &str = "SELECT name, admin, limits, created_ms FROM accounts";
-const KEY: &str = "SELECT keys.id, secret, account, admin, disabled FROM keys JOIN accounts ON accounts.name = keys.account";
+const KEY: &str = "SELECT keys.id, secret, account, admin, limits, rights, disabled, token_digest, expires_ms FROM keys JOIN accounts ON accounts.name = keys.account";
 
 pub(super) fn add(connection: &Connection, name: &str, admin: bool) -> Result<Account, Error> {
     if one(connection, name)?.is_some() {
@@ -45,14 +45,45 @@ pub(super) fn existing(connection: &Connection, name: &str) -> Result<Account, E
     one(connection, name)?.ok_or_else(|| unknown(name))
 }
 
-pub(super) fn add_key(connection: &Connection, account: &str, id: &str, secret: &str) -> Result<(), Error> {
-    existing(connection, account)?;
-    if key(connection, id)?.is_some() {
-        return Err(Refusal::Exists { what: "access key", name: id.to_owned() }.into());
+/// How long expired credentials are remembered, so that their holder is told so.
+const EXPIRED_KEPT_MS: i64 = 3_600_000;
+
+/// Adds a key; `secret` is already sealed.
+pub(super) fn put_key(connection: &Connection, new: &NewAccessKey, secret: &str) -> Result<(), Error> {
+    existing(connection, &new.account)?;
+    if key(connection, &new.id)?.is_some() {
+        return Err(Refusal::Exists { what: "access key", name: new.id.clone() }.into());
     }
+    if new.temporary.is_some() {
+        make_room(connection, &new.account)?;
+    }
+    let temporary = new.temporary.as_ref();
     connection
-        .prepare_cached("INSERT INTO keys (id, secret, account) VALUES (?, ?, ?)")?
-        .execute([id, secret, account])?;
+        .prepare_cached(
+            "INSERT INTO keys (id, secret, account, rights, token_digest, expires_ms) VALUES (?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            new.id,
+            secret,
+            new.account,
+            to_json(&new.rights)?,
+            temporary.map(|temporary| temporary.token_digest),
+            temporary.map(|temporary| temporary.expires_ms)
+        ])?;
+    Ok(())
+}
+
+fn make_room(connection: &Connection, account: &str) -> Result<(), Error> {
+    connection
+        .prepare_cached("DELETE FROM keys WHERE expires_ms < ?")?
+        .execute([now_ms() - EXPIRED_KEPT_MS])?;
+    let count = connection
+        .prepare_cached("SELECT count(*) FROM keys WHERE account = ? AND expires_ms IS NOT NULL")?
+        .query_row([account], |row| Ok(unsql(row.get(0)?)))?;
+    if count >= TEMPORARY_KEYS_MAX {
+        let why = format!("{account} has {count} temporary credentials, wait until some have expired");
+        return Err(Refusal::Unfit(why).into());
+    }
     Ok(())
 }
 
@@ -66,12 +97,12 @@ pub(super) fn disable_key(connection: &Connection, id: &str) -> Result<(), Error
 
 pub(super) fn key(connection: &Connection, id: &str) -> Result<Option<AccessKey>, Error> {
     let mut statement = connection.prepare_cached(&format!("{KEY} WHERE keys.id = ?"))?;
-    Ok(statement.query_row([id], access_key).optional()?)
+    statement.query_and_then([id], access_key)?.next().transpose()
 }
 
 pub(super) fn keys(connection: &Connection, account: &str) -> Result<Vec<AccessKey>, Error> {
     let mut statement = connection.prepare_cached(&format!("{KEY} WHERE account = ? ORDER BY keys.id"))?;
-    Ok(statement.query_map([account], access_key)?.collect::<Result<_, _>>()?)
+    statement.query_and_then([account], access_key)?.collect()
 }
 
 fn unknown(name: &str) -> Error {
@@ -88,12 +119,21 @@ fn account(row: &Row<'_>) -> Result<Account, Error> {
     })
 }
 
-fn access_key(row: &Row<'_>) -> Result<AccessKey, rusqlite::Error> {
+/// A key whose secret is still sealed.
+fn access_key(row: &Row<'_>) -> Result<AccessKey, Error> {
+    let (limits, rights): (String, String) = (row.get(4)?, row.get(5)?);
+    let limits: Limits = from_json(&limits)?;
+    let (token, expires_ms): (Option<[u8; 32]>, Option<i64>) = (row.get(7)?, row.get(8)?);
     Ok(AccessKey {
         id: row.get(0)?,
         secret: row.get(1)?,
         account: row.get(2)?,
         admin: row.get(3)?,
-        disabled: row.get(4)?,
+        requests_per_s: limits.requests_per_s,
+        rights: from_json(&rights)?,
+        disabled: row.get(6)?,
+        temporary: token
+            .zip(expires_ms)
+            .map(|(token_digest, expires_ms)| Temporary { token_digest, expires_ms }),
     })
 }

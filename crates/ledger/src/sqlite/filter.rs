@@ -15,6 +15,7 @@ pub(super) fn tasks(connection: &Connection, filter: &TaskFilter) -> Result<Task
             domain.clone(),
         );
     }
+    fit.within(filter, "EXISTS (SELECT 1 FROM task_domains d WHERE d.task = t.id AND d.domain IN ", ")");
     if let Some(url) = &filter.url {
         fit.demand("t.id IN (SELECT task FROM task_lines WHERE url = ?)", url.clone());
     }
@@ -30,7 +31,7 @@ pub(super) fn tasks(connection: &Connection, filter: &TaskFilter) -> Result<Task
 pub(super) fn lines(connection: &Connection, filter: &TaskFilter) -> Result<TaskPage<TaskLine>, Error> {
     let mut fit = Fit::of(filter);
     // Where every line of a task fits, the tasks' own counts add up to the total.
-    let whole = filter.domain.is_none() && filter.url.is_none();
+    let whole = filter.domain.is_none() && filter.within.is_none() && filter.url.is_none();
     let of_tasks = format!("SELECT coalesce(sum(t.lines), 0) FROM tasks t {}", fit.condition());
     if let Some(domain) = &filter.domain {
         fit.demand(
@@ -39,6 +40,7 @@ pub(super) fn lines(connection: &Connection, filter: &TaskFilter) -> Result<Task
         );
         fit.demand("l.domain = ?", domain.clone());
     }
+    fit.within(filter, "l.domain IN ", "");
     if let Some(url) = &filter.url {
         fit.demand("l.url = ?", url.clone());
     }
@@ -96,6 +98,14 @@ impl Fit {
     fn demand(&mut self, term: &str, value: impl Into<Value>) {
         self.terms.push(term.to_owned());
         self.values.push(value.into());
+    }
+
+    /// Demands one of the domains that the filter is confined to.
+    fn within(&mut self, filter: &TaskFilter, before: &str, after: &str) {
+        if let Some(domains) = &filter.within {
+            self.terms.push(format!("{before}({}){after}", vec!["?"; domains.len()].join(", ")));
+            self.values.extend(domains.iter().map(|domain| domain.clone().into()));
+        }
     }
 
     fn condition(&self) -> String {

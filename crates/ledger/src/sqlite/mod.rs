@@ -19,8 +19,8 @@ mod tasks;
 mod writer;
 
 use crate::{
-    AccessKey, Account, DomainRecord, Error, Ledger, Line, OrdersRead, PopRecord, ReceiptsKept, Remembered,
-    Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskReceipts, TaskRecord, TaskUpdate,
+    AccessKey, Account, DomainRecord, Error, Ledger, Line, NewAccessKey, OrdersRead, PopRecord, ReceiptsKept,
+    Remembered, Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskReceipts, TaskRecord, TaskUpdate,
 };
 use async_trait::async_trait;
 use freshen_model::area::Area;
@@ -30,7 +30,7 @@ use freshen_model::ids::{LogId, PopId, Seq, TaskId};
 use freshen_model::order::{Body, Snapshot};
 use freshen_model::protocol::roster::Place;
 use freshen_model::quota::{Limits, Quota};
-use freshen_model::secret::SealingKey;
+use freshen_model::secret::{SealingKey, Secret};
 use readers::Readers;
 use rusqlite::types::{FromSqlError, ValueRef};
 use serde::Serialize;
@@ -97,10 +97,27 @@ impl SqliteLedger {
         domain
     }
 
+    /// A key as it is used; its secret comes sealed from the file.
+    fn opened_key(&self, mut key: AccessKey) -> Result<AccessKey, Error> {
+        let sealed: Secret = from_json(&key.secret)?;
+        let opened = sealed.opened(&self.secrets, &owner_of_secret(&key.id));
+        let plain = opened.plain().ok_or_else(|| {
+            let why = "its secret cannot be opened with this key for secrets, make another";
+            Error::Engine(format!("access key {}: {why}", key.id))
+        })?;
+        key.secret = plain.to_owned();
+        Ok(key)
+    }
+
     /// How many commits, each one wait for the disk, this process has made.
     pub fn commits(&self) -> u64 {
         self.writer.commits()
     }
+}
+
+/// Whose secret it is, so that no row can be put in another's place.
+fn owner_of_secret(access_key_id: &str) -> String {
+    format!("access key {access_key_id}")
 }
 
 #[async_trait]
@@ -169,9 +186,10 @@ impl Ledger for SqliteLedger {
         self.readers.call(move |connection| accounts::one(connection, &name)).await
     }
 
-    async fn add_key(&self, account: &str, id: &str, secret: &str) -> Result<(), Error> {
-        let (account, id, secret) = (account.to_owned(), id.to_owned(), secret.to_owned());
-        self.writer.call(move |connection| accounts::add_key(connection, &account, &id, &secret)).await
+    async fn put_key(&self, key: NewAccessKey) -> Result<(), Error> {
+        let sealed = Secret::Plain(key.secret.clone()).sealed(&self.secrets, &owner_of_secret(&key.id));
+        let secret = to_json(&sealed)?;
+        self.writer.call(move |connection| accounts::put_key(connection, &key, &secret)).await
     }
 
     async fn disable_key(&self, id: &str) -> Result<(), Error> {
@@ -181,12 +199,14 @@ impl Ledger for SqliteLedger {
 
     async fn key(&self, id: &str) -> Result<Option<AccessKey>, Error> {
         let id = id.to_owned();
-        self.readers.call(move |connection| accounts::key(connection, &id)).await
+        let key = self.readers.call(move |connection| accounts::key(connection, &id)).await?;
+        key.map(|key| self.opened_key(key)).transpose()
     }
 
     async fn keys(&self, account: &str) -> Result<Vec<AccessKey>, Error> {
         let account = account.to_owned();
-        self.readers.call(move |connection| accounts::keys(connection, &account)).await
+        let keys = self.readers.call(move |connection| accounts::keys(connection, &account)).await?;
+        keys.into_iter().map(|key| self.opened_key(key)).collect()
     }
 
     async fn add_domain(

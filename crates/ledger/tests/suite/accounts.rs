@@ -13,7 +13,8 @@ pub async fn accounts_have_limits(home: &dyn Home) {
     let taken = Refusal::Exists { what: "account", name: "acme".into() };
     assert_eq!(refusal(ledger.add_account("acme", true).await), taken);
 
-    let limits = Limits { url: 1, directory: 2, prefetch: u64::MAX, query: 4, regex: 5, tag: 6 };
+    let limits =
+        Limits { url: 1, directory: 2, prefetch: u64::MAX, query: 4, regex: 5, tag: 6, ..Limits::default() };
     ledger.set_limits("acme", limits).await.unwrap();
     assert_eq!(ledger.account("acme").await.unwrap().unwrap(), freshen_ledger::Account { limits, ..acme });
     let unknown = Refusal::NotFound { what: "account", name: "nobody".into() };

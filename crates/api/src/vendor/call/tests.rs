@@ -6,23 +6,23 @@ fn call<const N: usize>(action: Action, params: [(&str, &str); N]) -> Result<Cal
     Call::parse(action, &Params::from(params), NOW)
 }
 
-fn purge<const N: usize>(params: [(&str, &str); N]) -> RefreshVodObjectCaches {
+fn purge<const N: usize>(params: [(&str, &str); N]) -> Purge {
     match call(Action::RefreshVodObjectCaches, params) {
-        Ok(Call::RefreshVodObjectCaches(purge)) => purge,
+        Ok(Call::Purge(purge)) => purge,
         other => panic!("{other:?}"),
     }
 }
 
-fn prefetch<const N: usize>(params: [(&str, &str); N]) -> PreloadVodObjectCaches {
+fn prefetch<const N: usize>(params: [(&str, &str); N]) -> Prefetch {
     match call(Action::PreloadVodObjectCaches, params) {
-        Ok(Call::PreloadVodObjectCaches(prefetch)) => prefetch,
+        Ok(Call::Prefetch(prefetch)) => prefetch,
         other => panic!("{other:?}"),
     }
 }
 
-fn list<const N: usize>(params: [(&str, &str); N]) -> DescribeVodRefreshTasks {
+fn list<const N: usize>(params: [(&str, &str); N]) -> TaskQuery {
     match call(Action::DescribeVodRefreshTasks, params) {
-        Ok(Call::DescribeVodRefreshTasks(list)) => list,
+        Ok(Call::Tasks(list)) => list,
         other => panic!("{other:?}"),
     }
 }
@@ -39,11 +39,8 @@ fn line(number: usize, text: &str) -> Line {
 
 #[test]
 fn a_purge_has_defaults() {
-    let expected = RefreshVodObjectCaches {
-        object_path: vec![line(1, "http://a.test/x")],
-        object_type: ObjectType::File,
-        force: false,
-    };
+    let expected =
+        Purge { object_path: vec![line(1, "http://a.test/x")], object_type: ObjectType::File, force: false };
     assert_eq!(purge([("ObjectPath", "http://a.test/x")]), expected);
     assert_eq!(
         purge([("ObjectPath", "http://a.test/x"), ("ObjectType", ""), ("Force", ""), ("OwnerId", "1")]),
@@ -136,7 +133,7 @@ fn what_a_prefetch_cannot_be() {
 
 #[test]
 fn a_list_is_the_first_page_of_three_days() {
-    let expected = DescribeVodRefreshTasks {
+    let expected = TaskQuery {
         task_id: None,
         object_path: None,
         object_type: None,
@@ -247,5 +244,40 @@ fn a_list_goes_back_three_days() {
 #[test]
 fn quotas_need_nothing() {
     let quota = call(Action::DescribeVodRefreshQuota, [("OwnerId", "1"), ("SecurityToken", "t")]);
-    assert_eq!(quota, Ok(Call::DescribeVodRefreshQuota));
+    assert_eq!(quota, Ok(Call::Quota));
+}
+
+#[test]
+fn both_products_ask_for_the_same_in_their_own_words() {
+    let params = [("ObjectPath", "a.test/x"), ("Force", "true"), ("QueryHashkey", "true")];
+    for (vod, cdn) in [
+        (Action::RefreshVodObjectCaches, Action::RefreshObjectCaches),
+        (Action::PreloadVodObjectCaches, Action::PushObjectCache),
+        (Action::DescribeVodRefreshTasks, Action::DescribeRefreshTasks),
+        (Action::DescribeVodRefreshQuota, Action::DescribeRefreshQuota),
+    ] {
+        assert_eq!(call(vod, params), call(cdn, params));
+    }
+    let moon = [("ObjectPath", "a.test/x"), ("ObjectType", "Moon")];
+    assert_eq!(refusal(Action::RefreshObjectCaches, moon).0, "InvalidObjectType.Malformed");
+    let page = |size: &str| call(Action::DescribeRefreshTasks, [("PageSize", size)]);
+    assert!(matches!(page("100"), Ok(Call::Tasks(TaskQuery { page_size: 100, .. }))));
+    assert!(page("101").is_err());
+}
+
+#[test]
+fn tasks_are_named_by_up_to_ten_ids() {
+    let by_id = |ids: &str| call(Action::DescribeRefreshTaskById, [("TaskId", ids)]);
+    assert_eq!(by_id("7, 8,7"), Ok(Call::TasksById(vec![7, 8])));
+    assert!(by_id("1,2,3,4,5,6,7,8,9,10").is_ok());
+    for malformed in ["1,2,3,4,5,6,7,8,9,10,11", "1,,2", "x", "1;2", "-1"] {
+        let refused = refusal(Action::DescribeRefreshTaskById, [("TaskId", malformed)]);
+        assert_eq!(refused.0, "InvalidTaskId.Malformed", "{malformed}");
+    }
+    let detail = |id: &str| call(Action::DescribePreloadDetailById, [("TaskId", id)]);
+    assert_eq!(detail("7"), Ok(Call::PreloadDetail(7)));
+    assert!(detail("7,8").is_err());
+    for action in [Action::DescribeRefreshTaskById, Action::DescribePreloadDetailById] {
+        assert_eq!(refusal(action, []).0, "MissingParameter");
+    }
 }

@@ -23,9 +23,14 @@ CREATE TABLE keys (
     id TEXT PRIMARY KEY,
     secret TEXT NOT NULL,
     account TEXT NOT NULL REFERENCES accounts,
-    disabled INTEGER NOT NULL DEFAULT 0
+    rights TEXT NOT NULL,
+    disabled INTEGER NOT NULL DEFAULT 0,
+    -- Of temporary credentials only.
+    token_digest BLOB CHECK (length(token_digest) = 32),
+    expires_ms INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX keys_by_account ON keys (account);
+CREATE INDEX keys_by_expiry ON keys (expires_ms) WHERE expires_ms IS NOT NULL;
 
 CREATE TABLE domains (
     name TEXT PRIMARY KEY,

@@ -1,0 +1,59 @@
+//! The day's quotas in the vendor's terms.
+
+use freshen_control::Control;
+use freshen_model::quota::Quota;
+
+use super::{Action, CdnQuota, CdnUserQuota, Reply, VendorError, VodQuota, refusals};
+
+/// The quotas of `account` as the action tells them. What is not offered has a quota of 0.
+pub(super) async fn of(control: &Control, account: &str, action: Action) -> Result<Reply, VendorError> {
+    let quotas = control.quota(account).await.map_err(refusals::of_ledger)?;
+    let (url_quota, url_remain) = kind(&quotas, "url");
+    let (dir_quota, dir_remain) = kind(&quotas, "directory");
+    let (preload_quota, preload_remain) = kind(&quotas, "prefetch");
+    let (regex_quota, regex_remain) = kind(&quotas, "regex");
+    let (ignore_params_quota, ignore_params_remain) = kind(&quotas, "query");
+    Ok(match action {
+        Action::DescribeCdnUserQuota => Reply::CdnUserQuota(CdnUserQuota {
+            refresh_url_quota: url_quota,
+            refresh_url_remain: url_remain,
+            refresh_dir_quota: dir_quota,
+            refresh_dir_remain: dir_remain,
+            preload_quota,
+            preload_remain,
+            ignore_params_quota,
+            ignore_params_remain,
+            domain_quota: freshen_control::DOMAINS_MAX as u64,
+            ..CdnUserQuota::default()
+        }),
+        Action::DescribeRefreshQuota => Reply::CdnQuota(CdnQuota {
+            url_quota,
+            url_remain,
+            dir_quota,
+            dir_remain,
+            preload_quota,
+            preload_remain,
+            regex_quota,
+            regex_remain,
+            ignore_params_quota,
+            ignore_params_remain,
+            ..CdnQuota::default()
+        }),
+        _ => Reply::VodQuota(VodQuota {
+            url_quota,
+            url_remain,
+            dir_quota,
+            dir_remain,
+            preload_quota,
+            preload_remain,
+            block_quota: 0,
+            block_remain: 0,
+        }),
+    })
+}
+
+/// Limit and rest of one kind, by our word for it.
+fn kind(quotas: &[Quota], word: &str) -> (u64, u64) {
+    let quota = quotas.iter().find(|quota| quota.kind.as_str() == word);
+    quota.map(|quota| (quota.limit, quota.remaining())).unwrap_or_default()
+}

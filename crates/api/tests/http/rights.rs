@@ -1,0 +1,249 @@
+//! What keys may do: rights, temporary credentials, pace, and once only over a restart.
+
+use crate::stage::{ADA, ANN, Answer, BOB, Key, Stage, settings};
+use freshen_api::signature::acs3::{self, Credentials, Unsigned};
+use freshen_model::quota::Limits;
+use http::Request;
+use http_body_util::Full;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const PURGE: &str = "RefreshVodObjectCaches";
+const PREFETCH: &str = "PreloadVodObjectCaches";
+const TASKS: &str = "DescribeVodRefreshTasks";
+
+/// Credentials that were made during a test.
+struct Made {
+    id: String,
+    secret: String,
+    token: Option<String>,
+}
+
+impl Made {
+    async fn key(stage: &Stage, of: Key, rights: Value) -> Made {
+        let (status, body) = stage.own(of, "POST", "/v1/keys", json!({ "rights": rights })).await;
+        assert_eq!(status, 200, "{body}");
+        Made { id: text(&body["id"]), secret: text(&body["secret"]), token: None }
+    }
+
+    async fn token(stage: &Stage, of: Key, expires_s: u64, rights: Value) -> Made {
+        let body = json!({ "rights": rights, "expires_s": expires_s });
+        let (status, body) = stage.own(of, "POST", "/v1/tokens", body).await;
+        assert_eq!(status, 200, "{body}");
+        let token = Some(text(&body["security_token"]));
+        Made { id: text(&body["id"]), secret: text(&body["secret"]), token }
+    }
+
+    fn request(
+        &self,
+        stage: &Stage,
+        method: &str,
+        target: &str,
+        action: &str,
+    ) -> Request<Full<bytes::Bytes>> {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let nonce = format!("{}-{target}-{}", self.id, stage.control.log_end());
+        let unsigned = Unsigned {
+            method,
+            path,
+            query,
+            host: &stage.address,
+            content_type: None,
+            body: b"",
+            action,
+            version: "2017-03-21",
+            date: stage.control.wall_ms() / 1_000,
+            nonce: &nonce,
+        };
+        let security_token = self.token.as_deref();
+        let credentials = Credentials { access_key_id: &self.id, secret: &self.secret, security_token };
+        let headers = acs3::sign(&unsigned, &credentials).unwrap();
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{target}", stage.address))
+            .body(Full::default())
+            .unwrap();
+        *request.headers_mut() = headers;
+        request
+    }
+
+    async fn call(&self, stage: &Stage, action: &str, query: &str) -> Answer {
+        stage.send(self.request(stage, "POST", &format!("/?{query}"), action)).await
+    }
+
+    async fn get(&self, stage: &Stage, target: &str) -> Answer {
+        stage.send(self.request(stage, "GET", target, "anything")).await
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
+}
+
+fn outcome(answer: &Answer) -> (u16, String) {
+    (answer.status, answer.json()["Code"].as_str().unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn a_key_does_what_it_has_the_right_to_and_nothing_else() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-asia").await;
+    let purger = Made::key(&stage, ANN, json!({"may": ["purge"]})).await;
+    let purged = purger.call(&stage, PURGE, "ObjectPath=a.example/1").await;
+    assert_eq!(purged.status, 200, "{}", purged.text());
+    for (action, query) in [(PREFETCH, "ObjectPath=a.example/1"), (TASKS, "PageSize=1")] {
+        let denied = purger.call(&stage, action, query).await;
+        assert_eq!(outcome(&denied), (403, "Forbidden.RAM".into()));
+        let mut detail = denied.json()["AccessDeniedDetail"].clone();
+        let detail = detail.as_object_mut().expect("an object");
+        assert!(detail.values().all(Value::is_string), "{detail:?}");
+        assert_eq!(detail["AuthAction"], format!("vod:{action}"));
+        assert_eq!(detail["AuthPrincipalDisplayName"], purger.id);
+        assert_eq!(detail["NoPermissionType"], "ImplicitDeny");
+    }
+    for target in ["/v1/tasks", "/v1/quota", "/v1/domains", "/v1/pops", "/v1/tasks/10000001"] {
+        assert_eq!(purger.get(&stage, target).await.status, 403, "{target}");
+    }
+    let reader = Made::key(&stage, ANN, json!({"may": ["read"]})).await;
+    assert_eq!(reader.call(&stage, TASKS, "").await.json()["TotalCount"], 1);
+    assert_eq!(outcome(&reader.call(&stage, PURGE, "ObjectPath=a.example/1").await).0, 403);
+}
+
+#[tokio::test]
+async fn an_admin_account_does_not_lend_its_rights_to_a_reader() {
+    let stage = Stage::set().await;
+    let reader = Made::key(&stage, ADA, json!({"may": ["read"]})).await;
+    assert_eq!(reader.get(&stage, "/v1/accounts").await.status, 403);
+    assert_eq!(reader.get(&stage, "/v1/domains").await.json()["domains"], json!([]));
+    let (status, _) = stage.own(BOB, "POST", "/v1/keys", json!({"account": "ann"})).await;
+    assert_eq!(status, 403);
+}
+
+#[tokio::test]
+async fn a_key_of_one_domain_neither_reaches_nor_sees_another() {
+    let stage = Stage::set().await;
+    stage.control.add_domain("ann", "c.example", &settings()).await.unwrap();
+    let _pop = stage.pop("pop-asia").await;
+    let (_, other) = stage.call(ANN, PURGE, &[("ObjectPath", "c.example/1")]).await;
+    let key =
+        Made::key(&stage, ANN, json!({"may": ["purge", "read", "admin"], "domains": ["A.example"]})).await;
+    assert_eq!(key.call(&stage, PURGE, "ObjectPath=a.example/1").await.status, 200);
+    for lines in ["c.example/1", "a.example/1%0Ac.example/1", "b.example/1"] {
+        let denied = key.call(&stage, PURGE, &format!("ObjectPath={lines}")).await;
+        assert_eq!(outcome(&denied), (403, "Forbidden.RAM".into()), "{lines}");
+    }
+    let rows = key.call(&stage, TASKS, "").await.json();
+    assert_eq!(rows["TotalCount"], 1);
+    assert_eq!(rows["Tasks"]["Task"][0]["ObjectPath"], "a.example/1");
+    let other = text(&other["RefreshTaskId"]);
+    assert_eq!(key.call(&stage, TASKS, &format!("TaskId={other}")).await.json()["TotalCount"], 0);
+    assert_eq!(key.get(&stage, &format!("/v1/tasks/{other}")).await.status, 404);
+    assert_eq!(key.get(&stage, "/v1/tasks").await.json()["total"], 1);
+    assert_eq!(key.get(&stage, "/v1/domains").await.json()["domains"].as_array().map(Vec::len), Some(1));
+    assert_eq!(key.get(&stage, "/v1/domains/c.example").await.status, 404);
+    assert_eq!(key.get(&stage, "/v1/check?url=http://c.example/1").await.status, 404);
+    let foreign = json!({"rights": {"may": ["purge"], "domains": ["b.example"]}});
+    assert_eq!(
+        stage.own(ANN, "POST", "/v1/keys", foreign).await.0,
+        404,
+        "no key for another account's domain"
+    );
+}
+
+#[tokio::test]
+async fn temporary_credentials_are_good_with_their_token_and_until_they_expire() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-asia").await;
+    let mut made = Made::token(&stage, ANN, 3_600, json!({"may": ["purge"]})).await;
+    assert!(made.id.starts_with("STS."), "{}", made.id);
+    assert_eq!(made.call(&stage, PURGE, "ObjectPath=a.example/1").await.status, 200);
+    assert_eq!(outcome(&made.call(&stage, TASKS, "").await), (403, "Forbidden.RAM".into()));
+
+    let token = made.token.replace("another".into());
+    let refused = made.call(&stage, PURGE, "ObjectPath=a.example/2").await;
+    assert_eq!(outcome(&refused), (400, "InvalidSecurityToken.MismatchWithAccessKey".into()));
+    made.token = None;
+    let refused = made.call(&stage, PURGE, "ObjectPath=a.example/3").await;
+    assert_eq!(outcome(&refused), (400, "MissingSecurityToken".into()));
+    made.token = token;
+    let permanent = Made { id: ANN.0.into(), secret: ANN.secret(), token: Some("x".into()) };
+    let refused = permanent.call(&stage, TASKS, "").await;
+    assert_eq!(outcome(&refused), (400, "InvalidSecurityToken.MismatchWithAccessKey".into()));
+
+    stage.clock.advance(Duration::from_secs(3_599));
+    assert_eq!(made.call(&stage, PURGE, "ObjectPath=a.example/4").await.status, 200);
+    stage.clock.advance(Duration::from_secs(1));
+    let refused = made.call(&stage, PURGE, "ObjectPath=a.example/5").await;
+    assert_eq!(outcome(&refused), (400, "InvalidSecurityToken.Expired".into()));
+    let (status, body) = stage.own(ANN, "POST", "/v1/tokens", json!({"expires_s": 43_201})).await;
+    assert_eq!((status, body["error"]["code"].as_str()), (409, Some("unfit")));
+}
+
+#[tokio::test]
+async fn temporary_credentials_make_no_others() {
+    let stage = Stage::set().await;
+    let admin = Made::token(&stage, ADA, 60, json!({"may": ["admin"]})).await;
+    assert_eq!(admin.get(&stage, "/v1/accounts").await.status, 200);
+    for target in ["/v1/keys", "/v1/tokens"] {
+        let answer = stage.send(admin.request(&stage, "POST", target, "anything")).await;
+        assert_eq!(answer.status, 403, "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_throttled_at_its_pace_and_told_for_how_long() {
+    let stage = Stage::set().await;
+    stage.control.set_limits("ann", Limits { requests_per_s: 4, ..Limits::default() }).await.unwrap();
+    for _ in 0..4 {
+        assert_eq!(stage.call(ANN, TASKS, &[]).await.0, 200);
+    }
+    let answer = stage.send(stage.signed(ANN, "POST", "/", TASKS, b"")).await;
+    assert_eq!(outcome(&answer), (400, "Throttling.User".into()));
+    assert_eq!(answer.headers["x-acs-retry-after"], "250");
+    let (status, body) = stage.own(ANN, "GET", "/v1/tasks", Value::Null).await;
+    assert_eq!((status, body["error"]["code"].as_str()), (429, Some("too_many_requests")));
+    assert_eq!(stage.call(BOB, TASKS, &[]).await.0, 200, "others are not held up");
+    stage.clock.advance(Duration::from_millis(250));
+    assert_eq!(stage.call(ANN, TASKS, &[]).await.0, 200);
+    assert_eq!(stage.call(ANN, TASKS, &[]).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_request_is_taken_once_also_over_a_restart_of_control() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-asia").await;
+    let request = || stage.signed(ANN, "POST", "/?ObjectPath=a.example/1", PURGE, b"");
+    let sent = request();
+    let (target, headers) = (sent.uri().path_and_query().unwrap().to_string(), sent.headers().clone());
+    assert_eq!(stage.send(sent).await.status, 200);
+    let stage = stage.restart().await;
+    let mut again = Request::post(format!("http://{}{target}", stage.address)).body(Full::default()).unwrap();
+    *again.headers_mut() = headers;
+    assert_eq!(outcome(&stage.send(again).await), (400, "SignatureNonceUsed".into()));
+    assert_eq!(stage.call(ANN, TASKS, &[("TotalCount", "1")]).await.1["TotalCount"], 1);
+}
+
+#[tokio::test]
+async fn purges_of_a_minute_and_prefetches_that_wait_are_bounded() {
+    let stage = Stage::set().await;
+    let mut pop = stage.pop("pop-asia").await;
+    let limits = Limits { urls_per_minute: 2, prefetch_queue: 2, ..Limits::default() };
+    stage.control.set_limits("ann", limits).await.unwrap();
+    let call = async |action: &str, lines: &str| {
+        let (status, body) = stage.call(ANN, action, &[("ObjectPath", lines)]).await;
+        (status, body["Code"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(call(PURGE, "a.example/1\na.example/2").await.0, 200);
+    let refused = (400, "QuotaPerMinuteExceeded.Refresh".to_owned());
+    assert_eq!(call(PURGE, "a.example/3").await, refused);
+    stage.clock.advance(Duration::from_secs(60));
+    assert_eq!(call(PURGE, "a.example/3").await.0, 200);
+
+    assert_eq!(call(PREFETCH, "a.example/1\na.example/2").await.0, 200);
+    assert_eq!(call(PREFETCH, "a.example/3").await, (403, "PreloadQueueFull".to_owned()));
+    let seq = stage.control.log_end();
+    let (_, rows) = stage.call(ANN, TASKS, &[("ObjectType", "preload")]).await;
+    pop.prefetched(seq, 2, &[]).await;
+    stage.ended(rows["Tasks"]["Task"][0]["TaskId"].as_str().unwrap()).await;
+    assert_eq!(call(PREFETCH, "a.example/3").await.0, 200);
+}
