@@ -33,7 +33,7 @@ fn read(vector: &Value) -> (Format, Result<Call, VendorError>) {
 
 #[test]
 fn recorded_requests_become_the_calls_they_name() {
-    let (mut purges, mut prefetches, mut lists, mut by_tag) = (0, 0, 0, 0);
+    let (mut purges, mut prefetches, mut lists) = (0, 0, 0);
     for line in include_str!("fixtures/signature-vectors.jsonl").lines() {
         let vector: Value = serde_json::from_str(line).unwrap();
         let given = |name: &str| vector["params"][name].as_str();

@@ -148,27 +148,6 @@ impl ObjectType {
     }
 }
 
-/// A purge by tag.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefreshObjectCacheByCacheTag {
-    /// In which domain.
-    pub domain_name: String,
-    /// The tags, at least one.
-    pub cache_tag: Vec<Line>,
-    /// Mode `evict`.
-    pub force: bool,
-}
-
-impl RefreshObjectCacheByCacheTag {
-    fn parse(params: &Params) -> Result<RefreshObjectCacheByCacheTag, VendorError> {
-        let domain_name =
-            params.text("DomainName").ok_or(ErrorKind::MissingParameter("DomainName"))?.to_owned();
-        let cache_tag = parts(params, "CacheTag", ',')?;
-        let force = params.boolean("Force")?.unwrap_or(false);
-        Ok(RefreshObjectCacheByCacheTag { domain_name, cache_tag, force })
-    }
-}
-
 /// A prefetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prefetch {
@@ -275,7 +254,7 @@ impl TaskQuery {
     }
 }
 
-/// One line of `ObjectPath`, or one tag of `CacheTag`.
+/// One line of `ObjectPath`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// Its number, from one; blank lines count.
@@ -285,16 +264,12 @@ pub struct Line {
 }
 
 fn lines(params: &Params) -> Result<Vec<Line>, VendorError> {
-    parts(params, "ObjectPath", '\n')
-}
-
-fn parts(params: &Params, name: &'static str, parted_by: char) -> Result<Vec<Line>, VendorError> {
-    let text = params.text(name).ok_or(ErrorKind::MissingParameter(name))?;
-    let lines = (1..).zip(text.split(parted_by)).map(|(number, line)| (number, line.trim()));
+    let text = params.text("ObjectPath").ok_or(ErrorKind::MissingParameter("ObjectPath"))?;
+    let lines = (1..).zip(text.split('\n')).map(|(number, line)| (number, line.trim()));
     let lines = lines.filter(|(_, line)| !line.is_empty()).take(LINES_MAX + 1);
     let lines: Vec<Line> = lines.map(|(number, line)| Line { number, text: line.to_owned() }).collect();
     match lines.len() {
-        0 => Err(ErrorKind::MissingParameter(name).into()),
+        0 => Err(ErrorKind::MissingParameter("ObjectPath").into()),
         1..=LINES_MAX => Ok(lines),
         _ => Err(ErrorKind::ObjectPathTooLong { lines_max: LINES_MAX }.into()),
     }
