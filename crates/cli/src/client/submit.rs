@@ -74,7 +74,7 @@ struct What {
     /// Purge what the origin gave these tags.
     #[arg(long)]
     tag: bool,
-    /// Purge all of these hosts.
+    /// Purge all of these hosts, and of the domains that share their caches.
     #[arg(long)]
     host: bool,
 }
