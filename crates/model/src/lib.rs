@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod check;
 pub mod count;
 pub mod domain;
+pub mod follow;
 pub mod ids;
 pub mod key;
 pub mod location;
