@@ -57,6 +57,11 @@ impl Base {
         Ok(Base(Place::new(host.to_owned(), path_and_query)?))
     }
 
+    /// The same, of one that a playlist named.
+    pub fn at(place: Place) -> Base {
+        Base(place)
+    }
+
     /// Where it is.
     pub fn place(&self) -> &Place {
         &self.0

@@ -3,10 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Domains that one order may name; an account's further ones count as outside.
+/// Domains that one order names; an account's further ones count as outside.
 pub const DOMAINS_MAX: usize = 1_000;
-/// The most segments, and the most seconds, that a prefetch may be held to.
-pub const FIRST_MAX: u32 = 1_000_000;
 
 /// What is fetched of that which a playlist names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

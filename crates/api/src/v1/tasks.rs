@@ -57,7 +57,7 @@ fn read_purge(request: PurgeRequest) -> Result<(SubmitRequest, Terms), ApiError>
         ));
     }
     let submission =
-        SubmitRequest { kind, force, soft, area: None, lines, domains, scheme: Scheme::Required };
+        SubmitRequest { kind, force, soft, area: None, lines, domains, scheme: Scheme::Required, follow: None };
     Ok((submission, Terms { cut, not_before_ms }))
 }
 
@@ -65,10 +65,10 @@ pub(super) async fn prefetch(
     State(api): State<Api>,
     request: SignedRequest,
 ) -> Result<Json<TaskView>, ApiError> {
-    let PrefetchRequest { area, not_before_ms, lines } = request.json()?;
+    let PrefetchRequest { area, not_before_ms, lines, follow } = request.json()?;
     let kind = TaskKind::Prefetch;
     let (force, soft, domains) = (false, false, Vec::new());
-    let submission = SubmitRequest { kind, force, soft, area, lines, domains, scheme: Scheme::Required };
+    let submission = SubmitRequest { kind, force, soft, area, lines, domains, scheme: Scheme::Required, follow };
     submit(&api, &request.caller.account, submission, Terms { cut: false, not_before_ms }).await
 }
 

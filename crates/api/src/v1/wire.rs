@@ -4,6 +4,7 @@ use freshen_model::area::Area;
 use freshen_model::check::CheckRow;
 use freshen_model::count::Counts;
 use freshen_model::domain::Settings;
+use freshen_model::follow::Follow;
 use freshen_model::ids::{PopId, Seq};
 use freshen_model::preview::{Preview, PreviewRow};
 use freshen_model::quota::{Limits, QuotaKind};
@@ -72,6 +73,10 @@ pub struct PrefetchRequest {
     pub not_before_ms: Option<i64>,
     /// URLs, one each.
     pub lines: Vec<String>,
+    /// Fetch what playlists among them name, too: `{"renditions": "all"}` or `"lowest"`, and, to have only the beginning of
+    /// each, `"first": {"segments": N}` or `{"seconds": N}`. Its `domains` are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<Follow>,
 }
 
 /// `POST /v1/tasks/{id}/cancel`, for a task that is pending. `GET /v1/tasks/{id}`; with `?wait_ms=N&seen=R` (`N` at most 30,000) answered once the revision is above `R`, the task

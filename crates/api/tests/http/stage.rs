@@ -318,8 +318,11 @@ impl Pop {
             bytes: 100,
             bytes_expected: 100,
         };
-        let failures =
-            failures.iter().map(|(line, reason)| Failure { line: *line, reason: (*reason).into() });
+        let failures = failures.iter().map(|(line, reason)| Failure {
+            line: *line,
+            url: None,
+            reason: (*reason).into(),
+        });
         let report = PrefetchReport { seq, progress, ended: true, failures: failures.collect() };
         self.report(seq, vec![report]).await;
     }

@@ -50,7 +50,7 @@ async fn p6_a_failure_names_pop_line_and_reason() {
     let stage = Stage::set().await;
     let (mut a, mut b) = (stage.pop("pop-a").await, stage.pop("pop-b").await);
     let prefetch = stage.submit(TaskKind::Prefetch, LINE).await;
-    let failure = Failure { line: 1, reason: "the origin answered 404".into() };
+    let failure = Failure { line: 1, url: None, reason: "the origin answered 404".into() };
     for (pop, failures) in [(&mut a, vec![failure.clone()]), (&mut b, vec![])] {
         pop.confirm(prefetch.seq).await;
         pop.report(vec![report(prefetch.seq, 100, true, failures)]).await;

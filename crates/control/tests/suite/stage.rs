@@ -184,6 +184,7 @@ pub fn request(kind: TaskKind, lines: &[&str]) -> SubmitRequest {
         area: None,
         lines: lines.iter().map(|line| (*line).to_owned()).collect(),
         scheme: Scheme::Required,
+        follow: None,
         domains: Vec::new(),
     }
 }
