@@ -182,21 +182,9 @@ async fn p6_a_page_in_place_of_a_playlist_is_no_stream() {
     assert_eq!(progress(&task).files_warm, 1, "the film is a file, and warm");
 }
 
-/// 20,000 files of a line are followed; the others count as failed.
 #[tokio::test]
 async fn p6_what_a_limit_leaves_out_is_told() {
     let fleet = Installation::start(Plan::default()).await;
-    let names: Vec<String> = (0..20_004).map(|number| format!("{number}.ts")).collect();
-    let text = media(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    fleet.origin.set("/long.m3u8", Page::new(text));
-    // One segment, so that not all of them are fetched only to be counted.
-    let kept = Follow { first: Some(First::Segments(0)), ..Follow::default() };
-    assert_eq!(fleet.follow(&["a.example/long.m3u8"], kept).await.status, Status::Complete);
-    let same = media(&vec!["0.ts"; 20_004]);
-    fleet.origin.set("/same.m3u8", Page::new(same));
-    fleet.origin.set("/0.ts", Page::new("segment"));
-    let task = fleet.follow(&["a.example/same.m3u8"], Follow::default()).await;
-    assert_eq!((task.status, progress(&task).files), (Status::Complete, 2), "{task:?}");
     // A master that names one playlist more than are followed.
     let variants = (0..200).map(|number| format!("#EXT-X-STREAM-INF:BANDWIDTH=1\np.m3u8?{number}\n"));
     fleet.origin.set("/wide.m3u8", Page::new(format!("#EXTM3U\n{}", variants.collect::<String>())));

@@ -78,6 +78,21 @@ async fn p6_warm_means_every_line() {
     assert_eq!(stage.ended(prefetch.task).await.status, Status::Failed);
 }
 
+/// What lines lead to counts as they do.
+#[tokio::test]
+async fn p6_warm_means_every_file_that_was_followed() {
+    let stage = Stage::set().await;
+    let mut a = stage.pop("pop-a").await;
+    for (files, status) in [(3, Status::Failed), (1, Status::Complete)] {
+        let prefetch = stage.submit(TaskKind::Prefetch, LINE).await;
+        a.confirm(prefetch.seq).await;
+        let mut ended = report(prefetch.seq, 100, true, vec![]);
+        ended.progress.files = files;
+        a.report(vec![ended]).await;
+        assert_eq!(stage.ended(prefetch.task).await.status, status);
+    }
+}
+
 #[tokio::test]
 async fn p6_the_deadline_fails_what_is_unfinished_also_over_a_restart() {
     let hour = |config: &mut freshen_control::Config| config.prefetch_deadline_s = 3_600;
