@@ -12,6 +12,7 @@ pub mod follow;
 pub mod ids;
 pub mod key;
 pub mod location;
+pub mod media;
 pub mod order;
 pub mod pattern;
 pub mod peers;

@@ -146,9 +146,7 @@ impl<'de> Deserialize<'de> for Body {
         let value = serde_json::Value::deserialize(deserializer)?;
         Ok(match Known::deserialize(value) {
             Ok(Known::Purge { task, rules, cut }) => Body::Purge { task, rules, cut },
-            Ok(Known::Prefetch { task, area, items, follow }) => {
-                Body::Prefetch { task, area, items, follow }
-            }
+            Ok(Known::Prefetch { task, area, items, follow }) => Body::Prefetch { task, area, items, follow },
             Ok(Known::Domain { name, settings }) => Body::Domain { name, settings },
             Ok(Known::Join { pop, area, region }) => Body::Join { pop, area, region },
             Ok(Known::Leave { pop }) => Body::Leave { pop },

@@ -56,8 +56,16 @@ fn read_purge(request: PurgeRequest) -> Result<(SubmitRequest, Terms), ApiError>
             "a purge is either soft or forced, give one of them",
         ));
     }
-    let submission =
-        SubmitRequest { kind, force, soft, area: None, lines, domains, scheme: Scheme::Required, follow: None };
+    let submission = SubmitRequest {
+        kind,
+        force,
+        soft,
+        area: None,
+        lines,
+        domains,
+        scheme: Scheme::Required,
+        follow: None,
+    };
     Ok((submission, Terms { cut, not_before_ms }))
 }
 
@@ -68,7 +76,8 @@ pub(super) async fn prefetch(
     let PrefetchRequest { area, not_before_ms, lines, follow } = request.json()?;
     let kind = TaskKind::Prefetch;
     let (force, soft, domains) = (false, false, Vec::new());
-    let submission = SubmitRequest { kind, force, soft, area, lines, domains, scheme: Scheme::Required, follow };
+    let submission =
+        SubmitRequest { kind, force, soft, area, lines, domains, scheme: Scheme::Required, follow };
     submit(&api, &request.caller.account, submission, Terms { cut: false, not_before_ms }).await
 }
 

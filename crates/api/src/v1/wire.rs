@@ -6,6 +6,7 @@ use freshen_model::count::Counts;
 use freshen_model::domain::Settings;
 use freshen_model::follow::Follow;
 use freshen_model::ids::{PopId, Seq};
+use freshen_model::media::Stream;
 use freshen_model::preview::{Preview, PreviewRow};
 use freshen_model::quota::{Limits, QuotaKind};
 use freshen_model::task::{Task, TaskKind};
@@ -135,6 +136,24 @@ pub struct CheckView {
     pub url: String,
     /// Every POP's answer.
     pub pops: Vec<CheckRow>,
+}
+
+/// `POST /v1/media`, answered by status 204: adds streams to the library of the caller's account, 1 to 1,000, all or none.
+/// `DELETE /v1/media/{id}`, answered by status 204, removes a medium.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamsRequest {
+    /// The streams.
+    pub streams: Vec<Stream>,
+}
+
+/// `GET /v1/media?media=&limit=&offset=`, by medium, those of one the newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamList {
+    /// Some of them.
+    pub streams: Vec<Stream>,
+    /// How many fit in all.
+    pub total: u64,
 }
 
 /// `GET /v1/pops`.

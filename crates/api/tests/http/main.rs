@@ -6,6 +6,7 @@
 mod health;
 mod own;
 mod own_management;
+mod own_media;
 mod own_receipts;
 mod sdk;
 mod stage;

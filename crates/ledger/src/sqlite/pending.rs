@@ -55,7 +55,9 @@ pub(super) fn release(
     let follow = submission.follow.as_ref().map(to_json).transpose()?;
     let seq = tasks::append(connection, task, submission)?;
     connection
-        .prepare_cached("UPDATE tasks SET status = ?2, seq = ?3, fence_from = ?4, steps = ?5, follow = ?6 WHERE id = ?1")?
+        .prepare_cached(
+            "UPDATE tasks SET status = ?2, seq = ?3, fence_from = ?4, steps = ?5, follow = ?6 WHERE id = ?1",
+        )?
         .execute(params![
             sql(task.0),
             Status::Running.as_str(),

@@ -121,7 +121,7 @@ fn body(task: TaskId, submission: Submission) -> Body {
         false => {
             let Submission { area, items, follow, .. } = submission;
             Body::Prefetch { task, area, items, follow }
-        },
+        }
     }
 }
 
