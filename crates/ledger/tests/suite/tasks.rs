@@ -49,6 +49,7 @@ pub async fn p4_a_task_comes_with_its_order(home: &dyn Home) {
     assert_eq!(open, [(warmed.seq, PrefetchOrder { task, area, items, follow })]);
     let task = ledger.task(warmed.task, None).await.unwrap().unwrap();
     assert_eq!((task.kind, task.mode, task.area), (TaskKind::Prefetch, None, area));
+    assert_eq!(task.follow, Some(Follow { first: Some(First::Seconds(30)), ..Follow::default() }));
 }
 
 pub async fn p4_concurrent_submissions_are_all_there(home: &dyn Home) {
