@@ -53,7 +53,7 @@ impl Pop {
                 let Some((taken, step)) = step else { return };
                 expansion = taken;
                 match step {
-                    Ok(step) => files.extend(self.count(line, url, step)),
+                    Ok(step) => files.extend(self.add_to_line(line, url, step)),
                     Err(bad) => {
                         self.unreadable(line, url, &format!("this playlist cannot be followed: {bad}"))
                     }
@@ -73,7 +73,7 @@ impl Pop {
     }
 
     /// Adds what a playlist names to the line's account, what is left out included.
-    fn count(&self, line: Line<'_>, url: Option<String>, step: Step) -> Vec<(Role, Place)> {
+    fn add_to_line(&self, line: Line<'_>, url: Option<String>, step: Step) -> Vec<(Role, Place)> {
         let Step { files, outside, over } = step;
         line.job.change(|state| {
             let progress = &mut state.progress;
