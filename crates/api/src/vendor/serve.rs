@@ -137,6 +137,7 @@ fn request(kind: TaskKind, force: bool, lines: &[Line]) -> SubmitRequest {
         lines: lines.iter().map(|line| line.text.clone()).collect(),
         domains: Vec::new(),
         scheme: Scheme::Optional,
+        follow: None,
     }
 }
 
