@@ -14,6 +14,10 @@ const SDK_FOLDER: &str = "crates/api/tests/sdk";
 /// Runs the doc tests, then all others, so that the runner's own summary is the last thing to read.
 pub fn run(root: &Path, filters: &[String]) -> anyhow::Result<()> {
     tools::debian_package_of("curl", "curl")?;
+    // It calls it `-version`.
+    if !tools::succeeds(Command::new("ffmpeg").arg("-version")) {
+        tools::install_debian_package("ffmpeg")?;
+    }
     let (python, node) = (sdk_python(root)?, sdk_node(root)?);
 
     let mut doc_tests = tools::cargo(root);

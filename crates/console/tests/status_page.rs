@@ -72,6 +72,7 @@ async fn p8_the_page_shows_health_and_counts_and_nothing_of_any_account() {
         area: None,
         lines: vec!["http://a.example/secret".into()],
         scheme: Scheme::Required,
+        follow: None,
         domains: Vec::new(),
     };
     control.submit("ann-account", request).await.unwrap();

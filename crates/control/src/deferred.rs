@@ -133,6 +133,7 @@ fn request_of(task: &TaskRecord, lines: &[Line], domains: &[DomainRecord]) -> Su
         lines: lines.iter().map(|line| line.url.clone()).collect(),
         domains: Vec::new(),
         scheme: Scheme::Optional,
+        follow: task.follow.clone(),
     };
     if task.kind == TaskKind::Tag {
         // A line for each tag in each domain. What a domain had that is gone is evicted already.

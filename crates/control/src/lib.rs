@@ -14,6 +14,7 @@ pub mod fleet_view;
 mod keeper;
 mod lines;
 pub mod manage;
+pub mod media;
 mod members;
 mod pace;
 mod peers;

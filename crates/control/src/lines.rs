@@ -2,6 +2,7 @@
 
 use crate::submit::{SubmitError, SubmitRequest};
 use freshen_ledger::{DomainRecord, Line, Submission};
+use freshen_model::follow::{DOMAINS_MAX, Follow};
 use freshen_model::ids::Seq;
 use freshen_model::key::{BadPath, Key};
 use freshen_model::location::{self, BadUrl, Location, Scheme};
@@ -190,6 +191,7 @@ impl Named {
         domains: &[DomainRecord],
         (at_ms, day): (i64, i64),
     ) -> Submission {
+        let within = self.within(domains);
         Submission {
             account: account.to_owned(),
             kind: request.kind,
@@ -198,12 +200,20 @@ impl Named {
             read: self.settings_read(domains),
             lines: self.lines,
             rules: self.rules,
+            follow: request.follow.as_ref().map(|follow| Follow { domains: within, ..follow.clone() }),
             items: self.items,
             at_ms,
             day,
             not_before_ms: None,
             cut: false,
         }
+    }
+
+    /// The domains within which playlists are followed: those of the lines, and the account's others.
+    fn within(&self, domains: &[DomainRecord]) -> BTreeSet<String> {
+        let of_lines: BTreeSet<&String> = self.lines.iter().map(|line| &line.domain).collect();
+        let others = domains.iter().map(|domain| &domain.name).filter(|name| !of_lines.contains(name));
+        of_lines.iter().copied().chain(others).take(DOMAINS_MAX).cloned().collect()
     }
 
     /// The settings that the rules were made with: those of the domains named.

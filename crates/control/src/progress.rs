@@ -260,6 +260,7 @@ mod tests {
             steps: vec![Step { pop: pop(), state: StepState::Waiting }],
             not_before_ms: None,
             cut: false,
+            follow: None,
             reason: None,
         }
     }

@@ -6,6 +6,7 @@ use crate::progress::{Moment, Progress};
 use crate::telemetry;
 use freshen_ledger::{DomainRecord, Error, Ledger, Refusal, Submission, Submitted, TaskRecord};
 use freshen_model::area::Area;
+use freshen_model::follow::Follow;
 use freshen_model::ids::{Seq, TaskId};
 use freshen_model::location::Scheme;
 use freshen_model::quota::{Quota, QuotaKind, day};
@@ -37,6 +38,8 @@ pub struct SubmitRequest {
     pub domains: Vec<String>,
     /// Whether a line must say its scheme.
     pub scheme: Scheme,
+    /// Follow playlists, and how; prefetches only. Its domains are filled in here.
+    pub follow: Option<Follow>,
 }
 
 impl SubmitRequest {
@@ -335,6 +338,7 @@ fn record(submission: &Submission) -> TaskRecord {
         fence_from: None,
         lines: submission.lines.len() as u64,
         domains: domains.into_iter().cloned().collect(),
+        follow: submission.follow.clone(),
         submitted_ms: submission.at_ms,
         ended_ms: None,
         steps: Vec::new(),

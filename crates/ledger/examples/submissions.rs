@@ -49,6 +49,7 @@ async fn prepare(ledger: &dyn Ledger) -> Submission {
         lines: Vec::new(),
         rules: Vec::new(),
         items: Vec::new(),
+        follow: None,
         read: [(domain.name, domain.seq)].into(),
         at_ms: 0,
         day: 20_000,

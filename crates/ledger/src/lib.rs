@@ -21,6 +21,7 @@ use freshen_model::area::Area;
 use freshen_model::certificate::PopKey;
 use freshen_model::domain::Settings;
 use freshen_model::ids::{LogId, PopId, Seq, TaskId};
+use freshen_model::media::Stream;
 use freshen_model::order::Snapshot;
 use freshen_model::protocol::roster::Place;
 use freshen_model::quota::{Limits, Quota};
@@ -202,6 +203,24 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Every key that POPs have signed with, the oldest first.
     async fn receipt_keys(&self) -> Result<Vec<PopKey>, Error>;
+
+    // ---- the media library ----
+
+    /// Adds streams to an account's library, all or none; one whose address its medium has already takes the place of that.
+    /// [`Refusal::Unfit`] where there would be too many.
+    async fn add_streams(&self, account: &str, streams: Vec<Stream>) -> Result<(), Error>;
+
+    /// An account's streams by medium, those of one the newest first; of one medium where that is given.
+    async fn streams(
+        &self,
+        account: &str,
+        media: Option<&str>,
+        offset: u64,
+        limit: u64,
+    ) -> Result<TaskPage<Stream>, Error>;
+
+    /// Removes a medium with all its streams. [`Refusal::NotFound`] where it has none.
+    async fn remove_media(&self, account: &str, media: &str) -> Result<(), Error>;
 
     // ---- what control remembers of itself ----
 

@@ -2,6 +2,7 @@
 
 use freshen_model::area::Area;
 use freshen_model::domain::Settings;
+use freshen_model::follow::Follow;
 use freshen_model::ids::{DataId, OrderId, PopId, Seq, TaskId};
 use freshen_model::order::{Order, PrefetchItem};
 use freshen_model::quota::Limits;
@@ -179,6 +180,8 @@ pub struct Submission {
     pub rules: Vec<Rule>,
     /// A prefetch's objects.
     pub items: Vec<PrefetchItem>,
+    /// How a prefetch follows playlists; absent: it doesn't.
+    pub follow: Option<Follow>,
     /// The domains whose settings made the keys, with the orders that brought those settings.
     pub read: BTreeMap<String, Seq>,
     /// When, wall-clock milliseconds since 1970.
@@ -237,6 +240,8 @@ pub struct TaskRecord {
     pub lines: u64,
     /// The domains its lines name, each once.
     pub domains: Vec<String>,
+    /// How a prefetch follows playlists.
+    pub follow: Option<Follow>,
     /// Wall-clock milliseconds since 1970.
     pub submitted_ms: i64,
     /// When it ended.

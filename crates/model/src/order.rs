@@ -2,6 +2,7 @@
 
 use crate::area::Area;
 use crate::domain::Settings;
+use crate::follow::Follow;
 use crate::ids::{LogId, OrderId, PopId, Seq, TaskId};
 use crate::pattern::Pattern;
 use crate::rule::{Matcher, Rule};
@@ -55,6 +56,9 @@ pub enum Body {
         area: Option<Area>,
         /// The objects, in the order of submission.
         items: Vec<PrefetchItem>,
+        /// Set where what playlists among them name is to be fetched too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        follow: Option<Follow>,
     },
     /// The settings of a domain from here on; absent: the domain is removed.
     Domain {
@@ -102,6 +106,9 @@ pub struct PrefetchOrder {
     pub area: Option<Area>,
     /// What to fetch.
     pub items: Vec<PrefetchItem>,
+    /// Set where what playlists among them name is to be fetched too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<Follow>,
 }
 
 impl<'de> Deserialize<'de> for Body {
@@ -119,6 +126,8 @@ impl<'de> Deserialize<'de> for Body {
                 task: TaskId,
                 area: Option<Area>,
                 items: Vec<PrefetchItem>,
+                #[serde(default)]
+                follow: Option<Follow>,
             },
             Domain {
                 name: String,
@@ -137,7 +146,7 @@ impl<'de> Deserialize<'de> for Body {
         let value = serde_json::Value::deserialize(deserializer)?;
         Ok(match Known::deserialize(value) {
             Ok(Known::Purge { task, rules, cut }) => Body::Purge { task, rules, cut },
-            Ok(Known::Prefetch { task, area, items }) => Body::Prefetch { task, area, items },
+            Ok(Known::Prefetch { task, area, items, follow }) => Body::Prefetch { task, area, items, follow },
             Ok(Known::Domain { name, settings }) => Body::Domain { name, settings },
             Ok(Known::Join { pop, area, region }) => Body::Join { pop, area, region },
             Ok(Known::Leave { pop }) => Body::Leave { pop },

@@ -204,16 +204,23 @@ pub const FAILURES_MAX: usize = 1_000;
 /// How far a POP is with a prefetch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Lines to warm.
+    /// Files to warm: lines, and what followed playlists name; grows as those are read.
     pub files: u64,
-    /// Lines warm.
+    /// Files warm.
     pub files_warm: u64,
-    /// Lines that failed.
+    /// Files that failed, and those that were left out since a limit was reached.
     pub files_failed: u64,
     /// Body bytes present, all variants.
     pub bytes: u64,
     /// Body bytes known to be needed so far; grows as heads arrive.
     pub bytes_expected: u64,
+    /// What playlists name outside of the account's domains, and is not fetched.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub outside: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Progress {
@@ -234,6 +241,9 @@ impl Progress {
 pub struct Failure {
     /// The line's place in the submission, from 1.
     pub line: u32,
+    /// What failed where it is not the line itself, but something that it led to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// Why, in the vendor's words where it has some.
     pub reason: String,
 }

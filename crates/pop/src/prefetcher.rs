@@ -1,5 +1,7 @@
 //! The prefetcher: fetches what an order names, reads it back the way a viewer would get it, and reports how far it is.
 
+mod following;
+
 use crate::Pop;
 use crate::fill::Outcome;
 use crate::fills::Part;
@@ -9,6 +11,7 @@ use crate::policy::fields;
 use crate::store::journal::PrefetchJob;
 use crate::store::record::Variant;
 use crate::store::run::Broken;
+use freshen_model::follow::Follow;
 use freshen_model::ids::Seq;
 use freshen_model::order::{PrefetchItem, PrefetchOrder};
 use freshen_model::protocol::heartbeat::PrefetchReport;
@@ -20,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Times a line is tried before it counts as failed.
+/// Times a file is tried before it counts as failed.
 const TRIES_MAX: u32 = 4;
 /// The pause before the second try; it doubles with each.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -31,6 +34,8 @@ const REPORTS_MAX: usize = 64;
 pub struct Prefetcher {
     jobs: Mutex<BTreeMap<Seq, Arc<Job>>>,
     places: Semaphore,
+    /// Lines whose playlists are followed at one time.
+    followed: Semaphore,
     revision: AtomicU64,
 }
 
@@ -46,14 +51,23 @@ struct JobState {
     ended: bool,
 }
 
-/// Why one line could not be made warm.
+/// One line of a job.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    seq: Seq,
+    job: &'a Arc<Job>,
+    /// Its place, from 1.
+    number: u32,
+}
+
+/// Why one file could not be made warm.
 struct NotWarm {
     reason: String,
     /// Whether another try may help.
     again: bool,
 }
 
-/// What one line has added to its job's bytes; taken back unless the line is kept.
+/// What one file has added to its job's bytes; taken back unless it is kept.
 struct Counted<'a> {
     job: &'a Job,
     bytes: u64,
@@ -93,7 +107,12 @@ impl Drop for Counted<'_> {
 impl Prefetcher {
     /// At most `at_once` lines are fetched at one time.
     pub fn new(at_once: usize) -> Prefetcher {
-        Prefetcher { jobs: Mutex::default(), places: Semaphore::new(at_once), revision: AtomicU64::new(0) }
+        Prefetcher {
+            jobs: Mutex::default(),
+            places: Semaphore::new(at_once),
+            followed: Semaphore::new(following::LINES_AT_ONCE),
+            revision: AtomicU64::new(0),
+        }
     }
 
     /// What to tell control.
@@ -139,6 +158,16 @@ impl Job {
     fn change(&self, change: impl FnOnce(&mut JobState)) {
         change(&mut self.state.lock());
     }
+
+    /// Notes that files of a line failed: itself, or what it led to.
+    fn failed(&self, files: u64, failure: Failure) {
+        self.change(|state| {
+            state.progress.files_failed = state.progress.files_failed.saturating_add(files);
+            if state.failures.len() < FAILURES_MAX {
+                state.failures.push(failure);
+            }
+        });
+    }
 }
 
 impl Pop {
@@ -159,9 +188,9 @@ impl Pop {
         let job = Arc::new(Job { state: Mutex::new(JobState { progress, ..JobState::default() }) });
         self.prefetcher.jobs.lock().insert(seq, job.clone());
         tokio::spawn(async move {
-            let lines = order.items.iter().enumerate().map(|(at, item)| {
-                let (pop, job, item) = (self.clone(), job.clone(), item.clone());
-                async move { pop.warm_line(seq, &job, at as u32 + 1, &item).await }
+            let lines = order.items.iter().zip(1..).map(|(item, number)| {
+                let line = Line { seq, job: &job, number };
+                self.warm_line(line, item, order.follow.as_ref())
             });
             futures_util::future::join_all(lines).await;
             self.end_prefetch(seq, &job, order).await;
@@ -187,14 +216,24 @@ impl Pop {
         self.confirm.notify_one();
     }
 
-    /// Warms one line, with every variant the origin has for it.
-    async fn warm_line(self: &Arc<Pop>, seq: Seq, job: &Arc<Job>, line: u32, item: &PrefetchItem) {
-        let Ok(_place) = self.prefetcher.places.acquire().await else { return };
+    /// Warms one line, and what it leads to.
+    async fn warm_line(self: &Arc<Pop>, line: Line<'_>, item: &PrefetchItem, follow: Option<&Follow>) {
+        let warm = self.warm_file(line, item, None).await;
+        if let Some(follow) = follow.filter(|_| warm) {
+            self.follow_line(line, item, follow).await;
+        }
+    }
+
+    /// Warms one file, with every variant the origin has for it; `url` where it is not the line itself. Tells whether it is
+    /// warm.
+    async fn warm_file(self: &Arc<Pop>, line: Line<'_>, item: &PrefetchItem, url: Option<String>) -> bool {
+        let Line { seq, job, number } = line;
+        let Ok(_place) = self.prefetcher.places.acquire().await else { return false };
         let mut pause = PAUSE;
         let mut tries = 0;
         let outcome = loop {
             if !self.prefetcher.known(seq, job) {
-                return;
+                return false;
             }
             self.wait_for_lease().await;
             tries += 1;
@@ -206,17 +245,14 @@ impl Pop {
                 outcome => break outcome,
             }
         };
-        job.change(|state| match outcome {
-            Ok(()) => state.progress.files_warm += 1,
-            Err(not_warm) => {
-                state.progress.files_failed += 1;
-                if state.failures.len() < FAILURES_MAX {
-                    state.failures.push(Failure { line, reason: not_warm.reason });
-                }
-            }
-        });
+        let warm = outcome.is_ok();
+        match outcome {
+            Ok(()) => job.change(|state| state.progress.files_warm += 1),
+            Err(not_warm) => job.failed(1, Failure { line: number, url, reason: not_warm.reason }),
+        }
         self.prefetcher.revision.fetch_add(1, Ordering::Relaxed);
         self.confirm.notify_one();
+        warm
     }
 
     async fn warm_variants(self: &Arc<Pop>, job: &Arc<Job>, item: &PrefetchItem) -> Result<(), NotWarm> {

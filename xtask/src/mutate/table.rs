@@ -528,4 +528,22 @@ pub const MUTATIONS: &[Mutation] = &[
         package: "freshen-api",
         tests: "a_request_is_taken_once_also_over_a_restart",
     },
+    Mutation {
+        name: "a playlist leads to any domain",
+        promise: "P8",
+        file: "crates/media/src/expansion.rs",
+        find: "Url::Web(place) if self.follow.domains.contains(&place.host) => place,",
+        replace: "Url::Web(place) => place,",
+        package: "freshen-media",
+        tests: "what_lies_outside_is_told_and_not_followed",
+    },
+    Mutation {
+        name: "a stream is warm with its playlist",
+        promise: "P6",
+        file: "crates/control/src/progress/watched.rs",
+        find: "let all_warm = progress.files_warm == progress.files && progress.files_failed == 0;",
+        replace: "let all_warm = progress.files_warm >= lines && progress.files_failed == 0;",
+        package: "freshen-control",
+        tests: "p6_warm_means_every_file_that_was_followed",
+    },
 ];

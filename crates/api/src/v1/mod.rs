@@ -7,6 +7,7 @@
 mod accounts;
 mod domains;
 mod error;
+mod media;
 mod pops;
 mod signed;
 mod tasks;
@@ -32,6 +33,8 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/v1/receipt-keys", get(tasks::receipt_keys))
         .route("/v1/quota", get(tasks::quota))
         .route("/v1/check", get(tasks::check))
+        .route("/v1/media", get(media::list).post(media::add))
+        .route("/v1/media/{id}", axum::routing::delete(media::remove))
         .route("/v1/pops", get(pops::list).post(pops::add))
         .route("/v1/pops/{id}", axum::routing::delete(pops::remove))
         .route("/v1/accounts", get(accounts::list).post(accounts::add))

@@ -59,8 +59,16 @@ fn read_purge(request: PurgeRequest) -> Result<(SubmitRequest, Terms), ApiError>
             "a purge is either soft or forced, give one of them",
         ));
     }
-    let submission =
-        SubmitRequest { kind, force, soft, area: None, lines, domains, scheme: Scheme::Required };
+    let submission = SubmitRequest {
+        kind,
+        force,
+        soft,
+        area: None,
+        lines,
+        domains,
+        scheme: Scheme::Required,
+        follow: None,
+    };
     Ok((submission, Terms { cut, not_before_ms }))
 }
 
@@ -68,10 +76,11 @@ pub(super) async fn prefetch(
     State(api): State<Api>,
     request: SignedRequest,
 ) -> Result<Json<TaskView>, ApiError> {
-    let PrefetchRequest { area, not_before_ms, lines } = request.json()?;
+    let PrefetchRequest { area, not_before_ms, lines, follow } = request.json()?;
     let kind = TaskKind::Prefetch;
     let (force, soft, domains) = (false, false, Vec::new());
-    let submission = SubmitRequest { kind, force, soft, area, lines, domains, scheme: Scheme::Required };
+    let submission =
+        SubmitRequest { kind, force, soft, area, lines, domains, scheme: Scheme::Required, follow };
     submit(&api, request.may(Right::Prefetch)?, submission, Terms { cut: false, not_before_ms }).await
 }
 

@@ -4,7 +4,9 @@ use freshen_model::area::Area;
 use freshen_model::check::CheckRow;
 use freshen_model::count::Counts;
 use freshen_model::domain::Settings;
+use freshen_model::follow::Follow;
 use freshen_model::ids::{PopId, Seq};
+use freshen_model::media::Stream;
 use freshen_model::preview::{Preview, PreviewRow};
 use freshen_model::quota::{Limits, QuotaKind};
 use freshen_model::rights::Rights;
@@ -73,6 +75,10 @@ pub struct PrefetchRequest {
     pub not_before_ms: Option<i64>,
     /// URLs, one each.
     pub lines: Vec<String>,
+    /// Fetch what playlists among them name, too: `{"renditions": "all"}` or `"lowest"`, and, to have only the beginning of
+    /// each, `"first": {"segments": N}` or `{"seconds": N}`. Its `domains` are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<Follow>,
 }
 
 /// `POST /v1/tasks/{id}/cancel`, for a task that is pending. `GET /v1/tasks/{id}`; with `?wait_ms=N&seen=R` (`N` at most 30,000) answered once the revision is above `R`, the task
@@ -131,6 +137,24 @@ pub struct CheckView {
     pub url: String,
     /// Every POP's answer.
     pub pops: Vec<CheckRow>,
+}
+
+/// `POST /v1/media`, answered by status 204: adds streams to the library of the caller's account, 1 to 1,000, all or none.
+/// `DELETE /v1/media/{id}`, answered by status 204, removes a medium.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamsRequest {
+    /// The streams.
+    pub streams: Vec<Stream>,
+}
+
+/// `GET /v1/media?media=&limit=&offset=`, by medium, those of one the newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamList {
+    /// Some of them.
+    pub streams: Vec<Stream>,
+    /// How many fit in all.
+    pub total: u64,
 }
 
 /// `GET /v1/pops`.

@@ -160,6 +160,7 @@ fn of_kind(kind: TaskKind) -> SubmitRequest {
         lines: Vec::new(),
         domains: Vec::new(),
         scheme: Scheme::Optional,
+        follow: None,
     }
 }
 

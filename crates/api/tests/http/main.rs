@@ -8,6 +8,7 @@ mod domains;
 mod health;
 mod own;
 mod own_management;
+mod own_media;
 mod own_receipts;
 mod rights;
 mod scenario;

@@ -367,9 +367,13 @@ impl Pop {
             files_failed: failures.len() as u64,
             bytes: 100,
             bytes_expected: 100,
+            outside: 0,
         };
-        let failures =
-            failures.iter().map(|(line, reason)| Failure { line: *line, reason: (*reason).into() });
+        let failures = failures.iter().map(|(line, reason)| Failure {
+            line: *line,
+            url: None,
+            reason: (*reason).into(),
+        });
         let report = PrefetchReport { seq, progress, ended: true, failures: failures.collect() };
         self.report(seq, vec![report]).await;
     }

@@ -6,6 +6,7 @@ mod domain;
 mod dry_run;
 mod fleet;
 pub mod manage;
+mod media;
 mod moment;
 mod outcome;
 pub mod probe;
@@ -47,6 +48,9 @@ pub enum Command {
     /// Manage domains.
     #[command(subcommand)]
     Domain(domain::DomainCommand),
+    /// Manage the media library: which addresses play a medium.
+    #[command(subcommand)]
+    Media(media::MediaCommand),
     /// Manage accounts.
     #[command(subcommand)]
     Account(manage::AccountCommand),
@@ -76,6 +80,7 @@ pub async fn run(command: Command) -> ExitCode {
         Command::Check(check) => check.run().await,
         Command::Probe(probe) => probe.run().await,
         Command::Domain(command) => command.run().await,
+        Command::Media(command) => command.run().await,
         Command::Account(command) => command.run().await,
         Command::Key(command) => command.run().await,
         Command::Pop(command) => command.run().await,

@@ -7,6 +7,7 @@ use super::{dry_run, moment};
 use crate::say::say;
 use freshen_api::v1::wire::{DryRunView, PrefetchRequest, PurgeRequest, TaskView};
 use freshen_model::area::Area;
+use freshen_model::follow::{First, Follow, Renditions};
 use freshen_model::task::{Status, StepState, Task, TaskKind};
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -101,6 +102,18 @@ pub struct Prefetch {
     /// Only the POPs of this area: domestic or overseas.
     #[arg(long)]
     area: Option<Area>,
+    /// Fetch what playlists (HLS, DASH) among them name, too: renditions, segments, keys.
+    #[arg(long)]
+    follow: bool,
+    /// Which renditions of a stream: all, the lowest first, or only the lowest.
+    #[arg(long, value_name = "all|lowest", requires = "follow", default_value = "all")]
+    renditions: Renditions,
+    /// Only the first N segments of each rendition.
+    #[arg(long, value_name = "N", requires = "follow", conflicts_with = "seconds")]
+    segments: Option<u32>,
+    /// Only the segments that begin in the first S seconds.
+    #[arg(long, value_name = "S", requires = "follow")]
+    seconds: Option<u32>,
     #[command(flatten)]
     submit: Submit,
 }
@@ -155,7 +168,12 @@ impl Prefetch {
         let control = self.submit.connection.open()?;
         let lines = self.submit.lines(self.urls)?;
         let not_before_ms = self.submit.not_before_ms()?;
-        let request = PrefetchRequest { area: self.area, not_before_ms, lines };
+        let first = match (self.segments, self.seconds) {
+            (Some(count), _) => Some(First::Segments(count)),
+            (None, seconds) => seconds.map(First::Seconds),
+        };
+        let follow = self.follow.then(|| Follow { renditions: self.renditions, first, ..Follow::default() });
+        let request = PrefetchRequest { area: self.area, not_before_ms, lines, follow };
         self.submit.submit(&control, "/v1/prefetch", &request, Duration::from_secs(30 * 60)).await
     }
 }

@@ -136,7 +136,8 @@ pub fn print_task(view: &TaskView) {
         say(&format!("  {:<16} {}{counted}", step.pop.as_str(), state(step)));
         if let StepState::Failed { failures, .. } = &step.state {
             for failure in failures.iter().take(20) {
-                say(&format!("    line {}: {}", failure.line, failure.reason));
+                let url = failure.url.as_ref().map(|url| format!("{url}: ")).unwrap_or_default();
+                say(&format!("    line {}: {url}{}", failure.line, failure.reason));
             }
             if failures.len() > 20 {
                 say(&format!("    … and {} more; --json has them all", failures.len() - 20));
@@ -204,8 +205,12 @@ fn state(step: &Step) -> String {
 }
 
 fn amount(progress: &Progress) -> String {
+    let outside = match progress.outside {
+        0 => String::new(),
+        count => format!(", {count} named outside of your domains and not fetched"),
+    };
     format!(
-        "{} of {} files, {:.1} of {:.1} MB",
+        "{} of {} files, {:.1} of {:.1} MB{outside}",
         progress.files_warm,
         progress.files,
         progress.bytes as f64 / 1e6,

@@ -32,6 +32,7 @@ async fn purge(fleet: &Installation, directory: &str, cut: bool) -> Task {
         domains: Vec::new(),
         lines: vec![format!("http://a.example{directory}")],
         scheme: Scheme::Required,
+        follow: None,
     };
     let terms = Terms { cut, not_before_ms: None };
     let accepted = fleet.control.submit_on(ACCOUNT, request, terms).await.unwrap();

@@ -9,7 +9,7 @@ use freshen_model::task::TaskKind;
 fn request(kind: TaskKind, force: bool, lines: &[&str]) -> SubmitRequest {
     let lines = lines.iter().map(|line| format!("http://a.example{line}")).collect();
     let (soft, area, domains) = (false, None, Vec::new());
-    SubmitRequest { kind, force, soft, area, lines, domains, scheme: Scheme::Required }
+    SubmitRequest { kind, force, soft, area, lines, domains, scheme: Scheme::Required, follow: None }
 }
 
 async fn try_out(fleet: &Installation, kind: TaskKind, force: bool, lines: &[&str]) -> DryRun {

@@ -9,6 +9,7 @@ use freshen_fleet::Hub;
 use freshen_ledger::{Ledger, SqliteLedger};
 use freshen_model::area::Area;
 use freshen_model::domain::Settings;
+use freshen_model::follow::Follow;
 use freshen_model::ids::TaskId;
 use freshen_model::location::Scheme;
 use freshen_model::task::{Step, StepState, Task, TaskKind};
@@ -275,7 +276,7 @@ impl Installation {
         let of = |url: &&str| if kind == TaskKind::Tag { (*url).to_owned() } else { format!("http://{url}") };
         let (lines, domains) = (urls.iter().map(of).collect(), Vec::new());
         let (soft, area, scheme) = (false, None, Scheme::Required);
-        let request = SubmitRequest { kind, force, soft, area, lines, domains, scheme };
+        let request = SubmitRequest { kind, force, soft, area, lines, domains, scheme, follow: None };
         self.control.submit(ACCOUNT, request).await.unwrap().task
     }
 
@@ -288,6 +289,20 @@ impl Installation {
     pub async fn purge_directory(&self, url: &str, force: bool) -> Task {
         let task = self.submit(TaskKind::Directory, force, &[url]).await;
         self.ended(task).await
+    }
+
+    /// Submits a prefetch that follows playlists and waits until it has ended.
+    pub async fn follow(&self, urls: &[&str], follow: Follow) -> Task {
+        let task = self.submit_following(urls, follow).await;
+        self.ended(task).await
+    }
+
+    pub async fn submit_following(&self, urls: &[&str], follow: Follow) -> TaskId {
+        let lines = urls.iter().map(|url| format!("http://{url}")).collect();
+        let (kind, scheme, follow) = (TaskKind::Prefetch, Scheme::Required, Some(follow));
+        let (force, soft, area, domains) = (false, false, None, Vec::new());
+        let request = SubmitRequest { kind, force, soft, area, lines, domains, scheme, follow };
+        self.control.submit(ACCOUNT, request).await.unwrap().task
     }
 
     pub async fn prefetch(&self, urls: &[&str]) -> Task {

@@ -314,6 +314,7 @@ async fn p8_p9_tags_and_hosts_stay_within_their_account_and_cache_space() {
         lines: vec!["t".into()],
         domains: vec!["b.example".into()],
         scheme: Scheme::Required,
+        follow: None,
     };
     let task = fleet.control.submit(ACCOUNT, request).await.unwrap().task;
     fleet.ended(task).await;

@@ -10,7 +10,7 @@ use freshen_model::task::TaskKind;
 fn request(kind: TaskKind, url: &str) -> SubmitRequest {
     let (lines, domains) = (vec![url.into()], Vec::new());
     let (force, soft) = (false, false);
-    SubmitRequest { kind, force, soft, area: None, lines, domains, scheme: Scheme::Required }
+    SubmitRequest { kind, force, soft, area: None, lines, domains, scheme: Scheme::Required, follow: None }
 }
 
 #[tokio::test]

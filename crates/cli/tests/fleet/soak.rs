@@ -333,6 +333,7 @@ async fn write(known: Arc<Known>, control: Arc<Control>) {
                 lines: vec![line],
                 domains: Vec::new(),
                 scheme: Scheme::Required,
+                follow: None,
             };
             control.submit(ACCOUNT, request).await.unwrap().task
         };

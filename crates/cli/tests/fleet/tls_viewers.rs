@@ -352,6 +352,7 @@ async fn a_purge_that_cuts_ends_a_stream_and_if_need_be_its_connection() {
             domains: Vec::new(),
             lines: vec![format!("https://{A}/film")],
             scheme: Scheme::Required,
+            follow: None,
         };
         let terms = Terms { cut: true, not_before_ms: None };
         let accepted = fleet.control.submit_on(ACCOUNT, request, terms).await.unwrap();

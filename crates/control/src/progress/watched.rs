@@ -229,10 +229,12 @@ fn step_of<'a>(record: &'a mut TaskRecord, pop: &PopId) -> Option<&'a mut Step> 
     record.steps.get_mut(at)
 }
 
-/// What a report comes to; a POP that says «ended» is warm only if it accounts for every line.
+/// What a report comes to; a POP that says «ended» is warm only if it accounts for every line, and for every file that these
+/// led to.
 fn state_reported(report: &PrefetchReport, lines: u64, at_ms: i64) -> StepState {
     let progress = report.progress;
-    let whole = progress.files == lines && progress.files_warm == lines && progress.files_failed == 0;
+    let all_warm = progress.files_warm == progress.files && progress.files_failed == 0;
+    let whole = progress.files >= lines && all_warm;
     match report.ended {
         false => StepState::Fetching { progress },
         true if whole && report.failures.is_empty() => StepState::Warm { progress, at_ms },

@@ -50,7 +50,7 @@ async fn p6_a_failure_names_pop_line_and_reason() {
     let stage = Stage::set().await;
     let (mut a, mut b) = (stage.pop("pop-a").await, stage.pop("pop-b").await);
     let prefetch = stage.submit(TaskKind::Prefetch, LINE).await;
-    let failure = Failure { line: 1, reason: "the origin answered 404".into() };
+    let failure = Failure { line: 1, url: None, reason: "the origin answered 404".into() };
     for (pop, failures) in [(&mut a, vec![failure.clone()]), (&mut b, vec![])] {
         pop.confirm(prefetch.seq).await;
         pop.report(vec![report(prefetch.seq, 100, true, failures)]).await;
@@ -76,6 +76,21 @@ async fn p6_warm_means_every_line() {
     a.confirm(prefetch.seq).await;
     a.report(vec![report(prefetch.seq, 100, true, vec![])]).await;
     assert_eq!(stage.ended(prefetch.task).await.status, Status::Failed);
+}
+
+/// What lines lead to counts as they do.
+#[tokio::test]
+async fn p6_warm_means_every_file_that_was_followed() {
+    let stage = Stage::set().await;
+    let mut a = stage.pop("pop-a").await;
+    for (files, status) in [(3, Status::Failed), (1, Status::Complete)] {
+        let prefetch = stage.submit(TaskKind::Prefetch, LINE).await;
+        a.confirm(prefetch.seq).await;
+        let mut ended = report(prefetch.seq, 100, true, vec![]);
+        ended.progress.files = files;
+        a.report(vec![ended]).await;
+        assert_eq!(stage.ended(prefetch.task).await.status, status);
+    }
 }
 
 #[tokio::test]

@@ -184,6 +184,7 @@ pub fn request(kind: TaskKind, lines: &[&str]) -> SubmitRequest {
         area: None,
         lines: lines.iter().map(|line| (*line).to_owned()).collect(),
         scheme: Scheme::Required,
+        follow: None,
         domains: Vec::new(),
     }
 }
@@ -308,6 +309,7 @@ pub fn report(seq: Seq, bytes: u64, ended: bool, failures: Vec<Failure>) -> Pref
         files_failed: failures.len() as u64,
         bytes,
         bytes_expected: 100,
+        outside: 0,
     };
     PrefetchReport { seq, progress, ended, failures }
 }

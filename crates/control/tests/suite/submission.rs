@@ -132,6 +132,7 @@ async fn keys_are_made_by_the_settings_of_their_domain() {
     let force = SubmitRequest {
         force: true,
         scheme: Scheme::Optional,
+        follow: None,
         ..request(TaskKind::Directory, &["A.Example:80/%64/"])
     };
     let url = stage.purge("https://a.example/x?y=1").await;

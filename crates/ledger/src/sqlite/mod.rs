@@ -7,6 +7,7 @@ mod control;
 mod domains;
 mod file;
 mod filter;
+mod media;
 mod orders;
 mod pending;
 mod pops;
@@ -27,6 +28,7 @@ use freshen_model::area::Area;
 use freshen_model::certificate::PopKey;
 use freshen_model::domain::Settings;
 use freshen_model::ids::{LogId, PopId, Seq, TaskId};
+use freshen_model::media::Stream;
 use freshen_model::order::{Body, Snapshot};
 use freshen_model::protocol::roster::Place;
 use freshen_model::quota::{Limits, Quota};
@@ -344,6 +346,28 @@ impl Ledger for SqliteLedger {
 
     async fn receipt_keys(&self) -> Result<Vec<PopKey>, Error> {
         self.readers.call(receipts::keys).await
+    }
+
+    async fn add_streams(&self, account: &str, streams: Vec<Stream>) -> Result<(), Error> {
+        let account = account.to_owned();
+        self.writer.call(move |connection| media::add(connection, &account, &streams)).await
+    }
+
+    async fn streams(
+        &self,
+        account: &str,
+        media: Option<&str>,
+        offset: u64,
+        limit: u64,
+    ) -> Result<TaskPage<Stream>, Error> {
+        let (account, id) = (account.to_owned(), media.map(str::to_owned));
+        let page = move |connection: &_| media::page(connection, &account, id.as_deref(), offset, limit);
+        self.readers.call(page).await
+    }
+
+    async fn remove_media(&self, account: &str, media: &str) -> Result<(), Error> {
+        let (account, id) = (account.to_owned(), media.to_owned());
+        self.writer.call(move |connection| media::remove(connection, &account, &id)).await
     }
 
     async fn lease_ms(&self) -> Result<Option<u64>, Error> {

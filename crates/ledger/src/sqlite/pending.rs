@@ -52,15 +52,19 @@ pub(super) fn release(
     };
     let waiting = |pop: &_| Step { pop: Clone::clone(pop), state: StepState::Waiting };
     let steps: Vec<Step> = scope.iter().map(waiting).collect();
+    let follow = submission.follow.as_ref().map(to_json).transpose()?;
     let seq = tasks::append(connection, task, submission)?;
     connection
-        .prepare_cached("UPDATE tasks SET status = ?2, seq = ?3, fence_from = ?4, steps = ?5 WHERE id = ?1")?
+        .prepare_cached(
+            "UPDATE tasks SET status = ?2, seq = ?3, fence_from = ?4, steps = ?5, follow = ?6 WHERE id = ?1",
+        )?
         .execute(params![
             sql(task.0),
             Status::Running.as_str(),
             sql(seq.0),
             fence_from.map(|from: Seq| sql(from.0)),
             to_json(&steps)?,
+            follow,
         ])?;
     Ok(Submitted { task, seq, scope, fence_from })
 }

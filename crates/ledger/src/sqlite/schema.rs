@@ -7,8 +7,12 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION_ID: i64 = 0x4672_6573;
 
 /// Each step leads from the version before it to its place in this list, from 1. Steps that were released never change.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 
 /// Brings the tables up to date; an empty file gets all of them.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {

@@ -13,7 +13,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row, ToSql, params};
 
 /// The columns that [`record`] reads.
-pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.status, t.seq, t.lines, t.domains, t.submitted_ms, t.ended_ms, t.steps, t.fence_from, t.not_before_ms, t.cut, t.reason";
+pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.status, t.seq, t.lines, t.domains, t.submitted_ms, t.ended_ms, t.steps, t.fence_from, t.not_before_ms, t.cut, t.reason, t.follow";
 
 /// Makes a task, its lines, its quota use and, unless it is for later, its order.
 pub(super) fn submit(connection: &Connection, submission: Submission) -> Result<Submitted, Error> {
@@ -83,8 +83,8 @@ fn insert(
         .prepare_cached(
             "INSERT INTO tasks
                  (account, kind, mode, area, status, seq, fence_from, lines, domains, submitted_ms, steps,
-                  not_before_ms, cut)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                  not_before_ms, cut, follow)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             submission.account,
@@ -100,6 +100,7 @@ fn insert(
             to_json(&steps)?,
             submission.not_before_ms,
             submission.cut,
+            submission.follow.as_ref().map(to_json).transpose()?,
         ])?;
     let task = connection.last_insert_rowid();
     let mut statement =
@@ -117,7 +118,10 @@ fn insert(
 fn body(task: TaskId, submission: Submission) -> Body {
     match submission.kind.is_purge() {
         true => Body::Purge { task: Some(task), rules: submission.rules, cut: submission.cut },
-        false => Body::Prefetch { task, area: submission.area, items: submission.items },
+        false => {
+            let Submission { area, items, follow, .. } = submission;
+            Body::Prefetch { task, area, items, follow }
+        }
     }
 }
 
@@ -159,7 +163,8 @@ pub(super) fn prefetches_open(
             Some(PrefetchItem { domain: line.domain, path_and_query: location.path_and_query })
         };
         let items = lines(connection, task.id)?.into_iter().filter_map(item).collect();
-        open.push((task.seq, PrefetchOrder { task: task.id, area: task.area, items }));
+        let (area, follow) = (task.area, task.follow);
+        open.push((task.seq, PrefetchOrder { task: task.id, area, items, follow }));
     }
     Ok(open)
 }
@@ -221,6 +226,7 @@ pub(super) fn record(row: &Row<'_>) -> Result<TaskRecord, Error> {
         not_before_ms: row.get(13)?,
         cut: row.get(14)?,
         reason: row.get(15)?,
+        follow: row.get::<_, Option<String>>(16)?.map(|text| from_json(&text)).transpose()?,
     })
 }
 

@@ -56,6 +56,7 @@ pub async fn purge(ledger: &dyn Ledger, lines: &[&str]) -> Submission {
             .map(|(domain, path)| Line { url: format!("http://{domain}{path}"), domain })
             .collect(),
         items: Vec::new(),
+        follow: None,
         read,
         at_ms: 1_000,
         day: DAY,

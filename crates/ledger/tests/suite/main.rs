@@ -6,6 +6,7 @@ mod domains;
 mod embedded;
 mod fixture;
 mod log;
+mod media;
 mod pending;
 mod pops;
 mod quotas;
@@ -44,6 +45,7 @@ cases! {
     domains: every_change_is_an_order, sharers_follow, unfit_shares_are_refused;
     pops: come_and_go, removed_ones_stay_in_scope_until_gone, prefetches_go_to_members_of_their_area,
         folders_are_remembered, p2_a_return_is_usable_from_its_join_only_where_it_was_gone;
+    media: streams_come_and_go, too_many_are_refused_whole;
     quotas: are_counted_per_day_and_kind, over_quota_counts_nothing;
     pending: p4_they_are_kept_and_released_once, an_account_has_a_thousand_of_them;
     receipts: p4_what_was_signed_is_kept_as_it_was_signed, what_speaks_of_nothing_known_is_passed_over,

@@ -5,8 +5,9 @@ use crate::fixture::{DAY, orders, pop, prefetch, purge, refusal, settings, shari
 use freshen_ledger::{Ledger, Line, Refusal, Submission, TaskFilter, TaskUpdate};
 use freshen_model::area::Area;
 use freshen_model::domain::{NoLease, Settings};
+use freshen_model::follow::{First, Follow};
 use freshen_model::ids::{Seq, TaskId};
-use freshen_model::order::Body;
+use freshen_model::order::{Body, PrefetchOrder};
 use freshen_model::rule::Mode;
 use freshen_model::task::{Status, Step, StepState, TaskKind};
 use std::collections::BTreeSet;
@@ -36,13 +37,19 @@ pub async fn p4_a_task_comes_with_its_order(home: &dyn Home) {
     assert_eq!(ledger.task(TaskId(u64::MAX), None).await.unwrap(), None);
 
     let area = Some(Area::Domestic);
-    let warm = prefetch(&*ledger, &["a.example/x"], area).await;
+    let follow = Some(Follow { first: Some(First::Seconds(30)), ..Follow::default() });
+    let warm = Submission { follow: follow.clone(), ..prefetch(&*ledger, &["a.example/x"], area).await };
     let warmed = ledger.submit(warm.clone()).await.unwrap();
     assert_eq!(warmed.task, TaskId(10_000_002));
     let body = orders(&*ledger).await.pop().unwrap().body;
-    assert_eq!(body, Body::Prefetch { task: warmed.task, area, items: warm.items });
+    let (task, items) = (warmed.task, warm.items);
+    assert_eq!(body, Body::Prefetch { task, area, items: items.clone(), follow: follow.clone() });
+    // A POP that cannot have the order gets the same from a snapshot.
+    let open = ledger.snapshot(&pop("asia")).await.unwrap().prefetches;
+    assert_eq!(open, [(warmed.seq, PrefetchOrder { task, area, items, follow })]);
     let task = ledger.task(warmed.task, None).await.unwrap().unwrap();
     assert_eq!((task.kind, task.mode, task.area), (TaskKind::Prefetch, None, area));
+    assert_eq!(task.follow, Some(Follow { first: Some(First::Seconds(30)), ..Follow::default() }));
 }
 
 pub async fn p4_concurrent_submissions_are_all_there(home: &dyn Home) {

@@ -225,8 +225,9 @@ impl Follower {
                     }
                     rules.clone()
                 }
-                Body::Prefetch { task, area, items } => {
-                    let order_of = PrefetchOrder { task: *task, area: *area, items: items.clone() };
+                Body::Prefetch { task, area, items, follow } => {
+                    let (items, follow) = (items.clone(), follow.clone());
+                    let order_of = PrefetchOrder { task: *task, area: *area, items, follow };
                     if plan.saved.member.is_some_and(|mine| area.is_none_or(|area| area == mine)) {
                         plan.prefetches.push((order.seq, order_of));
                     }
