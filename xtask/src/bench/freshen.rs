@@ -46,7 +46,21 @@ impl Freshen {
         }
         let mut serve = Process::start(&mut command, folder.join("serve.log"))?;
         serve.wait_until(|| is_ready(admin_port))?;
-        let limits = ["account", "limits", "admin", "--url", "100000000", "--directory", "100000000"];
+        let limits = [
+            "account",
+            "limits",
+            "admin",
+            "--url",
+            "100000000",
+            "--directory",
+            "100000000",
+            "--requests-per-s",
+            "1000000",
+            "--urls-per-minute",
+            "100000000",
+            "--directories-per-minute",
+            "100000000",
+        ];
         freshen(program, &folder, &limits)?;
         let origin = format!("http://127.0.0.1:{origin_port}");
         freshen(program, &folder, &["domain", "add", HOST, "--origin", &origin])?;

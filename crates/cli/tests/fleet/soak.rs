@@ -111,7 +111,14 @@ async fn p1_nothing_purged_is_seen_again_whatever_happens_to_the_fleet() {
         ..Plan::default()
     };
     let mut fleet = Installation::start(plan).await;
-    let plenty = Limits::all(1 << 40);
+    let much = 1 << 40;
+    let plenty = Limits {
+        requests_per_s: much,
+        urls_per_minute: much,
+        directories_per_minute: much,
+        prefetch_queue: much,
+        ..Limits::all(much)
+    };
     fleet.control.set_limits(ACCOUNT, plenty).await.unwrap();
     let mut tasks: Vec<_> = (0..4)
         .map(|reader| {

@@ -29,7 +29,21 @@ impl Three {
         };
         demo.wait_until(|| ready(base) && (5..8).all(|pop| ready(base + pop)))?;
         let three = Three { program: program.to_owned(), data, _demo: demo };
-        three.client(&["account", "limits", "demo", "--url", "100000000", "--directory", "100000000"])?;
+        three.client(&[
+            "account",
+            "limits",
+            "demo",
+            "--url",
+            "100000000",
+            "--directory",
+            "100000000",
+            "--requests-per-s",
+            "1000000",
+            "--urls-per-minute",
+            "100000000",
+            "--directories-per-minute",
+            "100000000",
+        ])?;
         Ok(three)
     }
 
