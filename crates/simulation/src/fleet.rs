@@ -60,7 +60,7 @@ impl Fleet {
     /// Lets everything happen.
     pub fn run(mut self) -> Outcome {
         self.begin();
-        while let Some(event) = self.world.next() {
+        while let Some(event) = self.world.next_event() {
             self.handle(event);
             if self.world.truth.violation.is_some() {
                 break;
