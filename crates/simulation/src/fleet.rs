@@ -60,7 +60,7 @@ impl Fleet {
     /// Lets everything happen.
     pub fn run(mut self) -> Outcome {
         self.begin();
-        while let Some(event) = self.world.next() {
+        while let Some(event) = self.world.next_event() {
             self.handle(event);
             if self.world.truth.violation.is_some() {
                 break;
@@ -263,8 +263,7 @@ impl Fleet {
     fn roll_back(&mut self, machine: usize) {
         let pop = &mut self.pops[machine];
         let Some((data, content)) = pop.copy.take().filter(|_| pop.process.is_none()) else { return };
-        // The copy of a folder that was started since then starts under a number that was used already, and is refused.
-        if data == pop.disk.data && content.boot_number == pop.disk.durable.boot_number {
+        if data == pop.disk.data {
             self.world.truth.rolled_back(machine, &content.names);
             pop.disk.roll_back(content);
             self.world.saw(Sight::RolledBack);

@@ -420,12 +420,13 @@ impl Truth {
                 continue;
             }
             let Some((appended, bound)) = known.appended.filter(|_| !known.lost) else { continue };
-            let complete = known.complete.is_some_and(|complete| step > complete)
-                && !self.contested.contains(pop)
-                && !known.released.contains(pop)
-                && !(rolled_back && !known.scope.contains(pop))
+            let bound_by_the_lease_alone = self.contested.contains(pop)
+                || known.released.contains(pop)
+                || (rolled_back && !known.scope.contains(pop))
                 // It serves without asking, and nobody has told it yet that its disk, or the log with that setting, went back.
-                && !(no_lease == NoLease::Serve && (unaware || self.restored));
+                || (no_lease == NoLease::Serve && (unaware || self.restored));
+            let complete =
+                !bound_by_the_lease_alone && known.complete.is_some_and(|complete| step > complete);
             let bound = at >= bound && no_lease != NoLease::Serve;
             let newest = if no_lease == NoLease::Refetch { bytes.delivered } else { bytes.confirmed };
             let old = purged.speaks_of(bytes, appended) && newest <= appended

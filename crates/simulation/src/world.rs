@@ -161,7 +161,7 @@ impl World {
     }
 
     /// The next event; time goes on to it.
-    pub fn next(&mut self) -> Option<Event> {
+    pub fn next_event(&mut self) -> Option<Event> {
         let Reverse(next) = self.queue.pop()?;
         self.at = next.at;
         self.step.0 += 1;

@@ -121,8 +121,8 @@ pub const SIMULATED: &[Mutation] = &[
         "P2",
         "simulated: another folder speaks for a POP at once",
         "crates/model/src/protocol/roster.rs",
-        "(silent < fence_after(lease)).then(",
-        "(silent < Duration::ZERO).then(",
+        "if silent >= fence_after(lease) {",
+        "if silent >= Duration::ZERO {",
     ),
     noticed(
         "P2",

@@ -118,8 +118,14 @@ impl Seat {
         self.remembered.min(self.known_watermark())
     }
 
+    /// Why another process speaks for the POP, for as long as that one may hold a lease. After that a folder that was put
+    /// back to an earlier start is as welcome as any.
     fn occupied_against(&self, beat: &Heartbeat, lease: Duration, now: Duration) -> Option<String> {
         let data = self.data?;
+        let silent = now.saturating_sub(self.heard_at?);
+        if silent >= fence_after(lease) {
+            return None;
+        }
         if data == beat.data {
             let older = beat.boot != self.boot && beat.boot_number <= self.boot_number;
             return older.then(|| {
@@ -129,13 +135,10 @@ impl Seat {
                 )
             });
         }
-        let silent = now.saturating_sub(self.heard_at?);
-        (silent < fence_after(lease)).then(|| {
-            format!(
-                "another process, with the data folder {data}, runs as {} and was heard {silent:?} ago",
-                beat.pop
-            )
-        })
+        Some(format!(
+            "another process, with the data folder {data}, runs as {} and was heard {silent:?} ago",
+            beat.pop
+        ))
     }
 }
 
@@ -183,6 +186,15 @@ mod tests {
         assert_eq!(take(&mut seat, &beat(1, 2, 2, 4), 101), None);
         assert_eq!(seat.watermark, Seq(4), "the new boot speaks for itself");
         assert!(matches!(take(&mut seat, &beat(1, 1, 1, 6), 102), Some(Standing::Refused { .. })));
+    }
+
+    #[test]
+    fn a_folder_put_back_to_an_earlier_start_is_let_in_once_the_later_one_is_fenced() {
+        let mut seat = Seat::default();
+        assert_eq!(take(&mut seat, &beat(1, 3, 3, 5), 100), None);
+        assert!(matches!(take(&mut seat, &beat(1, 4, 2, 2), 110), Some(Standing::Refused { .. })));
+        assert_eq!(take(&mut seat, &beat(1, 4, 2, 2), 111), None);
+        assert_eq!(seat.watermark, Seq(2));
     }
 
     #[test]
