@@ -101,7 +101,7 @@ async fn a_key_does_what_it_has_the_right_to_and_nothing_else() {
         assert_eq!(detail["AuthPrincipalDisplayName"], purger.id);
         assert_eq!(detail["NoPermissionType"], "ImplicitDeny");
     }
-    for target in ["/v1/tasks", "/v1/quota", "/v1/domains", "/v1/pops", "/v1/tasks/10000001"] {
+    for target in ["/v1/tasks", "/v1/quota", "/v1/domains", "/v1/pops", "/v1/media", "/v1/tasks/10000001"] {
         assert_eq!(purger.get(&stage, target).await.status, 403, "{target}");
     }
     let reader = Made::key(&stage, ANN, json!({"may": ["read"]})).await;
@@ -142,6 +142,7 @@ async fn a_key_of_one_domain_neither_reaches_nor_sees_another() {
     assert_eq!(key.get(&stage, "/v1/domains").await.json()["domains"].as_array().map(Vec::len), Some(1));
     assert_eq!(key.get(&stage, "/v1/domains/c.example").await.status, 404);
     assert_eq!(key.get(&stage, "/v1/check?url=http://c.example/1").await.status, 404);
+    assert_eq!(key.get(&stage, "/v1/media").await.status, 403, "it has addresses of all domains");
     let foreign = json!({"rights": {"may": ["purge"], "domains": ["b.example"]}});
     assert_eq!(
         stage.own(ANN, "POST", "/v1/keys", foreign).await.0,
