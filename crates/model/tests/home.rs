@@ -7,11 +7,11 @@ use freshen_model::domain::NoLease;
 use freshen_model::ids::{BootId, DataId, LogId, OrderId, Seq};
 use freshen_model::key::Key;
 use freshen_model::order::{Body, Order, Snapshot};
-use freshen_model::protocol::copy::Verdict;
+use freshen_model::protocol::copy::{Doubt, Verdict};
 use freshen_model::protocol::fill::Source;
 use freshen_model::protocol::follower::{Follower, Identity, Saved};
 use freshen_model::protocol::heartbeat::{Answer, Standing};
-use freshen_model::protocol::home::{Admission, Ask, Names, NotHome};
+use freshen_model::protocol::home::{self, Admission, Ask, Names, NotHome};
 use freshen_model::protocol::now::Now;
 use freshen_model::rule::{Matcher, Mode, Rule};
 use freshen_model::tag::Tags;
@@ -255,4 +255,13 @@ proptest! {
 
 fn start_view(follower: &Follower) -> freshen_model::protocol::follower::View {
     follower.view(at(101))
+}
+
+#[test]
+fn p1_a_home_confirms_nothing_that_a_tag_may_have_purged() {
+    let (none, red) = (Tags::default(), Tags::of(["red"]));
+    assert!(home::may_confirm(None, &red), "it is only too old");
+    assert!(home::may_confirm(Some(Doubt::Purged), &none), "the rule matches the home's copy as well");
+    assert!(!home::may_confirm(Some(Doubt::Purged), &red));
+    assert!(!home::may_confirm(Some(Doubt::Purged), &Tags::unknown()));
 }

@@ -6,7 +6,7 @@ use freshen_simulation::invariants::Violation;
 use freshen_simulation::sights::Sights;
 
 /// Enough to reach every state worth reaching, and for every mutation to be noticed.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 700;
 
 /// The promises hold, and what they are held against did happen.
 #[test]

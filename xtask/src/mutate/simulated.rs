@@ -203,13 +203,6 @@ pub const SIMULATED: &[Mutation] = &[
     ),
     noticed(
         "P9",
-        "simulated: a sweep by the numbers of another log",
-        "crates/model/src/protocol/index.rs",
-        "if copy.epoch > epoch {",
-        "if false {",
-    ),
-    noticed(
-        "P9",
         "simulated: starting over at each heartbeat that is behind",
         "crates/model/src/protocol/roster.rs",
         "(_, Place::Pruned) => return Some(Standing::Gap),\n",

@@ -33,12 +33,9 @@ impl Marks {
         self.evict = self.evict.max(other.evict);
     }
 
-    /// What a sweep that began to walk in the epoch `epoch` makes of a copy, before the rules that these marks speak of
-    /// are dropped. A copy of a younger epoch is of another log, of which they say nothing.
+    /// What a sweep that began to walk in the epoch `epoch` makes of a copy, before the rules that these marks speak of are
+    /// dropped. To be asked under the key's stripe, with marks read there.
     pub fn fate(&self, copy: &Provenance, epoch: Epoch) -> Fate {
-        if copy.epoch > epoch {
-            return Fate::Stays;
-        }
         if copy.epoch < epoch || self.evict > copy.filled {
             Fate::Deleted
         } else if self.expire > copy.confirmed && !copy.expired {
