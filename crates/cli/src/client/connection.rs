@@ -3,7 +3,7 @@
 use crate::say::say;
 use bytes::Bytes;
 use freshen_api::signature::acs3::{self, Credentials, Unsigned};
-use freshen_api::v1::wire::{ErrorBody, ErrorView};
+use freshen_api::v1::wire::{ErrorBody, ErrorCode, ErrorView};
 use freshen_fleet::causes;
 use freshen_model::ids::PopId;
 use http::{Method, Request, Uri};
@@ -81,6 +81,13 @@ pub enum ClientError {
     /// Control failed, or answered what cannot be understood.
     #[error("{0}")]
     Failed(String),
+}
+
+impl ClientError {
+    /// Whether control refused because it was asked too often, so that asking again later may do.
+    pub fn is_too_often(&self) -> bool {
+        matches!(self, ClientError::Refused(error) if error.code == ErrorCode::TooManyRequests)
+    }
 }
 
 fn explain(error: &ErrorView) -> String {

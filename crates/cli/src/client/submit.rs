@@ -23,8 +23,12 @@ const LIST_BYTES_MAX: u64 = 16 << 20;
 const WAIT_MS: u128 = 10_000;
 /// How long the counts of a complete purge are waited for unless it is asked for.
 const COUNTS_MAX: Duration = Duration::from_secs(1);
-/// Between tries while control is away.
+/// Between tries while control is away, or is asked too often for the account.
 const AWAY_PAUSE: Duration = Duration::from_millis(300);
+/// Questions after a task that are asked as fast as there is news; most tasks have ended by then.
+const QUESTIONS_AT_ONCE: u32 = 8;
+/// Between two of the others: nobody sees progress move faster, and the account's other requests need their share.
+const QUESTION_PAUSE: Duration = Duration::from_millis(100);
 
 /// Purges.
 #[derive(clap::Args)]
@@ -347,6 +351,7 @@ async fn watched(
     bar: &ProgressBar,
 ) -> Result<TaskView, ClientError> {
     let began = Instant::now();
+    let mut questions = 0;
     loop {
         bar.set_position(u64::from(view.task.percent));
         bar.set_message(task::pops_line(&view.task));
@@ -354,6 +359,10 @@ async fn watched(
         if view.task.status.ended() || left.is_zero() {
             return Ok(view);
         }
+        if questions >= QUESTIONS_AT_ONCE {
+            tokio::time::sleep(QUESTION_PAUSE.min(left)).await;
+        }
+        questions += 1;
         let wait_ms = left.as_millis().clamp(1, WAIT_MS);
         let path = format!("/v1/tasks/{}?wait_ms={wait_ms}&seen={}", view.task.id, view.revision);
         match control.get(&path).await {
@@ -362,6 +371,7 @@ async fn watched(
                 bar.set_message(format!("control is away ({reason}); the task goes on"));
                 tokio::time::sleep(AWAY_PAUSE.min(left)).await;
             }
+            Err(error) if error.is_too_often() => tokio::time::sleep(AWAY_PAUSE.min(left)).await,
             Err(error) => return Err(error),
         }
     }
@@ -386,6 +396,7 @@ async fn counted(
         match control.get(&format!("/v1/tasks/{}?wait_ms={wait_ms}&counted=true", view.task.id)).await {
             Ok(news) => view = news,
             Err(ClientError::Unreachable { .. }) => tokio::time::sleep(AWAY_PAUSE.min(left)).await,
+            Err(error) if error.is_too_often() => tokio::time::sleep(AWAY_PAUSE.min(left)).await,
             Err(error) => return Err(error),
         }
     }
