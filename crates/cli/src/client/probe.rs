@@ -23,12 +23,15 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
 /// Where an origin that helps with probes has an object that is another one each time; the demo's has.
 pub const PROBE_PATH: &str = "/freshen-probe";
 
 /// Times that a POP is asked until it has the object in its cache.
 const PRIMING_MAX: usize = 20;
+/// From one round's start to the next one's: a fast fleet would have its account ask control too often.
+const ROUND_EVERY: Duration = Duration::from_millis(250);
 /// Between two questions to a POP that still has the old object.
 const PAUSE: Duration = Duration::from_millis(1);
 /// Between two to a POP that does not answer.
@@ -80,7 +83,10 @@ impl Probe {
         }
         let bar = self.bar();
         let mut report = Report::new(&edges, url, not_probed);
+        let mut pace = tokio::time::interval(ROUND_EVERY);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for _ in 0..self.rounds {
+            pace.tick().await;
             let round = self.round(&control, &edges, &urls).await;
             report.add(&edges, &round.inspect_err(|_| bar.finish_and_clear())?);
             bar.set_message(format!("{} false completes", report.false_completes));
