@@ -3,6 +3,9 @@
 //! **Invariant:** nothing here does IO, reads a clock or holds a lock. Time comes in as a value, effects go out as
 //! values, so that the same types run in production and under a simulation.
 
+#[macro_use]
+mod hexadecimal;
+
 pub mod area;
 pub mod certificate;
 pub mod check;

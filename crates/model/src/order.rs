@@ -35,8 +35,8 @@ impl Order {
 }
 
 /// What an order says.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "order", rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "lowercase", remote = "Self")]
 pub enum Body {
     /// Purge what these rules match.
     Purge {
@@ -111,48 +111,17 @@ pub struct PrefetchOrder {
     pub follow: Option<Follow>,
 }
 
+impl Serialize for Body {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Body::serialize(self, serializer)
+    }
+}
+
+/// Never fails on an order from a newer version, as its rules do not.
 impl<'de> Deserialize<'de> for Body {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(tag = "order", rename_all = "lowercase")]
-        enum Known {
-            Purge {
-                task: Option<TaskId>,
-                rules: Vec<Rule>,
-                #[serde(default)]
-                cut: bool,
-            },
-            Prefetch {
-                task: TaskId,
-                area: Option<Area>,
-                items: Vec<PrefetchItem>,
-                #[serde(default)]
-                follow: Option<Follow>,
-            },
-            Domain {
-                name: String,
-                settings: Option<Box<Settings>>,
-            },
-            Join {
-                pop: PopId,
-                area: Area,
-                region: String,
-            },
-            Leave {
-                pop: PopId,
-            },
-            Tick,
-        }
         let value = serde_json::Value::deserialize(deserializer)?;
-        Ok(match Known::deserialize(value) {
-            Ok(Known::Purge { task, rules, cut }) => Body::Purge { task, rules, cut },
-            Ok(Known::Prefetch { task, area, items, follow }) => Body::Prefetch { task, area, items, follow },
-            Ok(Known::Domain { name, settings }) => Body::Domain { name, settings },
-            Ok(Known::Join { pop, area, region }) => Body::Join { pop, area, region },
-            Ok(Known::Leave { pop }) => Body::Leave { pop },
-            Ok(Known::Tick) => Body::Tick,
-            Err(_) => Body::Unknown,
-        })
+        Ok(Body::deserialize(value).unwrap_or(Body::Unknown))
     }
 }
 

@@ -3,13 +3,24 @@
 use crate::faults::{MIB, SIZE, fleet as fleet_of, part, version, whole};
 use crate::installation::{DOMAIN, Installation, Plan};
 use crate::origin::Page;
-use crate::part_origin::PartOrigin;
+use crate::part_origin::{File, PartOrigin};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 const A: &str = "a.example/a";
+
+/// An origin of what the file is at the moment, which stops after so many bytes of one answer until there is a place.
+async fn holding(file: &File, answer: usize, bytes: usize) -> (PartOrigin, Arc<Mutex<File>>, Arc<Semaphore>) {
+    let (current, rest) = (Arc::new(Mutex::new(file.clone())), Arc::new(Semaphore::new(0)));
+    let (file, place) = (current.clone(), rest.clone());
+    let origin = PartOrigin::start(move |ask| {
+        let reply = file.lock().honest(ask);
+        if ask.before == answer { reply.held(bytes, &place) } else { reply }
+    });
+    (origin.await, current, rest)
+}
 
 /// One variant is there, the other one is still on its way when the purge comes.
 #[tokio::test]
@@ -33,15 +44,7 @@ async fn p1_a_variant_that_is_written_during_the_purge_is_purged() {
 #[tokio::test]
 async fn p1_slices_that_are_written_during_the_purge_are_purged() {
     let (old, new) = (version('a'), version('b'));
-    let (current, rest) = (Arc::new(Mutex::new(old.clone())), Arc::new(Semaphore::new(0)));
-    let origin = {
-        let (current, rest) = (current.clone(), rest.clone());
-        PartOrigin::start(move |ask| {
-            let reply = current.lock().honest(ask);
-            if ask.before == 0 { reply.held(2 * MIB + 7, &rest) } else { reply }
-        })
-    };
-    let origin = origin.await;
+    let (origin, current, rest) = holding(&old, 0, 2 * MIB + 7).await;
     let fleet = fleet_of(&origin, |_| {}).await;
     let viewer = fleet.viewer(0);
     let mut early = viewer.begin("a.example/a", &[]).await;
@@ -66,15 +69,7 @@ async fn p1_slices_that_are_written_during_the_purge_are_purged() {
 #[tokio::test]
 async fn p1_a_slice_that_is_added_during_the_purge_does_not_bring_its_body_back() {
     let (old, new) = (version('a'), version('b'));
-    let (current, rest) = (Arc::new(Mutex::new(old.clone())), Arc::new(Semaphore::new(0)));
-    let origin = {
-        let (current, rest) = (current.clone(), rest.clone());
-        PartOrigin::start(move |ask| {
-            let reply = current.lock().honest(ask);
-            if ask.before == 1 { reply.held(1_000, &rest) } else { reply }
-        })
-    };
-    let origin = origin.await;
+    let (origin, current, rest) = holding(&old, 1, 1_000).await;
     let fleet = fleet_of(&origin, |_| {}).await;
     let viewer = fleet.viewer(0);
     assert_eq!(part(&viewer, "/a", "bytes=0-9").await.body.unwrap(), &old.bytes[..10]);

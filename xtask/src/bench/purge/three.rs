@@ -1,6 +1,6 @@
 //! Three POPs, control and an origin, a process each, on all cores: the demo.
 
-use crate::bench::freshen::freshen;
+use crate::bench::freshen::{freshen, lift_limits};
 use crate::bench::get;
 use crate::bench::process::{Process, on_any_core};
 use anyhow::Context as _;
@@ -28,23 +28,8 @@ impl Three {
             get::whole(port, "localhost", "/-/ready").is_ok_and(|(head, _)| get::status(&head) == "200")
         };
         demo.wait_until(|| ready(base) && (5..8).all(|pop| ready(base + pop)))?;
-        let three = Three { program: program.to_owned(), data, _demo: demo };
-        three.client(&[
-            "account",
-            "limits",
-            "demo",
-            "--url",
-            "100000000",
-            "--directory",
-            "100000000",
-            "--requests-per-s",
-            "1000000",
-            "--urls-per-minute",
-            "100000000",
-            "--directories-per-minute",
-            "100000000",
-        ])?;
-        Ok(three)
+        lift_limits(program, &data, "demo")?;
+        Ok(Three { program: program.to_owned(), data, _demo: demo })
     }
 
     /// A client command, as the demo's admin; gives its standard output.
