@@ -93,12 +93,16 @@ impl Deferred {
                 Ok(named) => named,
                 Err(bad) => return self.fail(task.id, &bad.to_string()).await,
             };
-            let submission = Submission {
+            let mut submission = Submission {
                 not_before_ms: task.not_before_ms,
                 cut: task.cut,
                 // Its quota is counted already.
                 ..named.submission(&task.account, &request, &domains, (task.submitted_ms, 0))
             };
+            // No farther than whoever submitted it reached.
+            if let (Some(now), Some(then)) = (&mut submission.follow, &task.follow) {
+                now.domains.retain(|name| then.domains.contains(name));
+            }
             match self.entry.clone().make(submission, Some(task.id)).await {
                 Ok(_) => return Ok(()),
                 // Read again: no other place may follow settings that are no more.

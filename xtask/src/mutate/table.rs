@@ -546,4 +546,13 @@ pub const MUTATIONS: &[Mutation] = &[
         package: "freshen-control",
         tests: "p6_warm_means_every_file_that_was_followed",
     },
+    Mutation {
+        name: "a followed prefetch for later reaches farther than its key",
+        promise: "P8",
+        file: "crates/control/src/deferred.rs",
+        find: "now.domains.retain(|name| then.domains.contains(name));",
+        replace: "let _ = (now, then);",
+        package: "freshen-control",
+        tests: "p8_what_is_followed_later",
+    },
 ];

@@ -4,11 +4,13 @@ use crate::stage::{NOON_MS, Stage, in_ledger, request, settings, state, within};
 use freshen_control::{SubmitError, SubmitRequest, Terms};
 use freshen_ledger::{Error, Ledger, Refusal};
 use freshen_model::domain::{QueryPolicy, Settings};
+use freshen_model::follow::Follow;
 use freshen_model::ids::{Seq, TaskId};
 use freshen_model::order::Body;
 use freshen_model::quota::QuotaKind;
 use freshen_model::rule::Matcher;
 use freshen_model::task::{Status, StepState, Task, TaskKind};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -154,4 +156,29 @@ async fn terms_that_cannot_be_are_refused_and_a_past_time_is_now() {
     assert_eq!(stage.task(prefetch).await.status, Status::Running);
     stage.clock.advance(Duration::from_millis(1));
     assert_eq!(stage.ended(prefetch).await.status, Status::Failed);
+}
+
+/// A key that is confined to one domain does not get farther by waiting.
+#[tokio::test]
+async fn p8_what_is_followed_later_lies_where_it_might_have_been_followed_at_once() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-a").await;
+    stage.control.add_domain("ann", "c.example", &settings()).await.unwrap();
+    let within: BTreeSet<String> = ["a.example".to_owned()].into();
+    let followed = || SubmitRequest {
+        follow: Some(Follow::default()),
+        ..request(TaskKind::Prefetch, &["http://a.example/live.m3u8"])
+    };
+    let at_once = Terms::default();
+    for terms in [at_once, IN_AN_HOUR] {
+        let accepted = stage.control.submit_within("ann", Some(&within), followed(), terms).await.unwrap();
+        if terms == IN_AN_HOUR {
+            stage.clock.advance(HOUR);
+            begun(&stage, accepted.submitted.task).await;
+        }
+        let end = stage.control.log_end();
+        let read = stage.ledger.orders_after(end.previous(), 1 << 20).await.unwrap();
+        let Body::Prefetch { follow: Some(follow), .. } = &read.orders[0].body else { panic!("{read:?}") };
+        assert_eq!(follow.domains, within, "{terms:?}");
+    }
 }

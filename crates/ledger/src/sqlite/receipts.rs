@@ -4,7 +4,7 @@ use super::{from_json, random, sql, to_json};
 use crate::{Error, PopReceipt, ReceiptsKept, TaskReceipts};
 use freshen_model::certificate::PopKey;
 use freshen_model::ids::{LogId, OrderId, PopId, Seq, TaskId};
-use freshen_model::receipt::{PublicKey, Signed, Statement, text_of};
+use freshen_model::receipt::{OrderName, PublicKey, Signed, Statement, text_of};
 use freshen_model::rule::Rule;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -42,11 +42,11 @@ pub(super) fn keep(
     for (statement, signed) in &receipts.statements {
         match statement {
             Statement::Confirmed(confirmed) if confirmed.order.log == log => {
-                let kept = keep_part(connection, receipts, confirmed.order.task, "confirmed", signed)?;
+                let kept = keep_part(connection, receipts, &confirmed.order, "confirmed", signed)?;
                 tasks.extend(kept.then_some(confirmed.order.task));
             }
             Statement::Accounted(accounted) if accounted.order.log == log => {
-                let kept = keep_part(connection, receipts, accounted.order.task, "accounted", signed)?;
+                let kept = keep_part(connection, receipts, &accounted.order, "accounted", signed)?;
                 tasks.extend(kept.then_some(accounted.order.task));
             }
             Statement::StartedOver(over) if over.log == log => {
@@ -85,11 +85,14 @@ fn introduce(connection: &Connection, receipts: &ReceiptsKept) -> Result<bool, E
 fn keep_part(
     connection: &Connection,
     receipts: &ReceiptsKept,
-    task: TaskId,
+    order: &OrderName,
     part: &str,
     signed: &Signed,
 ) -> Result<bool, Error> {
-    let known = connection.prepare_cached("SELECT 1 FROM tasks WHERE id = ?")?.exists([sql(task.0)])?;
+    // By name: in a ledger that went back, the task's number may be another task's by now.
+    let known = connection
+        .prepare_cached("SELECT 1 FROM task_orders WHERE task = ? AND id = ?")?
+        .exists(params![sql(order.task.0), order.order.0])?;
     if !known {
         return Ok(false);
     }
@@ -103,7 +106,7 @@ fn keep_part(
                  key = ?3, {part} = ?4, {part}_signature = ?5"
         ))?
         .execute(params![
-            sql(task.0),
+            sql(order.task.0),
             receipts.pop.as_str(),
             receipts.key.0,
             signed.statement,
