@@ -192,8 +192,10 @@ impl Pop {
         if plan.starts_over {
             connections += self.cuts.start_over(plan.saved.epoch).await;
         }
-        for (seq, rules) in plan.rules.iter().filter(|(seq, _)| plan.cuts.contains(seq)) {
-            connections += self.cuts.break_off(*seq, rules).await;
+        let cutting = plan.rules.iter().filter(|(seq, _)| plan.cuts.contains(seq));
+        let cutting: Vec<_> = cutting.map(|(seq, rules)| (*seq, rules.as_slice())).collect();
+        if !cutting.is_empty() {
+            connections += self.cuts.break_off(&cutting).await;
         }
         if connections > 0 {
             tracing::info!(connections, "answers under way were broken off");

@@ -69,29 +69,35 @@ impl Cuts {
         Cuts { epoch: AtomicU32::new(epoch.0), ..Cuts::default() }
     }
 
-    /// Whether a cut forbids the answer to a request.
-    pub fn forbid(&self, claim: &Claim) -> bool {
+    /// Whether a cut forbids the answer to a request. What passes is good up to the newest cut, and is held against none of
+    /// them again.
+    pub fn forbid(&self, claim: &mut Claim) -> bool {
         // In this order: see `start_over`.
         let newest = self.newest.load(Ordering::SeqCst);
         if claim.epoch.0 == self.epoch.load(Ordering::SeqCst) && claim.seq.0 >= newest {
             return false;
         }
         let cuts = self.cuts.read();
-        claim.epoch.0 < self.epoch.load(Ordering::SeqCst)
+        let forbidden = claim.epoch.0 < self.epoch.load(Ordering::SeqCst)
             || claim.seq < cuts.forgotten
-            || cuts.recent.iter().any(|cut| cut.matches(claim))
+            || cuts.recent.iter().any(|cut| cut.matches(claim));
+        if !forbidden {
+            // It changes only where the list does, and that is held.
+            claim.seq = claim.seq.max(Seq(self.newest.load(Ordering::SeqCst)));
+        }
+        forbidden
     }
 
-    /// Breaks off the answers under way that the rules of the order `seq` match. Returns once nothing more of them is given
-    /// to a socket; gives how many connections they were on.
-    pub async fn break_off(&self, seq: Seq, rules: &[Rule]) -> u64 {
-        let mut index = PurgeIndex::new(rules.len());
-        for rule in rules {
-            index.insert(rule, seq);
-        }
-        {
+    /// Breaks off the answers under way that the rules of these orders match. Returns once nothing more of them is given to
+    /// a socket; gives how many connections they were on.
+    pub async fn break_off(&self, orders: &[(Seq, &[Rule])]) -> u64 {
+        for (seq, rules) in orders {
+            let mut index = PurgeIndex::new(rules.len());
+            for rule in *rules {
+                index.insert(rule, *seq);
+            }
             let mut cuts = self.cuts.write();
-            cuts.recent.push_back(Cut { seq, rules: index });
+            cuts.recent.push_back(Cut { seq: *seq, rules: index });
             if cuts.recent.len() > REMEMBERED
                 && let Some(oldest) = cuts.recent.pop_front()
             {
@@ -181,6 +187,10 @@ mod tests {
         (exchange, reached)
     }
 
+    async fn cut(cuts: &Cuts, seq: u64, path: &str) -> u64 {
+        cuts.break_off(&[(Seq(seq), &rule(path))]).await
+    }
+
     fn writes(exchange: &Exchange) -> bool {
         exchange.write_begins().is_ok()
     }
@@ -191,7 +201,7 @@ mod tests {
         let (hit, _hit) = asking(&cuts, claim("/a", 1, 4));
         let (other, _other) = asking(&cuts, claim("/b", 1, 4));
         let (later, _later) = asking(&cuts, claim("/a", 1, 5));
-        assert_eq!(cuts.break_off(Seq(5), &rule("/a")).await, 1);
+        assert_eq!(cut(&cuts, 5, "/a").await, 1);
         assert!(!writes(&hit) && writes(&other) && writes(&later));
         hit.closing().await;
         // What is said late, from a view of before, is found as well.
@@ -210,7 +220,7 @@ mod tests {
         written.end(1);
         written.flush_begins(true, std::task::Waker::noop());
         written.awaited();
-        cuts.break_off(Seq(5), &rule("/a")).await;
+        cut(&cuts, 5, "/a").await;
         assert!(!writes(&handed) && writes(&written));
     }
 
@@ -218,31 +228,43 @@ mod tests {
     async fn what_is_forgotten_counts_as_matching() {
         let cuts = Arc::new(Cuts::new(Epoch(1)));
         for seq in 1..=REMEMBERED as u64 + 1 {
-            cuts.break_off(Seq(seq), &rule("/a")).await;
+            cut(&cuts, seq, "/a").await;
         }
-        assert!(cuts.forbid(&claim("/b", 1, 0)), "the first is forgotten, it may have matched");
-        assert!(!cuts.forbid(&claim("/b", 1, 1)));
+        assert!(cuts.forbid(&mut claim("/b", 1, 0)), "the first is forgotten, it may have matched");
+        assert!(!cuts.forbid(&mut claim("/b", 1, 1)));
         let exchange = Exchange::new(cuts.clone(), false);
         let _reached = cuts.reach(&exchange);
         for _ in 0..1_000 {
             exchange.begin(false).claim(claim("/b", 1, 100));
         }
         assert!(writes(&exchange));
-        cuts.break_off(Seq(101), &rule("/a")).await;
+        cut(&cuts, 101, "/a").await;
         assert!(!writes(&exchange), "what the first were for is forgotten");
+    }
+
+    #[tokio::test]
+    async fn p9_what_no_cut_matches_runs_on_however_many_there_are() {
+        let cuts = Arc::new(Cuts::new(Epoch(1)));
+        let (old, _old) = asking(&cuts, claim("/b", 1, 0));
+        for seq in 1..=3 * REMEMBERED as u64 {
+            assert_eq!(cut(&cuts, seq, "/a").await, 0);
+        }
+        assert!(writes(&old));
+        assert_eq!(cut(&cuts, 1_000, "/b").await, 1);
+        assert!(!writes(&old));
     }
 
     #[tokio::test]
     async fn who_starts_over_ends_everything_of_before() {
         let cuts = Arc::new(Cuts::new(Epoch(1)));
-        cuts.break_off(Seq(500), &rule("/a")).await;
+        cut(&cuts, 500, "/a").await;
         let (before, _before) = asking(&cuts, claim("/b", 1, 500));
         cuts.start_over(Epoch(2)).await;
         assert!(!writes(&before));
-        assert!(cuts.forbid(&claim("/b", 1, 500)));
+        assert!(cuts.forbid(&mut claim("/b", 1, 500)));
         // The new log has lower numbers.
-        assert!(!cuts.forbid(&claim("/a", 2, 20)));
-        cuts.break_off(Seq(21), &rule("/a")).await;
-        assert!(cuts.forbid(&claim("/a", 2, 20)) && !cuts.forbid(&claim("/a", 2, 21)));
+        assert!(!cuts.forbid(&mut claim("/a", 2, 20)));
+        cut(&cuts, 21, "/a").await;
+        assert!(cuts.forbid(&mut claim("/a", 2, 20)) && !cuts.forbid(&mut claim("/a", 2, 21)));
     }
 }

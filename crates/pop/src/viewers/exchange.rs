@@ -122,27 +122,33 @@ impl Exchange {
         let mut state = self.state.lock();
         state.open = state.open.saturating_sub(1);
         if self.multiplexed {
-            let cut = |claimed: &Claimed| claimed.request == request && claimed.cut;
-            if state.claims.iter().any(cut) {
+            let known = state.claims.iter().position(|claimed| claimed.request == request);
+            if known.is_some_and(|place| state.claims.remove(place).cut) {
                 self.ended.notify_waiters();
             }
-            state.claims.retain(|claimed| claimed.request != request);
+            if state.open == 0 {
+                state.claims.clear();
+                state.unclaimed = false;
+            }
         }
     }
 
     // ---- cuts ----
 
     /// A request is for that. What it said before does not count any more.
-    fn claim(&self, request: u64, claim: Claim) {
+    fn claim(&self, request: u64, mut claim: Claim) {
         let mut state = self.state.lock();
         state.claims.retain(|claimed| claimed.request != request);
         if state.claims.len() == CLAIMS_MAX {
             state.claims.remove(0);
             state.unclaimed = true;
         }
-        // Behind the claim: a cut either finds it, or is found here.
-        state.claims.push(Claimed { request, claim, cut: false, body: None });
-        self.look_at_claims(&mut state);
+        // Under the lock that a cut takes once it can be found: it either finds the claim, or is found here.
+        let cut = self.cuts.forbid(&mut claim);
+        state.claims.push(Claimed { request, claim, cut, body: None });
+        if cut && !self.multiplexed {
+            self.close(&mut state);
+        }
     }
 
     /// Whether what a request is for was cut; who asks for more of its body is woken when it is. Only with HTTP/2: any other
@@ -174,7 +180,7 @@ impl Exchange {
     fn look_at_claims(&self, state: &mut State) -> bool {
         let mut any = false;
         for claimed in &mut state.claims {
-            claimed.cut |= self.cuts.forbid(&claimed.claim);
+            claimed.cut = claimed.cut || self.cuts.forbid(&mut claimed.claim);
             any |= claimed.cut;
             if claimed.cut
                 && let Some(body) = claimed.body.take()
@@ -204,22 +210,18 @@ impl Exchange {
             let ended = self.ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
-            if !self.cut_is_open() {
+            if !cut_is_open(&self.state.lock()) {
                 return;
             }
             ended.await;
         }
     }
 
-    fn cut_is_open(&self) -> bool {
-        let state = self.state.lock();
-        !state.closed && state.claims.iter().any(|claimed| claimed.cut)
-    }
-
     /// Closes the connection if an answer is under way that was cut.
     pub(super) fn close_unless_ended(&self) {
-        if self.cut_is_open() {
-            self.close(&mut self.state.lock());
+        let mut state = self.state.lock();
+        if cut_is_open(&state) {
+            self.close(&mut state);
         }
     }
 
@@ -266,6 +268,10 @@ impl Exchange {
         }
         if room { std::mem::take(&mut state.interim) } else { Vec::new() }
     }
+}
+
+fn cut_is_open(state: &State) -> bool {
+    !state.closed && state.claims.iter().any(|claimed| claimed.cut)
 }
 
 /// A write to a viewer. No answer is broken off while it lasts, so that nothing follows what was told that it is.
