@@ -92,3 +92,18 @@ fn copy_tree(root: &Path, tree: &Path) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So that it is noticed at once where a change of the code leaves one behind.
+    #[test]
+    fn the_text_of_each_stands_once_in_its_file() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for mutation in MUTATIONS.iter().chain(SIMULATED) {
+            let text = fs::read_to_string(root.join(mutation.file)).unwrap();
+            assert_eq!(text.matches(mutation.find).count(), 1, "{}: {}", mutation.file, mutation.name);
+        }
+    }
+}

@@ -7,6 +7,7 @@ use freshen_ledger::{Error, PopReceipt, ReceiptsKept, TaskReceipts};
 use freshen_model::certificate::{Certificate, CertificateFile, FORM, Keys, PopPart};
 use freshen_model::count::{Counted, Counts, PopCount};
 use freshen_model::ids::{OrderId, PopId, TaskId};
+use freshen_model::protocol::roster::DRIFT_PERCENT;
 use freshen_model::receipt::{Signed, Statement};
 use freshen_model::task::{Status, Step, StepState, Task, TaskKind};
 use parking_lot::Mutex;
@@ -194,7 +195,7 @@ impl Control {
         lines: Vec<String>,
         pops: Vec<PopPart>,
     ) -> Certificate {
-        let (lease_ms, drift_percent) = Certificate::fence_terms(self.members.terms().in_force);
+        let lease = self.members.terms().in_force;
         Certificate {
             form: FORM,
             log: self.log_id(),
@@ -208,8 +209,8 @@ impl Control {
             issued_ms: self.wall_ms(),
             lines,
             rules,
-            lease_ms,
-            drift_percent,
+            lease_ms: u64::try_from(lease.as_millis()).unwrap_or(u64::MAX),
+            drift_percent: DRIFT_PERCENT,
             pops,
         }
     }

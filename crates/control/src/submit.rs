@@ -4,11 +4,12 @@ use crate::control::Control;
 use crate::lines::{BadLine, Named};
 use crate::progress::{Moment, Progress};
 use crate::telemetry;
-use freshen_ledger::{DomainRecord, Error, Ledger, Refusal, Submission, Submitted, TaskRecord};
+use freshen_ledger::{DomainRecord, Error, Ledger, PopRecord, Refusal, Submission, Submitted, TaskRecord};
 use freshen_model::area::Area;
 use freshen_model::follow::Follow;
 use freshen_model::ids::{Seq, TaskId};
 use freshen_model::location::Scheme;
+use freshen_model::protocol::roster;
 use freshen_model::quota::{Quota, QuotaKind, day};
 use freshen_model::rule::Mode;
 use freshen_model::task::{Status, Step, StepState, TaskKind};
@@ -202,7 +203,9 @@ impl Control {
         if kind.is_purge() && request.area.is_some() {
             return Err(SubmitError::AreaOfPurge);
         }
-        if !self.members.all().iter().any(|member| in_scope(request, &member.record)) {
+        let in_scope =
+            |pop: &PopRecord| roster::in_scope(pop.area, pop.left.is_some(), request.area, kind.is_purge());
+        if !self.members.all().iter().any(|member| in_scope(&member.record)) {
             return Err(SubmitError::NoPops(request.area));
         }
         Ok(())
@@ -259,14 +262,6 @@ impl Control {
                 Err(SubmitError::Ledger(Error::Engine(format!("the submission was cut off: {error}"))))
             }
         }
-    }
-}
-
-fn in_scope(request: &SubmitRequest, pop: &freshen_ledger::PopRecord) -> bool {
-    match pop.left {
-        None => request.area.is_none_or(|area| area == pop.area),
-        // A removed POP may still serve, so a purge is for it too.
-        Some(_) => request.kind.is_purge(),
     }
 }
 

@@ -2,7 +2,6 @@
 //! without asking anybody.
 
 use crate::ids::{LogId, OrderId, PopId, Seq, TaskId};
-use crate::protocol::roster::{DRIFT_PERCENT, fence_after};
 use crate::receipt::{Accounted, OrderName, PublicKey, Signed, Statement, Unproven, digest_of};
 use crate::rule::Mode;
 use crate::task::{StepState, TaskKind};
@@ -53,12 +52,6 @@ impl Certificate {
     pub fn fence_ms(&self) -> u64 {
         let lease = Duration::from_millis(self.lease_ms);
         (lease + lease * self.drift_percent / 100).as_millis() as u64
-    }
-
-    /// The lease and drift that POPs are fenced by where leases last so long.
-    pub fn fence_terms(lease: Duration) -> (u64, u32) {
-        debug_assert_eq!(fence_after(lease), lease + lease * DRIFT_PERCENT / 100);
-        (lease.as_millis() as u64, DRIFT_PERCENT)
     }
 }
 

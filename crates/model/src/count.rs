@@ -4,7 +4,7 @@
 //! copies against the rules of all orders that were applied together.
 
 use crate::ids::{Epoch, PopId, Seq};
-use crate::key::{Key, space_prefix};
+use crate::key::Key;
 use crate::pattern::Pattern;
 use crate::protocol::copy::Provenance;
 use crate::rule::{Matcher, Mode, Rule};
@@ -128,31 +128,21 @@ impl Counter {
     }
 
     fn take(&mut self, matcher: &Matcher, hit: Hit) {
-        let walk = match matcher {
+        let walk = matcher.prefix();
+        match matcher {
             Matcher::Url { key } => return self.urls.entry(key.clone()).or_default().push(hit),
-            Matcher::Directory { key } => self.range(key.as_str().to_owned(), hit),
-            Matcher::Space { space } => self.range(space_prefix(space), hit),
-            Matcher::Everything => self.range(String::new(), hit),
-            Matcher::Query { key } => {
-                let path = key.as_str().to_owned();
-                self.queries.entry(path.clone()).or_default().push(hit);
-                path
+            Matcher::Directory { .. } | Matcher::Space { .. } | Matcher::Everything => {
+                self.ranges.entry(walk.clone()).or_default().push(hit);
             }
+            Matcher::Query { .. } => self.queries.entry(walk.clone()).or_default().push(hit),
             Matcher::Regex { space, pattern } => {
                 self.patterns.entry(space.clone()).or_default().push((hit, pattern.clone()));
-                space_prefix(space)
             }
             Matcher::Tag { space, tag } => {
                 self.tags.entry(space.clone()).or_default().entry(tag.clone()).or_default().push(hit);
-                space_prefix(space)
             }
-        };
+        }
         self.walks.insert(walk);
-    }
-
-    fn range(&mut self, range: String, hit: Hit) -> String {
-        self.ranges.entry(range.clone()).or_default().push(hit);
-        range
     }
 
     /// The ranges of keys to be walked, as beginnings of their text: none lies in another.
@@ -213,12 +203,12 @@ impl Counter {
         let mut hits = Hits::default();
         hits.add_all(self.urls.get(key));
         if !self.queries.is_empty() {
-            hits.add_all(self.queries.get(path_of(key)));
+            hits.add_all(self.queries.get(key.as_str_without_query()));
         }
         ranges_around(key).for_each(|range| hits.add_all(self.ranges.get(range)));
         for (hit, pattern) in self.patterns.get(key.space()).into_iter().flatten() {
             // One that does not compile is no rule of its own: the index has widened it.
-            if pattern.compile().is_ok_and(|regex| regex.is_match(key.path_and_query().as_bytes())) {
+            if pattern.matches(key.path_and_query()) {
                 hits.add(*hit);
             }
         }
@@ -236,11 +226,6 @@ fn add_tagged(hits: &mut Hits, rules: &HashMap<String, Vec<Hit>>, tags: &Tags) {
         true => rules.values().for_each(|rules| hits.add_all(Some(rules))),
         false => tags.names().for_each(|tag| hits.add_all(rules.get(tag))),
     }
-}
-
-/// The text of a key without its query.
-fn path_of(key: &Key) -> &str {
-    &key.as_str()[..key.space().len() + 1 + key.path().len()]
 }
 
 /// The ranges that an object lies in: everything, its space, and each directory from the root down.

@@ -109,7 +109,12 @@ impl Key {
 
     /// The key of the path alone.
     pub fn without_query(&self) -> Key {
-        Key { text: self.text[..self.path_end as usize].into(), ..*self }
+        Key { text: self.as_str_without_query().into(), ..*self }
+    }
+
+    /// Its text without the query.
+    pub fn as_str_without_query(&self) -> &str {
+        &self.text[..self.path_end as usize]
     }
 
     /// Path and query as a request line carries them.

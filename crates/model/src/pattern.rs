@@ -58,9 +58,7 @@ impl Pattern {
     pub fn compile(&self) -> Result<&Regex, BadPattern> {
         self.compiled.get_or_init(|| compile(&self.text)).as_ref().map_err(Clone::clone)
     }
-}
 
-impl Pattern {
     /// Whether it matches the whole of that path and query; never, where it does not compile.
     pub fn matches(&self, path_and_query: &str) -> bool {
         self.compile().is_ok_and(|regex| regex.is_match(path_and_query.as_bytes()))

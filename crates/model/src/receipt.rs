@@ -81,7 +81,7 @@ pub enum Unproven {
 }
 
 impl Signed {
-    /// What it says, if `key` signed it: about 60 µs.
+    /// What it says, if `key` signed it.
     pub fn verified(&self, key: &PublicKey) -> Result<Statement, Unproven> {
         let signature = hex::decode(&self.signature).map_err(|_| Unproven::Signature)?;
         UnparsedPublicKey::new(&ED25519, key.0)

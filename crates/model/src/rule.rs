@@ -1,6 +1,6 @@
 //! What a purge matches, and what becomes of it.
 
-use crate::key::Key;
+use crate::key::{Key, space_prefix};
 use crate::pattern::Pattern;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,32 @@ pub enum Matcher {
     },
     /// Every object: what a rule is taken for that cannot be understood at all.
     Everything,
+}
+
+impl Matcher {
+    /// The cache space beyond which it matches nothing; `None` where it matches everything.
+    pub fn space(&self) -> Option<&str> {
+        match self {
+            Matcher::Url { key } | Matcher::Directory { key } | Matcher::Query { key } => Some(key.space()),
+            Matcher::Space { space } | Matcher::Regex { space, .. } | Matcher::Tag { space, .. } => {
+                Some(space)
+            }
+            Matcher::Everything => None,
+        }
+    }
+
+    /// How the text of every key begins that it may match; others may begin so, too.
+    pub fn prefix(&self) -> String {
+        match self {
+            Matcher::Url { key } | Matcher::Directory { key } | Matcher::Query { key } => {
+                key.as_str().to_owned()
+            }
+            Matcher::Space { space } | Matcher::Regex { space, .. } | Matcher::Tag { space, .. } => {
+                space_prefix(space)
+            }
+            Matcher::Everything => String::new(),
+        }
+    }
 }
 
 /// One rule of a purge order.

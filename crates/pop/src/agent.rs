@@ -149,7 +149,7 @@ impl Pop {
             log: plan.saved.log.unwrap_or_default(),
             seq: plan.saved.watermark,
             order: plan.saved.watermark_id,
-            at_ms: receipts::wall_ms(),
+            at_ms: clock::wall_ms(),
         });
         let new = NewlyOwed { orders: owed, started_over };
         let (plan, new, written) = tokio::task::spawn_blocking(move || {

@@ -9,6 +9,11 @@ pub fn now() -> Now {
     Now { boot: duration(clock_gettime(ClockId::Boottime)), wall: duration(clock_gettime(ClockId::Realtime)) }
 }
 
+/// The wall clock, milliseconds since 1970; for people.
+pub fn wall_ms() -> i64 {
+    i64::try_from(now().wall.as_millis()).unwrap_or(i64::MAX)
+}
+
 fn duration(time: Timespec) -> Duration {
     Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec as u32)
 }

@@ -4,13 +4,14 @@ use crate::Pop;
 use crate::fill::{Fill, Question};
 use crate::look_up::{Found, Looked};
 use crate::peers::Way;
+use crate::policy::fields;
 use crate::store::body::FillId;
 use freshen_model::ids::Seq;
 use freshen_model::key::Key;
 use freshen_model::protocol::fill::Source;
 use freshen_model::protocol::home;
 use freshen_model::protocol::now::Now;
-use http::Response;
+use http::{HeaderMap, Response};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -115,17 +116,18 @@ impl Fills {
 impl Pop {
     /// Joins a running fill where the protocol lets this request, else starts one.
     ///
-    /// `way` is that of the request: one of another POP waits for no POP. `shared` is false for a request whose earlier fill turned out not to be shared: it asks for itself.
+    /// `viewer` are the fields of the request. `way` is its way: one of another POP waits for no POP. `shared` is false for
+    /// a request whose earlier fill turned out not to be shared: it asks for itself.
     pub fn take_part(
         self: &Arc<Pop>,
         looked: &Looked,
         (way, shared): (Way, bool),
         question: impl FnOnce() -> Question,
-        gzip: bool,
+        viewer: &HeaderMap,
     ) -> Part {
         let Looked { view, key, .. } = looked;
         let no_lease = looked.domain.settings.no_lease;
-        let name = (key.clone(), gzip);
+        let name = (key.clone(), fields::accepts_gzip(viewer));
         let mut running = self.fills.running.lock();
         if shared
             && let Some(fill) = running.shared.get(&name)
@@ -141,13 +143,15 @@ impl Pop {
         }
         let Some(place) = self.fills.place() else { return Part::Refused };
         let Ok(id) = self.store.fresh_fill() else { return Part::Refused };
-        let question = question();
         let source = match &looked.found {
             Found::Stale { copy, doubt } if !home::may_confirm(*doubt, &copy.head.tags) => Source::Origin,
-            _ => self.source(view, &looked.domain, key, &question.headers, question.way),
+            _ => self.source(view, &looked.domain, key, viewer, way),
         };
         let start = view.start_fill(source);
-        let start = if question.stale.is_some() { start.with_validators() } else { start };
+        let start = match looked.found {
+            Found::Stale { .. } => start.with_validators(),
+            _ => start,
+        };
         let fill = Arc::new(Fill::new(start, id));
         if shared {
             // A fill that may not be joined any more runs on for those who wait for it.
@@ -155,6 +159,7 @@ impl Pop {
         }
         running.all.insert(id, (name, fill.clone()));
         drop(running);
+        let question = question();
         let (alone, answer) = oneshot::channel();
         let (pop, run) = (self.clone(), fill.clone());
         tokio::spawn(async move {

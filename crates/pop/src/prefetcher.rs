@@ -332,7 +332,7 @@ impl Pop {
         }
         let viewer = fields::asking(gzip);
         let question = || self.question(looked, &viewer);
-        let (fill, own) = match self.take_part(looked, (Way::Home, true), question, gzip) {
+        let (fill, own) = match self.take_part(looked, (Way::Home, true), question, &viewer) {
             Part::Leads(fill, own) => (fill, Some(own)),
             Part::Joins(fill) => (fill, None),
             Part::LooksAgain => return Ok(()),

@@ -9,7 +9,7 @@ use freshen_fleet::wire::Answered;
 use freshen_model::ids::{Epoch, Seq};
 use freshen_model::key::{Key, space_prefix};
 use freshen_model::preview::{Cost, HOTTEST_MAX, Hot, Preview, PreviewQuestion};
-use freshen_model::protocol::index::{Marks, PurgeIndex};
+use freshen_model::protocol::index::{Fate, Marks, PurgeIndex};
 use freshen_model::rule::{Matcher, Rule};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -132,13 +132,13 @@ impl Look<'_> {
         let mut hot = Hot { url: key.to_string(), uses, bytes: 0 };
         let mut copies = 0;
         for variant in &object.variants {
-            let (copy, tags) = (variant.provenance(), &variant.head().tags);
+            let (copy, tags) = (&variant.provenance, &variant.head.tags);
             let would = self.rules.marks(key, tags, Seq::ZERO);
             if would == Marks::default() {
                 continue;
             }
             let is = self.pop.follower.read().marks(key, tags, Seq::ZERO);
-            if copy.epoch < self.epoch || is.evict > copy.filled {
+            if is.fate(copy, self.epoch) == Fate::Deleted {
                 continue;
             }
             copies += 1;
@@ -165,7 +165,7 @@ impl Look<'_> {
 
     /// Counts in when a copy is stale without a purge.
     fn expires(&mut self, variant: &VariantRecord, purged: bool) {
-        let ttl_s = u64::try_from(variant.head().ttl_s(self.wall)).unwrap_or(0);
+        let ttl_s = u64::try_from(variant.head.ttl_s(self.wall)).unwrap_or(0);
         if ttl_s == 0 || purged {
             self.found.stale += 1;
             return;
@@ -178,7 +178,7 @@ impl Look<'_> {
 /// What it costs the origin when this copy is asked for again.
 fn cost(variant: &VariantRecord, evict: bool) -> Cost {
     let size = variant.body.size;
-    if !evict && conditional::validators(&variant.head().headers).is_some() {
+    if !evict && conditional::validators(&variant.head.headers).is_some() {
         return Cost { requests: 1, conditional: 1, bytes: 0, bytes_if_changed: size };
     }
     Cost { requests: 1, conditional: 0, bytes: size, bytes_if_changed: 0 }

@@ -102,7 +102,7 @@ pub(crate) fn owed_for(
     orders: Vec<Order>,
     watermark: Seq,
 ) -> (Vec<(Seq, Owed)>, Vec<(Seq, Arc<[Rule]>)>) {
-    let applied_ms = wall_ms();
+    let applied_ms = clock::wall_ms();
     let purges = orders.into_iter().filter_map(|order| match order.body {
         Body::Purge { task: Some(task), rules, .. } => Some((order.seq, order.id, task, rules)),
         _ => None,
@@ -196,7 +196,7 @@ impl Receipts {
     pub(crate) fn with_counts(&self, counts: Vec<(Seq, Count)>) -> Vec<(Seq, Owed)> {
         while self.make_digests() {}
         let books = self.books.lock();
-        let counted_ms = wall_ms();
+        let counted_ms = clock::wall_ms();
         let counted = counts.into_iter().filter_map(|(seq, count)| {
             let owed = books.owed.get(&seq)?.owed.clone();
             Some((seq, Owed { counted: Some((count, counted_ms)), ..owed }))
@@ -417,11 +417,6 @@ fn make_key(file: &Path) -> io::Result<SigningKey> {
         std::fs::File::open(folder)?.sync_all()?;
     }
     Ok(SigningKey::from_seed(&seed))
-}
-
-/// Wall-clock milliseconds since 1970.
-pub(crate) fn wall_ms() -> i64 {
-    i64::try_from(clock::now().wall.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -182,12 +182,11 @@ impl Pop {
     }
 
     fn begin_fetch(self: &Arc<Pop>, looked: &Looked, asked: &Asked<'_>, may_join: bool) -> Part {
-        let gzip = fields::accepts_gzip(asked.headers);
         // RFC 9111 §3.5: what another's credentials brought is for nobody else, until it proves to be public.
         let shared = may_join && !asked.headers.contains_key(header::AUTHORIZATION);
         let (interim, way) = (asked.interim(), asked.way);
         let question = || Question { interim, way, ..self.question(looked, asked.headers) };
-        self.take_part(looked, (way, shared), question, gzip)
+        self.take_part(looked, (way, shared), question, asked.headers)
     }
 
     /// Answers with what was fetched.

@@ -6,7 +6,7 @@ use freshen_model::domain::{NoLease, Settings};
 use freshen_model::ids::{DataId, LogId, OrderId, PopId, Seq};
 use freshen_model::order::{Body, Order, Snapshot};
 use freshen_model::protocol::roster::{Place, in_scope};
-use freshen_model::rule::{Matcher, Rule};
+use freshen_model::rule::Rule;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Where every POP of a simulation serves.
@@ -209,11 +209,7 @@ impl Ledger {
     fn fence_from(&self, rules: &[Rule]) -> Option<Seq> {
         let mut from = Seq::ZERO;
         for rule in rules {
-            let space = match &rule.matcher {
-                Matcher::Url { key } | Matcher::Directory { key } | Matcher::Query { key } => key.space(),
-                Matcher::Space { space } | Matcher::Regex { space, .. } | Matcher::Tag { space, .. } => space,
-                Matcher::Everything => continue,
-            };
+            let Some(space) = rule.matcher.space() else { continue };
             if self.domains.get(space).is_some_and(|settings| settings.no_lease == NoLease::Serve) {
                 return None;
             }

@@ -62,15 +62,9 @@ impl Process {
 
     /// Processor time of it and all its descendants so far, microseconds, user and system.
     pub fn cpu_us(&self) -> anyhow::Result<u64> {
-        let all: Vec<Stat> =
-            fs::read_dir("/proc")?.filter_map(|entry| Stat::read(&entry.ok()?.path())).collect();
-        let mut family = vec![self.child.id()];
-        let mut ticks = 0;
-        while let Some(pid) = family.pop() {
-            ticks += all.iter().filter(|stat| stat.pid == pid).map(|stat| stat.ticks).sum::<u64>();
-            family.extend(all.iter().filter(|stat| stat.parent == pid).map(|stat| stat.pid));
-        }
-        Ok(ticks * TICK_US)
+        let family = self.family()?;
+        let stats = family.iter().filter_map(|pid| Stat::read(Path::new(&format!("/proc/{pid}"))));
+        Ok(stats.map(|stat| stat.ticks).sum::<u64>() * TICK_US)
     }
 
     /// The same as the scheduler counts it, nanoseconds; threads that have ended are not in it.

@@ -20,7 +20,7 @@ pub struct PurgeRequest {
     /// What the lines are: `url`, `directory`, `query`, `regex`, `tag` or `host`.
     #[serde(default = "url", rename = "type")]
     pub kind: TaskKind,
-    /// Evict instead of expiring; URLs are always evicted.
+    /// Evict instead of expiring; URLs are evicted unless `soft`.
     #[serde(default)]
     pub force: bool,
     /// Expire URLs instead of evicting them; refused together with `force`.
@@ -81,7 +81,9 @@ pub struct PrefetchRequest {
     pub follow: Option<Follow>,
 }
 
-/// `POST /v1/tasks/{id}/cancel`, for a task that is pending. `GET /v1/tasks/{id}`; with `?wait_ms=N&seen=R` (`N` at most 30,000) answered once the revision is above `R`, the task
+/// `POST /v1/tasks/{id}/cancel`, for a task that is pending.
+///
+/// `GET /v1/tasks/{id}`; with `?wait_ms=N&seen=R` (`N` at most 30,000) answered once the revision is above `R`, the task
 /// ended, or `N` passed; with `&counted=true` an ended purge is answered once it is counted, or `N` passed.
 ///
 /// `GET /v1/tasks/{id}/receipt?wait_ms=N` answers a [`freshen_model::certificate::CertificateFile`], once all is signed

@@ -1,18 +1,18 @@
 //! The day's quotas in the vendor's terms.
 
 use freshen_control::Control;
-use freshen_model::quota::Quota;
+use freshen_model::quota::{Quota, QuotaKind};
 
 use super::{Action, CdnQuota, CdnUserQuota, Reply, VendorError, VodQuota, refusals};
 
 /// The quotas of `account` as the action tells them. What is not offered has a quota of 0.
 pub(super) async fn of(control: &Control, account: &str, action: Action) -> Result<Reply, VendorError> {
     let quotas = control.quota(account).await.map_err(refusals::of_ledger)?;
-    let (url_quota, url_remain) = kind(&quotas, "url");
-    let (dir_quota, dir_remain) = kind(&quotas, "directory");
-    let (preload_quota, preload_remain) = kind(&quotas, "prefetch");
-    let (regex_quota, regex_remain) = kind(&quotas, "regex");
-    let (ignore_params_quota, ignore_params_remain) = kind(&quotas, "query");
+    let (url_quota, url_remain) = of_kind(&quotas, QuotaKind::Url);
+    let (dir_quota, dir_remain) = of_kind(&quotas, QuotaKind::Directory);
+    let (preload_quota, preload_remain) = of_kind(&quotas, QuotaKind::Prefetch);
+    let (regex_quota, regex_remain) = of_kind(&quotas, QuotaKind::Regex);
+    let (ignore_params_quota, ignore_params_remain) = of_kind(&quotas, QuotaKind::Query);
     Ok(match action {
         Action::DescribeCdnUserQuota => Reply::CdnUserQuota(CdnUserQuota {
             refresh_url_quota: url_quota,
@@ -52,8 +52,8 @@ pub(super) async fn of(control: &Control, account: &str, action: Action) -> Resu
     })
 }
 
-/// Limit and rest of one kind, by our word for it.
-fn kind(quotas: &[Quota], word: &str) -> (u64, u64) {
-    let quota = quotas.iter().find(|quota| quota.kind.as_str() == word);
+/// Limit and rest of one kind.
+fn of_kind(quotas: &[Quota], kind: QuotaKind) -> (u64, u64) {
+    let quota = quotas.iter().find(|quota| quota.kind == kind);
     quota.map(|quota| (quota.limit, quota.remaining())).unwrap_or_default()
 }

@@ -1,5 +1,6 @@
 //! The connection to control: where it is, the key, and signed requests.
 
+use super::moment;
 use crate::say::say;
 use bytes::Bytes;
 use freshen_api::signature::acs3::{self, Credentials, Unsigned};
@@ -15,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:8080";
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -223,7 +224,7 @@ impl Control {
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce)?;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs() as i64;
+        let now = moment::now_s();
         let content_type = body.as_ref().map(|_| "application/json");
         let body = body.unwrap_or_default();
         let unsigned = Unsigned {

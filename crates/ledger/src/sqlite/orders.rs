@@ -19,6 +19,11 @@ pub(super) fn end(connection: &Connection) -> Result<Seq, rusqlite::Error> {
 
 /// Appends an order behind the log's end.
 pub(super) fn append(connection: &Connection, body: &Body) -> Result<Seq, Error> {
+    Ok(append_named(connection, body)?.0)
+}
+
+/// The same, with the random name that the order got.
+pub(super) fn append_named(connection: &Connection, body: &Body) -> Result<(Seq, OrderId), Error> {
     let seq = end(connection)?.next();
     let id: [u8; 16] = random()?;
     connection.prepare_cached("INSERT INTO orders (seq, id, body) VALUES (?, ?, ?)")?.execute(params![
@@ -26,7 +31,7 @@ pub(super) fn append(connection: &Connection, body: &Body) -> Result<Seq, Error>
         id,
         super::to_json(body)?
     ])?;
-    Ok(seq)
+    Ok((seq, OrderId(id)))
 }
 
 /// Orders behind `after`: at least one, then as many as fit.

@@ -1,6 +1,6 @@
 //! Pending tasks: durable, and without an order until their time has come.
 
-use super::{domains, pops, sql, tasks, to_json};
+use super::{pops, sql, tasks, to_json};
 use crate::{Error, Refusal, Submission, Submitted, TaskRecord};
 use freshen_model::ids::{Seq, TaskId};
 use freshen_model::task::{Status, Step, StepState};
@@ -46,10 +46,7 @@ pub(super) fn release(
     still_pending(connection, task)?;
     tasks::check_domains(connection, &submission)?;
     let scope = pops::scope(connection, submission.kind, submission.area)?;
-    let fence_from = match submission.kind.is_purge() {
-        true => domains::fence_from(connection, submission.read.keys())?,
-        false => None,
-    };
+    let fence_from = tasks::fence_from(connection, &submission)?;
     let waiting = |pop: &_| Step { pop: Clone::clone(pop), state: StepState::Waiting };
     let steps: Vec<Step> = scope.iter().map(waiting).collect();
     let follow = submission.follow.as_ref().map(to_json).transpose()?;

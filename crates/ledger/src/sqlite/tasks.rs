@@ -27,10 +27,7 @@ pub(super) fn submit(connection: &Connection, submission: Submission) -> Result<
         let task = insert(connection, &submission, Status::Pending, Seq::ZERO, None, &[])?;
         return Ok(Submitted { task, seq: Seq::ZERO, scope: Vec::new(), fence_from: None });
     }
-    let fence_from = match submission.kind.is_purge() {
-        true => domains::fence_from(connection, submission.read.keys())?,
-        false => None,
-    };
+    let fence_from = fence_from(connection, &submission)?;
     // The order names its task and the task its order; the one writer knows both numbers beforehand.
     let seq = orders::end(connection)?.next();
     let task = insert(connection, &submission, Status::Running, seq, fence_from, &scope)?;
@@ -39,11 +36,19 @@ pub(super) fn submit(connection: &Connection, submission: Submission) -> Result<
     Ok(Submitted { task, seq, scope, fence_from })
 }
 
+/// From which place on POPs are fenced for a purge; see [`domains::fence_from`].
+pub(super) fn fence_from(connection: &Connection, submission: &Submission) -> Result<Option<Seq>, Error> {
+    match submission.kind.is_purge() {
+        true => domains::fence_from(connection, submission.read.keys()),
+        false => Ok(None),
+    }
+}
+
 /// Appends a task's order. What a purge says is kept with the task, since certificates need it when the order is pruned.
 pub(super) fn append(connection: &Connection, task: TaskId, submission: Submission) -> Result<Seq, Error> {
     let body = body(task, submission);
-    let seq = orders::append(connection, &body)?;
-    if let (Body::Purge { rules, .. }, Some(id)) = (&body, orders::id_at(connection, seq)?) {
+    let (seq, id) = orders::append_named(connection, &body)?;
+    if let Body::Purge { rules, .. } = &body {
         receipts::keep_order(connection, task, id, rules)?;
     }
     Ok(seq)

@@ -1,5 +1,6 @@
 use super::*;
 use crate::count::Count;
+use crate::protocol::roster::fence_after;
 use crate::receipt::{Confirmed, SigningKey, StartedOver};
 
 fn pop(name: &str) -> PopId {
@@ -101,7 +102,10 @@ fn a_certificate_holds_and_says_what_shows_it() {
             Proof::Fenced { at_ms: 52 },
         ]
     );
-    assert_eq!(findings.certificate.unwrap().fence_ms(), 11_000);
+    let certificate = findings.certificate.unwrap();
+    assert_eq!(certificate.fence_ms(), 11_000);
+    let fence = fence_after(Duration::from_millis(certificate.lease_ms));
+    assert_eq!(fence.as_millis(), 11_000, "as tasks are fenced");
 }
 
 #[test]

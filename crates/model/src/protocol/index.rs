@@ -78,6 +78,7 @@ pub enum Fate {
     /// It goes.
     Deleted,
 }
+
 /// Patterns of one cache space; a rule over that evicts the space.
 pub const PATTERNS_MAX: usize = 100;
 /// Patterns of all cache spaces, for the memory that they take.
@@ -145,13 +146,9 @@ impl PurgeIndex {
 
     /// Takes in a rule of the order `seq`. Returns false where it had to be widened to its cache space.
     pub fn insert(&mut self, rule: &Rule, seq: Seq) -> bool {
-        let name = match &rule.matcher {
-            Matcher::Url { key } | Matcher::Directory { key } | Matcher::Query { key } => key.space(),
-            Matcher::Regex { space, .. } | Matcher::Tag { space, .. } | Matcher::Space { space } => space,
-            Matcher::Everything => {
-                self.everything.raise(rule.mode, seq);
-                return true;
-            }
+        let Some(name) = rule.matcher.space() else {
+            self.everything.raise(rule.mode, seq);
+            return true;
         };
         let full = self.places >= self.places_max;
         let space = self.spaces.entry(name.into()).or_default();

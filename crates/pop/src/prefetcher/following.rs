@@ -146,7 +146,7 @@ async fn take(
     depth: u8,
     bytes: Vec<u8>,
 ) -> Option<(Box<Expansion>, Result<Step, BadPlaylist>)> {
-    let now_ms = i64::try_from(crate::clock::now().wall.as_millis()).unwrap_or(i64::MAX);
+    let now_ms = crate::clock::wall_ms();
     let read = tokio::task::spawn_blocking(move || {
         let step = expansion.take(&Base::at(place), depth, &bytes, now_ms);
         (expansion, step)

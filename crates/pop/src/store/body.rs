@@ -69,6 +69,11 @@ impl FillId {
         key[12..].copy_from_slice(&slice.to_be_bytes());
         key
     }
+
+    /// The slice that a key is of, as [`FillId::slice_key`] made it.
+    pub fn slice_of(key: &[u8]) -> Option<u32> {
+        Some(u32::from_be_bytes(key.get(12..16)?.try_into().ok()?))
+    }
 }
 
 /// The body of a variant. What is there of it never changes; what is missing may still come.

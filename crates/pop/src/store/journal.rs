@@ -369,8 +369,7 @@ impl Journal {
         let mut slices = Vec::new();
         for entry in self.slices.prefix(id.as_key()) {
             let (key, record) = entry.into_inner()?;
-            let number = key.get(12..16).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
-            if let (Some(number), Ok(record)) = (number, postcard::from_bytes(&record)) {
+            if let (Some(number), Ok(record)) = (FillId::slice_of(&key), postcard::from_bytes(&record)) {
                 slices.push((number, record));
             }
         }

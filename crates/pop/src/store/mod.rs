@@ -269,8 +269,9 @@ impl Store {
             variants[place] = tagged;
             let after = Arc::new(Object { variants, queued: object.queued });
             if let Err(error) = store.replace(&key, Some(&object), &after) {
-                tracing::warn!(%error, "tags could not be kept, the object is forgotten");
-                store.objects.remove(&key);
+                tracing::warn!(%error, "tags could not be kept on disk");
+                // Known here at least: what is on disk would be passed over by a purge of these tags.
+                store.objects.insert(key.clone(), after);
             }
         })
         .await;

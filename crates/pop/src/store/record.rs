@@ -243,18 +243,6 @@ impl ObjectRecord {
     }
 }
 
-impl VariantRecord {
-    /// Status and fields.
-    pub fn head(&self) -> &Head {
-        &self.head
-    }
-
-    /// Where it came from.
-    pub fn provenance(&self) -> &Provenance {
-        &self.provenance
-    }
-}
-
 impl ObjectRecord {
     /// The oldest epoch that a variant was filled in.
     pub fn oldest_epoch(&self) -> Option<Epoch> {

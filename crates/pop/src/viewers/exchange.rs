@@ -174,10 +174,6 @@ impl Exchange {
         if unclaimed {
             self.close(&mut state);
         }
-        self.look_at_claims(&mut state) || unclaimed
-    }
-
-    fn look_at_claims(&self, state: &mut State) -> bool {
         let mut any = false;
         for claimed in &mut state.claims {
             claimed.cut = claimed.cut || self.cuts.forbid(&mut claimed.claim);
@@ -189,9 +185,9 @@ impl Exchange {
             }
         }
         if any && !self.multiplexed {
-            self.close(state);
+            self.close(&mut state);
         }
-        any
+        any || unclaimed
     }
 
     fn close(&self, state: &mut State) {

@@ -5,10 +5,9 @@ use crate::pop::store::{Object, Variant};
 use crate::sights::Sight;
 use crate::world::World;
 use freshen_model::ids::{Epoch, Seq};
-use freshen_model::key::space_prefix;
 use freshen_model::protocol::copy::Provenance;
 use freshen_model::protocol::index::Fate;
-use freshen_model::rule::{Matcher, Rule};
+use freshen_model::rule::Rule;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -52,15 +51,7 @@ impl Pop {
             process.jobs.push_back(Job::DropRules);
             return;
         };
-        let prefix = match &rule.matcher {
-            Matcher::Url { key } | Matcher::Directory { key } | Matcher::Query { key } => {
-                key.as_str().to_owned()
-            }
-            Matcher::Space { space } | Matcher::Regex { space, .. } | Matcher::Tag { space, .. } => {
-                space_prefix(space)
-            }
-            Matcher::Everything => String::new(),
-        };
+        let prefix = rule.matcher.prefix();
         let keys = self.disk.content.objects.keys().copied();
         sweep.keys = keys.filter(|key| world.keys[*key].as_str().starts_with(&prefix)).collect();
         self.turn(world, Event::SweepKey);

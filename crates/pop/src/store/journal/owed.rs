@@ -1,7 +1,7 @@
 //! What the journal keeps of purge orders for which this POP still owes its receipts, and the count of what they matched.
 
 use super::{Journal, JournalError, SAVED, json, parse_object, read, seq_of};
-use crate::store::body::{BodyRecord, SLICE_BYTES};
+use crate::store::body::{BodyRecord, FillId, SLICE_BYTES};
 use fjall::{OwnedWriteBatch, PersistMode, Readable, Snapshot};
 use freshen_model::count::{Count, Counter, HeldCopy};
 use freshen_model::ids::{LogId, OrderId, Seq, TaskId};
@@ -162,8 +162,7 @@ impl Journal {
         }
         let slices = moment.0.prefix(&self.slices, body.id.as_key());
         let slice_bytes = |key: &[u8]| {
-            let number = key.get(12..16).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
-            number.map_or(0, |number| {
+            FillId::slice_of(key).map_or(0, |number| {
                 body.size.saturating_sub(u64::from(number) * SLICE_BYTES).min(SLICE_BYTES)
             })
         };
