@@ -126,6 +126,15 @@ impl Gate {
         })
     }
 
+    /// Whether somebody who was let in and is still there may stay: his key is not disabled, nor its time over.
+    pub async fn keeps(&self, caller: &Caller) -> Result<bool, Error> {
+        let key = self.control.key(&caller.access_key_id).await?;
+        let in_time = |key: &AccessKey| {
+            key.temporary.as_ref().is_none_or(|temporary| self.control.wall_ms() < temporary.expires_ms)
+        };
+        Ok(key.is_some_and(|key| !key.disabled && in_time(&key)))
+    }
+
     /// Checks that temporary credentials come with their token in its time, and others with none.
     fn token(&self, signed: &Signed, key: &AccessKey) -> Result<(), Refused> {
         match (&signed.security_token, &key.temporary) {

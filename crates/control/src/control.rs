@@ -1,5 +1,6 @@
 //! The control process as one thing: what it is made of, its start and its stop.
 
+use crate::changes::Changes;
 use crate::clock::{Clock, SteadyClock};
 use crate::config::{BadConfig, Config};
 use crate::deferred::Deferred;
@@ -11,7 +12,7 @@ use crate::submit::Entry;
 use crate::telemetry;
 use freshen_fleet::{Host, Hub};
 use freshen_ledger::{Error, Ledger};
-use freshen_model::ids::{LogId, Seq, TaskId};
+use freshen_model::ids::{LogId, Seq};
 use freshen_model::protocol::retention::Retention;
 use freshen_model::protocol::roster::fence_after;
 use freshen_model::receipt::SigningKey;
@@ -85,7 +86,7 @@ impl Control {
         };
         let receipt_key = SigningKey::from_seed(&ledger.receipt_seed().await?);
         let pops = ledger.pops().await?;
-        let progress = Arc::new(Progress::new());
+        let progress = Arc::new(Progress::new(Arc::new(Changes::begun_at(clock.wall_ms()))));
         let members = Members::new(ledger.clone(), clock.clone(), progress.clone(), terms, pops.clone());
         let members = Arc::new(members);
 
@@ -151,13 +152,6 @@ impl Control {
     /// The log's end.
     pub fn log_end(&self) -> Seq {
         *self.ledger.end().borrow()
-    }
-
-    /// Changes whenever the running task does, and closes once it has ended; `None` for a task that is not running.
-    ///
-    /// To wait for an end: subscribe, read the task, and while it runs await a change (a closed channel is one).
-    pub fn watch(&self, task: TaskId) -> Option<watch::Receiver<u64>> {
-        self.progress.watch(task)
     }
 
     /// Checks that the ledger answers a read and that the background work runs.

@@ -11,7 +11,7 @@ use freshen_ledger::{DomainRecord, Error, Line, Refusal, Submission, TaskRecord}
 use freshen_model::ids::TaskId;
 use freshen_model::location::Scheme;
 use freshen_model::rule::Mode;
-use freshen_model::task::{Status, TaskKind};
+use freshen_model::task::TaskKind;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,18 +31,16 @@ const REASON_BYTES_MAX: usize = 1_000;
 pub(crate) struct Deferred {
     entry: Entry,
     wake: Notify,
-    /// Grows when a pending task has changed.
-    revision: watch::Sender<u64>,
 }
 
 impl Deferred {
     pub(crate) fn new(entry: Entry) -> Deferred {
-        Deferred { entry, wake: Notify::new(), revision: watch::Sender::new(0) }
+        Deferred { entry, wake: Notify::new() }
     }
 
-    /// A task for later came, or one was cancelled.
-    pub(crate) fn changed(&self) {
-        self.revision.send_modify(|revision| *revision += 1);
+    /// A task for later came, or one of that account was cancelled.
+    pub(crate) fn changed(&self, task: TaskId, account: &str) {
+        self.entry.progress.changes.tell(task, account);
         self.wake.notify_one();
     }
 
@@ -74,7 +72,6 @@ impl Deferred {
             }
             for task in due {
                 self.release(task).await?;
-                self.revision.send_modify(|revision| *revision += 1);
             }
         }
         let Some(next_ms) = self.entry.ledger.next_due_ms().await? else { return Ok(LOOK_EVERY) };
@@ -91,7 +88,7 @@ impl Deferred {
             let request = request_of(&task, &lines, &domains);
             let named = match Named::read(&request, &domains) {
                 Ok(named) => named,
-                Err(bad) => return self.fail(task.id, &bad.to_string()).await,
+                Err(bad) => return self.fail(&task, &bad.to_string()).await,
             };
             let mut submission = Submission {
                 not_before_ms: task.not_before_ms,
@@ -108,22 +105,23 @@ impl Deferred {
                 // Read again: no other place may follow settings that are no more.
                 Err(SubmitError::Ledger(Error::Refused(Refusal::SettingsChanged(_)))) => {}
                 Err(SubmitError::Ledger(Error::Refused(refusal))) => {
-                    return self.fail(task.id, &refusal.to_string()).await;
+                    return self.fail(&task, &refusal.to_string()).await;
                 }
                 Err(SubmitError::Ledger(failed)) => return Err(failed),
-                Err(refused) => return self.fail(task.id, &refused.to_string()).await,
+                Err(refused) => return self.fail(&task, &refused.to_string()).await,
             }
         }
         Err(Error::Engine(format!("settings change all the time that task {} names", task.id)))
     }
 
-    async fn fail(&self, task: TaskId, why: &str) -> Result<(), Error> {
+    async fn fail(&self, task: &TaskRecord, why: &str) -> Result<(), Error> {
         let end = why.floor_char_boundary(REASON_BYTES_MAX);
-        match self.entry.ledger.end_pending(task, &why[..end], self.entry.clock.wall_ms()).await {
-            // Somebody cancelled it.
-            Ok(()) | Err(Error::Refused(_)) => Ok(()),
-            Err(failed) => Err(failed),
+        match self.entry.ledger.end_pending(task.id, &why[..end], self.entry.clock.wall_ms()).await {
+            // Refused where somebody cancelled it.
+            Ok(()) | Err(Error::Refused(_)) => self.entry.progress.changes.tell(task.id, &task.account),
+            Err(failed) => return Err(failed),
         }
+        Ok(())
     }
 }
 
@@ -156,19 +154,11 @@ fn request_of(task: &TaskRecord, lines: &[Line], domains: &[DomainRecord]) -> Su
 impl Control {
     /// Cancels a task that has not begun; of `account` where that is given. [`Refusal::Unfit`] where it has.
     pub async fn cancel(&self, account: Option<&str>, id: TaskId) -> Result<(), Error> {
-        if self.ledger.task(id, account).await?.is_none() {
+        let Some(task) = self.ledger.task(id, account).await? else {
             return Err(Refusal::NotFound { what: "task", name: id.to_string() }.into());
-        }
+        };
         self.ledger.end_pending(id, "cancelled before it began", self.clock.wall_ms()).await?;
-        self.deferred.changed();
+        self.deferred.changed(id, &task.account);
         Ok(())
-    }
-
-    /// Changes whenever a pending task does; `None` for a task that is not pending.
-    pub async fn watch_pending(&self, id: TaskId) -> Result<Option<watch::Receiver<u64>>, Error> {
-        // First, so that nothing happens unseen behind the reading.
-        let changes = self.deferred.revision.subscribe();
-        let pending = self.ledger.task(id, None).await?.is_some_and(|task| task.status == Status::Pending);
-        Ok(pending.then_some(changes))
     }
 }

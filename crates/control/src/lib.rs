@@ -4,6 +4,7 @@
 //! clock. It never reads a POP's clock, never counts a POP as done because it fell silent, never shows a task as ended
 //! before the ledger has that durably, and never serves a viewer.
 
+pub mod changes;
 pub mod check;
 pub mod clock;
 pub mod config;
@@ -25,6 +26,7 @@ pub mod submit;
 pub mod tasks;
 mod telemetry;
 
+pub use changes::{Change, Feed, TaskWatch, Told, TooManyStreams};
 pub use check::CheckError;
 pub use clock::{Clock, ManualClock, SteadyClock};
 pub use config::{BadConfig, Config};

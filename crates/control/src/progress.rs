@@ -6,6 +6,7 @@
 mod state;
 mod watched;
 
+use crate::changes::Changes;
 use crate::telemetry;
 use freshen_ledger::{PopRecord, TaskRecord, TaskUpdate};
 use freshen_model::ids::{PopId, Seq, TaskId};
@@ -13,8 +14,9 @@ use freshen_model::protocol::completion::Fence;
 use freshen_model::protocol::heartbeat::PrefetchReport;
 use parking_lot::Mutex;
 use state::State;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 /// A moment on both of control's clocks.
 #[derive(Clone, Copy, Debug)]
@@ -46,13 +48,16 @@ pub(crate) struct Doubt {
 /// All running tasks, and ended ones in which a fenced POP has still to confirm.
 pub(crate) struct Progress {
     state: Mutex<State>,
+    /// Told of whatever changes of a task.
+    pub(crate) changes: Arc<Changes>,
     /// Told whenever there may be something to write.
     wake: Notify,
 }
 
 impl Progress {
-    pub(crate) fn new() -> Progress {
-        Progress { state: Mutex::new(State::default()), wake: Notify::new() }
+    pub(crate) fn new(changes: Arc<Changes>) -> Progress {
+        let state = Mutex::new(State::telling(changes.clone()));
+        Progress { state, changes, wake: Notify::new() }
     }
 
     /// Announces a submission, before the ledger is asked; to be held until its task is registered.
@@ -210,11 +215,6 @@ impl Progress {
     pub(crate) fn task(&self, id: TaskId) -> Option<TaskRecord> {
         self.state.lock().tasks.get(&id).map(|task| task.record.clone())
     }
-
-    /// Changes whenever the task does; closed once it has ended. `None` for one that is not running.
-    pub(crate) fn watch(&self, id: TaskId) -> Option<watch::Receiver<u64>> {
-        self.state.lock().tasks.get(&id)?.revision.as_ref().map(watch::Sender::subscribe)
-    }
 }
 
 /// How pressing a write is.
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn p2_a_pop_that_confirms_before_the_registration_is_counted() {
-        let progress = Progress::new();
+        let progress = Progress::new(Arc::default());
         progress.heard(&pop(), Seq(6), &[], NOW);
         progress.register(task(TaskKind::Url, 7), FENCE, NOW);
         progress.register(task(TaskKind::Url, 6), FENCE, NOW);
@@ -289,7 +289,7 @@ mod tests {
 
     #[tokio::test]
     async fn p2_a_fence_that_begins_to_count_wakes_the_keeper() {
-        let progress = Progress::new();
+        let progress = Progress::new(Arc::default());
         let fence = Fence { from: Seq(5), after: Duration::from_secs(11) };
         progress.register(task(TaskKind::Url, 7), Limit::Fence(Some(fence)), NOW);
         progress.woken().await;
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn p6_a_report_that_comes_before_the_registration_is_not_noted_away() {
-        let progress = Progress::new();
+        let progress = Progress::new(Arc::default());
         let announced = progress.announce();
         assert_eq!(progress.heard(&pop(), Seq(7), &[report(7)], NOW), []);
         assert!(!progress.adopt(vec![], NOW), "nobody can say what is new");
@@ -317,7 +317,7 @@ mod tests {
     /// The engine failed, yet the order may stand in the log: until the ledger was asked nothing is noted.
     #[test]
     fn p4_a_submission_of_unknown_fate_is_found_again() {
-        let progress = Progress::new();
+        let progress = Progress::new(Arc::default());
         progress.doubt_tasks();
         assert_eq!(progress.heard(&pop(), Seq(7), &[report(7)], NOW), []);
         let found = vec![(task(TaskKind::Prefetch, 7), Limit::Deadline(Duration::from_secs(200)))];
@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_write_that_failed_is_made_again() {
-        let progress = Progress::new();
+        let progress = Progress::new(Arc::default());
         progress.register(task(TaskKind::Url, 7), FENCE, NOW);
         assert_eq!(progress.due(), Some(Duration::from_secs(111)));
         progress.heard(&pop(), Seq(7), &[], NOW);

@@ -252,7 +252,7 @@ impl Control {
         match tokio::spawn(self.entry.clone().make(submission, None)).await {
             Ok(Ok(submitted)) => {
                 if terms.not_before_ms.is_some() {
-                    self.deferred.changed();
+                    self.deferred.changed(submitted.task, account);
                 }
                 Ok(Accepted { submitted, warnings })
             }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use freshen_control::{BadLine, CheckError, ManageError, NoCertificate, SubmitError};
+use freshen_control::{BadLine, CheckError, ManageError, NoCertificate, SubmitError, TooManyStreams};
 use freshen_ledger::{Error, Refusal};
 use freshen_model::rights::Right;
 use http::StatusCode;
@@ -17,11 +17,17 @@ use crate::signature::SignatureError;
 
 /// An answer that is no success.
 #[derive(Debug)]
-pub(super) struct ApiError(ErrorView);
+pub(super) struct ApiError(pub(super) ErrorView);
 
 impl ApiError {
     pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> ApiError {
-        ApiError(ErrorView { code, message: message.into(), lines: Vec::new() })
+        ApiError(ErrorView { code, message: message.into(), field: None, lines: Vec::new() })
+    }
+
+    /// The same, naming what of the request is meant.
+    pub(super) fn of_field(mut self, field: impl Into<String>) -> ApiError {
+        self.0.field = Some(field.into());
+        self
     }
 
     /// The same for what is not there and for what is another account's.
@@ -40,7 +46,7 @@ impl ApiError {
     }
 
     /// A fault of ours: the reason goes to the log, not out.
-    fn internal(why: &dyn fmt::Display) -> ApiError {
+    pub(super) fn internal(why: &dyn fmt::Display) -> ApiError {
         error!(%why, "a request failed");
         ApiError::new(ErrorCode::Internal, "control could not do it, its log says why")
     }
@@ -105,7 +111,12 @@ impl From<SubmitError> for ApiError {
         let code = match error {
             SubmitError::BadLines(lines) => {
                 let lines = lines.into_iter().map(line).collect();
-                return ApiError(ErrorView { code: ErrorCode::BadLines, message, lines });
+                return ApiError(ErrorView {
+                    code: ErrorCode::BadLines,
+                    message,
+                    field: Some("lines".into()),
+                    lines,
+                });
             }
             SubmitError::TooManyLines { .. } => ErrorCode::TooManyLines,
             SubmitError::Empty => ErrorCode::Empty,
@@ -152,10 +163,18 @@ impl From<NoCertificate> for ApiError {
     }
 }
 
+impl From<TooManyStreams> for ApiError {
+    fn from(error: TooManyStreams) -> ApiError {
+        ApiError::new(ErrorCode::TooManyRequests, error.to_string())
+    }
+}
+
 impl From<ManageError> for ApiError {
     fn from(error: ManageError) -> ApiError {
         match error {
-            ManageError::Unfit { .. } => ApiError::new(ErrorCode::Unfit, error.to_string()),
+            ManageError::Unfit { field, .. } => {
+                ApiError::new(ErrorCode::Unfit, error.to_string()).of_field(field)
+            }
             ManageError::Ledger(error) => error.into(),
             ManageError::NoRandom(error) => ApiError::internal(&error),
         }

@@ -7,6 +7,7 @@
 mod accounts;
 mod domains;
 mod error;
+mod events;
 mod media;
 mod pops;
 mod signed;
@@ -28,6 +29,8 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/v1/prefetch", post(tasks::prefetch))
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::one))
+        .route("/v1/tasks/{id}/events", get(events::of_task))
+        .route("/v1/events", get(events::of_tasks))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
         .route("/v1/tasks/{id}/receipt", get(tasks::receipt))
         .route("/v1/receipt-keys", get(tasks::receipt_keys))

@@ -2,7 +2,6 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use freshen_model::rights::Right;
-use http::Uri;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -15,7 +14,7 @@ use crate::router::Api;
 /// A request whose signature is verified.
 pub(super) struct SignedRequest {
     pub(super) caller: Caller,
-    uri: Uri,
+    parts: Parts,
     body: Whole,
 }
 
@@ -29,7 +28,7 @@ impl FromRequest<Api> for SignedRequest {
         }
         let body = api.bodies.whole(&parts.headers, body).await?;
         let caller = api.gate.admit(&gate::request(&parts, &body.bytes)).await?;
-        Ok(SignedRequest { caller, uri: parts.uri, body })
+        Ok(SignedRequest { caller, parts, body })
     }
 }
 
@@ -50,9 +49,14 @@ impl SignedRequest {
             .map_err(|error| ApiError::new(ErrorCode::Malformed, format!("body: {error}")))
     }
 
+    /// A field of the head, where it is there once and readable.
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok()
+    }
+
     /// The query.
     pub(super) fn query<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        let query = Query::try_from_uri(&self.uri);
+        let query = Query::try_from_uri(&self.parts.uri);
         let Query(query) =
             query.map_err(|error| ApiError::new(ErrorCode::Malformed, format!("query: {error}")))?;
         Ok(query)

@@ -127,8 +127,7 @@ async fn whole(api: &Api, caller: &Caller, id: TaskId) -> Result<Json<TaskView>,
 struct Wait {
     #[serde(default)]
     wait_ms: u64,
-    #[serde(default)]
-    seen: u64,
+    seen: Option<u64>,
     #[serde(default)]
     counted: bool,
 }
@@ -142,36 +141,26 @@ pub(super) async fn one(
     let patience = patience(wait_ms)?;
     let task = task_id(&id)?;
     let caller = request.may(Right::Read)?;
-    if wait_ms > 0 {
-        // First whether it is the caller's, so that nobody waits for others' tasks.
-        let changes = api.control.watch(task);
-        let pending = api.control.watch_pending(task).await?;
-        let now = view(&api, caller, task).await?;
-        if now.task.status.ended() {
-            return if counted { counted_within(&api, now, patience).await } else { Ok(now) };
-        }
-        if now.task.status == Status::Pending
-            && let Some(mut pending) = pending
-        {
-            tokio::select! {
-                _ = tokio::time::timeout(patience, pending.changed()) => {}
-                () = api.stop.cancelled() => {}
-            }
-        }
-        if let Some(mut changes) = changes {
-            // An ended task closes the channel, which is a change too.
-            let changed = changes.wait_for(|revision| *revision > seen);
-            tokio::select! {
-                _ = tokio::time::timeout(patience, changed) => {}
-                () = api.stop.cancelled() => {}
-            }
-        }
+    // Watched before it is read, so that no change is missed in between.
+    let mut watch = api.control.watch(task);
+    let seen = seen.unwrap_or(watch.number());
+    // Read before it is waited for: nobody waits for others' tasks.
+    let now = view(&api, caller, task).await?;
+    if now.task.status.ended() {
+        return if counted { counted_within(&api, now, patience).await } else { Ok(now) };
+    }
+    if now.revision > seen || patience.is_zero() {
+        return Ok(now);
+    }
+    tokio::select! {
+        _ = tokio::time::timeout(patience, watch.changed_after(seen)) => {}
+        () = api.stop.cancelled() => {}
     }
     view(&api, caller, task).await
 }
 
 /// An ended task once it is counted.
-async fn counted_within(
+pub(super) async fn counted_within(
     api: &Api,
     Json(mut view): Json<TaskView>,
     patience: Duration,
@@ -190,7 +179,7 @@ fn patience(wait_ms: u64) -> Result<Duration, ApiError> {
     Ok(Duration::from_millis(wait_ms))
 }
 
-fn task_id(id: &str) -> Result<TaskId, ApiError> {
+pub(super) fn task_id(id: &str) -> Result<TaskId, ApiError> {
     id.parse().map(TaskId).map_err(|_| ApiError::not_found("task", id))
 }
 
@@ -227,7 +216,7 @@ pub(super) async fn receipt_keys(
     Ok(Json(api.control.receipt_keys().await?))
 }
 
-async fn view(api: &Api, caller: &Caller, id: TaskId) -> Result<Json<TaskView>, ApiError> {
+pub(super) async fn view(api: &Api, caller: &Caller, id: TaskId) -> Result<Json<TaskView>, ApiError> {
     let revision = revision(api, id);
     let task = match caller.within() {
         None => api.control.task(caller.confines(), id).await?,
@@ -241,7 +230,7 @@ async fn view(api: &Api, caller: &Caller, id: TaskId) -> Result<Json<TaskView>, 
 
 /// Read before the task: a change in between is then still to be seen.
 fn revision(api: &Api, id: TaskId) -> u64 {
-    api.control.watch(id).map_or(0, |changes| *changes.borrow())
+    api.control.watch(id).number()
 }
 
 async fn shown(api: &Api, task: Option<Task>, id: TaskId, revision: u64) -> Result<Json<TaskView>, ApiError> {

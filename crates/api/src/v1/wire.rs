@@ -83,8 +83,8 @@ pub struct PrefetchRequest {
 
 /// `POST /v1/tasks/{id}/cancel`, for a task that is pending.
 ///
-/// `GET /v1/tasks/{id}`; with `?wait_ms=N&seen=R` (`N` at most 30,000) answered once the revision is above `R`, the task
-/// ended, or `N` passed; with `&counted=true` an ended purge is answered once it is counted, or `N` passed.
+/// `GET /v1/tasks/{id}`; with `?wait_ms=N&seen=R` (`N` at most 30,000) answered once the revision is above `R` (absent:
+/// above what it is now), the task ended, or `N` passed; with `&counted=true` an ended purge is answered once it is counted, or `N` passed.
 ///
 /// `GET /v1/tasks/{id}/receipt?wait_ms=N` answers a [`freshen_model::certificate::CertificateFile`], once all is signed
 /// and counted or `N` passed; `GET /v1/receipt-keys` the [`freshen_model::certificate::Keys`] it is verified with.
@@ -101,6 +101,20 @@ pub struct TaskView {
     /// What a purge matched; goes on after the task's end until it is settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
+}
+
+/// The first event, `ready`, of `GET /v1/events`: what changes from here on follows as `task` events, each a [`TaskView`]
+/// with the number of the change as its id. `GET /v1/tasks/{id}/events` is the same for one task and begins with how it is;
+/// the last event, of the ended task, has the id `end`. With `?counted=true` that one waits for a purge's counts. Both go on
+/// from `Last-Event-ID`; an event `error` has an [`ErrorView`] and is the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsReady {}
+
+/// The event `missed`: what changed in between is not known, the list is to be read anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsMissed {
+    /// For people.
+    pub message: String,
 }
 
 /// `GET /v1/tasks?type=&status=&domain=&url=&limit=&offset=`, newest first.
@@ -368,6 +382,9 @@ pub struct ErrorView {
     pub code: ErrorCode,
     /// For people: what, where, and what to do.
     pub message: String,
+    /// What of the request is meant, where it is one thing: a field of the body or the query, or of the head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
     /// The lines that cannot be submitted; the first hundred of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<BadLineView>,

@@ -7,6 +7,7 @@ mod cdn;
 mod domains;
 mod health;
 mod own;
+mod own_events;
 mod own_management;
 mod own_media;
 mod own_receipts;

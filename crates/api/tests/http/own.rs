@@ -70,7 +70,7 @@ async fn a_wait_ends_after_its_time() {
     let stage = Stage::set().await;
     let _silent = stage.pop("pop-asia").await;
     let (_, task) = purge(&stage, json!(["http://a.example/x"])).await;
-    let target = format!("/v1/tasks/{}?wait_ms=1&seen=1000", task["id"].as_str().unwrap());
+    let target = format!("/v1/tasks/{}?wait_ms=1&seen={}", task["id"].as_str().unwrap(), task["revision"]);
     let (status, task) = stage.own(ANN, "GET", &target, Value::Null).await;
     assert_eq!((status, &task["status"]), (200, &json!("running")));
 }

@@ -15,6 +15,7 @@ use freshen_model::protocol::now::Now;
 use freshen_model::task::{Failure, Progress, Task};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -171,6 +172,11 @@ impl Stage {
         .await
     }
 
+    /// An answer whose body is still to come.
+    pub async fn open(&self, request: Request<Full<Bytes>>) -> http::Response<Incoming> {
+        within(self.client.request(request)).await.unwrap()
+    }
+
     /// An unsigned request without a body.
     pub async fn ask(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
         let mut request = Request::builder().method(method).uri(format!("http://{}{target}", self.address));
@@ -285,13 +291,13 @@ impl Stage {
         let id = TaskId(id.parse().unwrap());
         within(async {
             loop {
-                let changes = self.control.watch(id);
+                let mut watch = self.control.watch(id);
+                let seen = watch.number();
                 let task = self.control.task(None, id).await.unwrap().unwrap();
-                match changes {
-                    _ if task.status.ended() => return task,
-                    Some(mut changes) => drop(changes.changed().await),
-                    None => panic!("not watched, but {task:?}"),
+                if task.status.ended() {
+                    return task;
                 }
+                watch.changed_after(seen).await;
             }
         })
         .await

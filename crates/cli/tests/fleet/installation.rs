@@ -329,15 +329,14 @@ impl Installation {
 pub async fn task_when(control: &Control, id: TaskId, wanted: impl Fn(&Task) -> bool) -> Task {
     let waiting = async {
         loop {
-            let changes = control.watch(id);
+            let mut watch = control.watch(id);
+            let seen = watch.number();
             let task = control.task(Some(ACCOUNT), id).await.unwrap().unwrap();
             if wanted(&task) {
                 return task;
             }
-            match changes {
-                Some(mut changes) => drop(changes.changed().await),
-                None => panic!("the task ended otherwise: {task:?}"),
-            }
+            assert!(!task.status.ended(), "the task ended otherwise: {task:?}");
+            watch.changed_after(seen).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("the task does not come that far")

@@ -2,11 +2,13 @@
 
 use super::watched::Watched;
 use super::{Doubt, Limit, Moment};
+use crate::changes::Changes;
 use crate::telemetry;
 use freshen_ledger::{PopRecord, TaskRecord, TaskUpdate};
 use freshen_model::ids::{PopId, Seq, TaskId};
 use freshen_model::protocol::heartbeat::PrefetchReport;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Default)]
@@ -35,6 +37,7 @@ pub(super) struct State {
     reached: HashMap<PopId, Seq>,
     /// The POPs as last read; one that is not here was not yet, or is not any more.
     pops: HashMap<PopId, Known>,
+    changes: Arc<Changes>,
 }
 
 #[derive(Clone, Copy)]
@@ -50,6 +53,10 @@ struct Known {
 }
 
 impl State {
+    pub(super) fn telling(changes: Arc<Changes>) -> State {
+        State { changes, ..State::default() }
+    }
+
     pub(super) fn queued(&self, account: &str) -> u64 {
         let records = self.prefetches.values().filter_map(|id| Some(&self.tasks.get(id)?.record));
         records.filter(|record| record.account == account).map(|record| record.lines).sum()
@@ -62,7 +69,7 @@ impl State {
         }
         self.running += usize::from(!record.status.ended());
         let reached = |pop: &PopId| self.reached.get(pop).copied().unwrap_or_default();
-        let mut task = Watched::new(record, limit, known_at.steady, reached);
+        let mut task = Watched::new(record, limit, known_at.steady, reached, self.changes.clone());
         task.changed(known_at);
         let seq = task.record.seq;
         // Whoever is unknown may be new or gone; only the ledger can say.

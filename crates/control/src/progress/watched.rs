@@ -1,21 +1,21 @@
 //! One task on its way to its end.
 
 use super::{Limit, Moment};
+use crate::changes::Changes;
 use freshen_ledger::{TaskRecord, TaskUpdate};
 use freshen_model::ids::{PopId, Seq};
 use freshen_model::protocol::completion::Completion;
 use freshen_model::protocol::heartbeat::PrefetchReport;
 use freshen_model::task::{FAILURES_MAX, Progress, Status, Step, StepState, TaskKind};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// A task with its steps as they are now, and its status as the ledger has it.
 pub(crate) struct Watched {
     /// Steps are sorted by POP and live; status and end are what is durable.
     pub(crate) record: TaskRecord,
-    /// Gone once the end is durable.
-    pub(crate) revision: Option<watch::Sender<u64>>,
+    changes: Arc<Changes>,
     way: Way,
     /// Decided, maybe not yet durable.
     end: Option<(Status, i64)>,
@@ -36,6 +36,7 @@ impl Watched {
         limit: Limit,
         known_at: Duration,
         reached: impl Fn(&PopId) -> Seq,
+        changes: Arc<Changes>,
     ) -> Watched {
         record.steps.sort_by(|one, other| one.pop.cmp(&other.pop));
         let ended = |step: &&Step| step.state.ended();
@@ -47,8 +48,7 @@ impl Watched {
             Limit::Deadline(deadline) => Way::Prefetch { deadline },
         };
         let end = record.status.ended().then(|| (record.status, record.ended_ms.unwrap_or_default()));
-        let revision = end.is_none().then(|| watch::Sender::new(0));
-        Watched { record, revision, way, end, kept }
+        Watched { record, changes, way, end, kept }
     }
 
     pub(crate) fn ended(&self) -> bool {
@@ -172,9 +172,7 @@ impl Watched {
     }
 
     fn tell(&self) {
-        if let Some(revision) = &self.revision {
-            revision.send_modify(|number| *number += 1);
-        }
+        self.changes.tell(self.record.id, &self.record.account);
     }
 
     fn outcome(&self) -> Option<Status> {
@@ -214,7 +212,6 @@ impl Watched {
         self.kept.extend(ended.map(|step| step.pop.clone()));
         if ends {
             self.tell();
-            self.revision = None;
         }
         ends
     }

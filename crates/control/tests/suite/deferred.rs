@@ -30,10 +30,15 @@ async fn later(stage: &Stage, request: SubmitRequest) -> TaskId {
 /// The task once it is not pending any more.
 async fn begun(stage: &Stage, id: TaskId) -> Task {
     within(async {
-        while let Some(mut changes) = stage.control.watch_pending(id).await.unwrap() {
-            changes.changed().await.unwrap();
+        let mut watch = stage.control.watch(id);
+        loop {
+            let seen = watch.number();
+            let task = stage.task(id).await;
+            if task.status != Status::Pending {
+                return task;
+            }
+            watch.changed_after(seen).await;
         }
-        stage.task(id).await
     })
     .await
 }

@@ -133,13 +133,13 @@ impl Stage {
     pub async fn ended(&self, id: TaskId) -> Task {
         within(async {
             loop {
-                let changes = self.control.watch(id);
+                let mut watch = self.control.watch(id);
+                let seen = watch.number();
                 let task = self.task(id).await;
-                match changes {
-                    _ if task.status.ended() => return task,
-                    Some(mut changes) => drop(changes.changed().await),
-                    None => panic!("not watched, but {task:?}"),
+                if task.status.ended() {
+                    return task;
                 }
+                watch.changed_after(seen).await;
             }
         })
         .await
