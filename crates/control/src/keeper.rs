@@ -102,7 +102,7 @@ impl Keeper {
             self.told(written, "what became of tasks could not be written");
         }
         metrics::gauge!(telemetry::TASKS_RUNNING).set(self.progress.running() as f64);
-        metrics::gauge!(telemetry::LOG_END).set(self.ledger.end().borrow().0 as f64);
+        metrics::gauge!(telemetry::LOG_END).set(self.ledger.end().borrow().seq.0 as f64);
         self.change_lease(now).await;
         if now >= self.retention.due() {
             self.prune(now).await;
@@ -117,7 +117,7 @@ impl Keeper {
     }
 
     async fn prune(&mut self, now: Duration) {
-        let end = *self.ledger.end().borrow();
+        let end = self.ledger.end().borrow().seq;
         let place = self.retention.round(end, self.members.confirmed_by_all(), now);
         if place > self.pruned {
             let pruned = self.ledger.prune(place).await;

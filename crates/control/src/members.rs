@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use freshen_fleet::Host;
 use freshen_fleet::wire::Receipts;
 use freshen_ledger::{Ledger, PopRecord, Remembered};
-use freshen_model::ids::{LogId, OrderId, PopId, Seq};
-use freshen_model::order::{Order, Snapshot};
+use freshen_model::ids::{LogId, PopId, Seq};
+use freshen_model::order::{End, Order, Snapshot};
 use freshen_model::peers::Peers;
 use freshen_model::protocol::heartbeat::{Heartbeat, Standing};
 use freshen_model::protocol::roster::{Place, Seat};
@@ -40,8 +40,6 @@ pub(crate) struct Members {
     progress: Arc<Progress>,
     terms: Terms,
     known: Mutex<Known>,
-    /// The newest order that was read to be pushed.
-    newest: Mutex<(Seq, OrderId)>,
     /// What the others are told of each POP.
     peers: Watched,
     /// Told when receipts of a task came.
@@ -129,9 +127,8 @@ impl Members {
         pops: Vec<PopRecord>,
     ) -> Members {
         let peers = Watched::new(ledger.derived_secret("between POPs"), &pops, terms.granted, clock.now());
-        let (known, newest) = (Mutex::default(), Mutex::default());
-        let news = News::default();
-        let members = Members { ledger, clock, progress, terms, known, newest, peers, news };
+        let (known, news) = (Mutex::default(), News::default());
+        let members = Members { ledger, clock, progress, terms, known, peers, news };
         for pop in pops {
             if let Some(remembered) = &pop.remembered {
                 members.progress.remembered(&pop.id, remembered.watermark, remembered.heard_ms);
@@ -269,11 +266,8 @@ impl Members {
 
     /// What the log has at a POP's watermark. Most POPs stand at its end, whose order is known and never pruned.
     async fn place_of(&self, watermark: Seq) -> Result<Place, String> {
-        let (newest, id) = *self.newest.lock();
-        if watermark != Seq::ZERO && watermark == newest && newest == *self.ledger.end().borrow() {
-            return Ok(Place::Order(id));
-        }
-        self.place(watermark).await
+        let end = *self.ledger.end().borrow();
+        if watermark == end.seq { Ok(Place::Order(end.id)) } else { self.place(watermark).await }
     }
 
     /// A removed POP that applied its removal uses no cache any more; nothing is left to be asked of it.
@@ -309,16 +303,12 @@ impl Host for Members {
         self.ledger.log_id()
     }
 
-    fn end(&self) -> watch::Receiver<Seq> {
+    fn end(&self) -> watch::Receiver<End> {
         self.ledger.end()
     }
 
     async fn orders_after(&self, after: Seq, bytes_max: usize) -> Result<Option<Vec<Order>>, String> {
         let read = self.ledger.orders_after(after, bytes_max).await.map_err(|error| error.to_string())?;
-        if let Some(last) = read.orders.last() {
-            let mut newest = self.newest.lock();
-            *newest = (*newest).max((last.seq, last.id));
-        }
         Ok(read.contiguous.then_some(read.orders))
     }
 

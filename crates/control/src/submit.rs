@@ -302,7 +302,7 @@ impl Entry {
             return Ok(submitted);
         }
         // From here on no lease is renewed by an answer that does not know of this order.
-        let _ = self.ledger.end().wait_for(|end| *end >= submitted.seq).await;
+        let _ = self.ledger.end().wait_for(|end| end.seq >= submitted.seq).await;
         let known_at = Moment { steady: self.clock.now(), wall_ms: self.clock.wall_ms() };
         let waiting = |pop: &_| Step { pop: Clone::clone(pop), state: StepState::Waiting };
         let record = TaskRecord {

@@ -3,7 +3,7 @@
 use crate::wire::Receipts;
 use async_trait::async_trait;
 use freshen_model::ids::{LogId, OrderId, PopId, Seq};
-use freshen_model::order::{Order, Snapshot};
+use freshen_model::order::{End, Order, Snapshot};
 use freshen_model::peers::Peers;
 use freshen_model::protocol::heartbeat::{Heartbeat, Standing};
 use freshen_model::protocol::roster::Place;
@@ -19,7 +19,7 @@ pub trait Host: Send + Sync + 'static {
     fn log(&self) -> LogId;
 
     /// The log's end; moves only once an order is durable.
-    fn end(&self) -> watch::Receiver<Seq>;
+    fn end(&self) -> watch::Receiver<End>;
 
     /// Orders behind a place, oldest first and at most `bytes_max` of them but at least one; `None` where some of them
     /// are not kept any more.

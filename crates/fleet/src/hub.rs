@@ -264,7 +264,7 @@ impl Hub {
         let mut ping = tokio::time::interval(Duration::from_millis(PING_EVERY_MS));
         loop {
             loop {
-                let end = *end.borrow_and_update();
+                let end = end.borrow_and_update().seq;
                 if at >= end {
                     break;
                 }

@@ -22,7 +22,7 @@ use freshen_model::certificate::PopKey;
 use freshen_model::domain::Settings;
 use freshen_model::ids::{LogId, PopId, Seq, TaskId};
 use freshen_model::media::Stream;
-use freshen_model::order::Snapshot;
+use freshen_model::order::{End, Snapshot};
 use freshen_model::protocol::roster::Place;
 use freshen_model::quota::{Limits, Quota};
 use tokio::sync::watch;
@@ -39,7 +39,7 @@ pub trait Ledger: Send + Sync + 'static {
     fn log_id(&self) -> LogId;
 
     /// The log's end; changes once an order is durable.
-    fn end(&self) -> watch::Receiver<Seq>;
+    fn end(&self) -> watch::Receiver<End>;
 
     /// Orders behind `after`, oldest first: at least one if there is any, then as many as fit into `bytes_max` of JSON.
     async fn orders_after(&self, after: Seq, bytes_max: usize) -> Result<OrdersRead, Error>;

@@ -20,6 +20,15 @@ pub struct Order {
     pub body: Body,
 }
 
+/// Where the log ends: its newest order. A log without one ends at place 0, under a name that is all zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// Its place.
+    pub seq: Seq,
+    /// Its random name.
+    pub id: OrderId,
+}
+
 impl Order {
     /// The patterns in its rules.
     pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {

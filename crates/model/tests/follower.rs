@@ -6,7 +6,7 @@ use freshen_model::area::Area;
 use freshen_model::domain::{NoLease, QueryPolicy, Settings};
 use freshen_model::ids::{BootId, DataId, LogId, OrderId, PopId, Seq, TaskId};
 use freshen_model::key::Key;
-use freshen_model::order::{Body, Order, PrefetchItem, Snapshot};
+use freshen_model::order::{Body, End, Order, PrefetchItem, Snapshot};
 use freshen_model::protocol::copy::{Doubt, Provenance, Verdict};
 use freshen_model::protocol::fill::{FillStart, Source};
 use freshen_model::protocol::follower::{Consequence, Follower, Identity, Misfit, Plan, Saved, View};
@@ -73,6 +73,7 @@ impl Pop {
     }
 
     fn answer(&mut self, number: u64, end: Seq, remembered: Seq) -> Consequence {
+        let end = End { seq: end, id: id(end.0 as u8) };
         let standing = Standing::Confirmed { end, lease_ms: 10_000, remembered, noted: Vec::new() };
         self.follower.answered(&Answer { boot: BOOT, number, standing })
     }

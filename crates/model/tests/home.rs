@@ -6,7 +6,7 @@ use freshen_model::area::Area;
 use freshen_model::domain::NoLease;
 use freshen_model::ids::{BootId, DataId, LogId, OrderId, Seq};
 use freshen_model::key::Key;
-use freshen_model::order::{Body, Order, Snapshot};
+use freshen_model::order::{Body, End, Order, Snapshot};
 use freshen_model::protocol::copy::{Doubt, Verdict};
 use freshen_model::protocol::fill::Source;
 use freshen_model::protocol::follower::{Follower, Identity, Saved};
@@ -55,7 +55,7 @@ fn member(name: &str) -> Follower {
 
 fn renew(follower: &mut Follower, now: Now) {
     let beat = follower.heartbeat(now, Vec::new());
-    let end = follower.saved().watermark;
+    let end = End { seq: follower.saved().watermark, id: follower.saved().watermark_id };
     let standing = Standing::Confirmed { end, lease_ms: 10_000, remembered: Seq(0), noted: Vec::new() };
     follower.answered(&Answer { boot: beat.boot, number: beat.number, standing });
 }

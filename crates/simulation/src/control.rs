@@ -8,7 +8,7 @@ use crate::pop::{self, Push};
 use crate::sights::Sight;
 use crate::world::{Event as Happening, World};
 use freshen_model::ids::{BootId, LogId, OrderId, PopId, Seq};
-use freshen_model::order::Body;
+use freshen_model::order::{Body, End};
 use freshen_model::protocol::completion::{Completion, Fence};
 use freshen_model::protocol::heartbeat::{Answer, Heartbeat, Standing};
 use freshen_model::protocol::retention::Retention;
@@ -101,7 +101,7 @@ pub struct Control {
 
 /// One run of it.
 pub struct Process {
-    end: Seq,
+    end: End,
     seats: BTreeMap<PopId, Seat>,
     heard: BTreeMap<PopId, Seq>,
     reached: BTreeMap<PopId, Seq>,
@@ -157,7 +157,7 @@ impl Control {
         self.paused_until = Duration::ZERO;
         let now = self.now(world);
         let mut process = Process {
-            end: Seq::ZERO,
+            end: End::default(),
             seats: BTreeMap::new(),
             heard: BTreeMap::new(),
             reached: BTreeMap::new(),
@@ -176,7 +176,7 @@ impl Control {
             process.seats.insert(name.clone(), seat);
             process.reached.insert(name.clone(), pop.reached());
         }
-        let end = self.ledger.end();
+        let end = self.ledger.end().seq;
         world.note(&"control", || format!("starts, run {}, the log ends at {end}", self.run));
         self.move_end(&mut process, world);
         let open = |task: &crate::ledger::Task| task.steps.values().any(Option::is_none);
@@ -195,7 +195,8 @@ impl Control {
         let Some(process) = self.process.take() else { return };
         world.saw(Sight::ControlDied);
         world.note(&"control", || "dies".into());
-        if self.ledger.tasks.iter().any(|(seq, _)| *seq > process.end || !process.tasks.contains_key(seq)) {
+        if self.ledger.tasks.iter().any(|(seq, _)| *seq > process.end.seq || !process.tasks.contains_key(seq))
+        {
             world.saw(Sight::ControlDiedUnwatching);
         }
         for stream in process.streams.into_values() {
@@ -284,7 +285,7 @@ impl Control {
     fn move_end(&mut self, process: &mut Process, world: &mut World) {
         // The lease time and a tenth of it: not asked of the model, which may be wrong.
         let bound = world.at + self.clock.lasts(world.plan.lease * 11 / 10);
-        for order in self.ledger.orders.iter().filter(|order| order.seq > process.end) {
+        for order in self.ledger.orders.iter().filter(|order| order.seq > process.end.seq) {
             world.truth.appended(order.id, bound);
         }
         process.end = self.ledger.end();
@@ -349,10 +350,10 @@ impl Control {
 
     fn push(&mut self, process: &mut Process, world: &mut World, name: &PopId) {
         let Some(stream) = process.streams.get_mut(name) else { return };
-        while stream.at < process.end {
+        while stream.at < process.end.seq {
             let max = 1 + world.chance.below(PUSH_MAX) as usize;
             let orders = self.ledger.orders_after(stream.at, max).unwrap_or_default();
-            let orders: Vec<_> = orders.into_iter().filter(|order| order.seq <= process.end).collect();
+            let orders: Vec<_> = orders.into_iter().filter(|order| order.seq <= process.end.seq).collect();
             let last = orders.last().map(|order| order.seq);
             let sent = match last {
                 Some(last) => {
@@ -550,7 +551,7 @@ impl Control {
     fn prune(&mut self, process: &mut Process, world: &mut World) {
         let now = self.now(world);
         let confirmed = process.seats.values().map(Seat::settled).min();
-        let place = process.retention.round(process.end, confirmed, now);
+        let place = process.retention.round(process.end.seq, confirmed, now);
         if self.ledger.prune(place) {
             world.saw(Sight::Pruned);
             world.truth.pruned();
@@ -573,7 +574,7 @@ impl Control {
         if lost > 0 {
             world.saw(Sight::OrdersLost);
         }
-        world.note(&"control", || format!("goes back to {}, {lost} orders are lost", self.ledger.end()));
+        world.note(&"control", || format!("goes back to {}, {lost} orders are lost", self.ledger.end().seq));
     }
 }
 

@@ -324,7 +324,7 @@ impl Fleet {
 
     /// Nothing hinders anybody: everything must be done.
     fn at_rest(&mut self) {
-        let end = self.control.ledger.end();
+        let end = self.control.ledger.end().seq;
         let open = self.world.truth.incomplete();
         if !open.is_empty() {
             self.world.truth.broken("liveness", format!("not complete: {open:?}"));

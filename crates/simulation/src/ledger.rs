@@ -4,7 +4,7 @@ use crate::invariants::How;
 use freshen_model::area::Area;
 use freshen_model::domain::{NoLease, Settings};
 use freshen_model::ids::{DataId, LogId, OrderId, PopId, Seq};
-use freshen_model::order::{Body, Order, Snapshot};
+use freshen_model::order::{Body, End, Order, Snapshot};
 use freshen_model::protocol::roster::{Place, in_scope};
 use freshen_model::rule::Rule;
 use std::collections::{BTreeMap, VecDeque};
@@ -79,13 +79,13 @@ impl Ledger {
     // ---- the log ----
 
     /// Its end.
-    pub fn end(&self) -> Seq {
-        self.orders.back().map_or(self.pruned, |order| order.seq)
+    pub fn end(&self) -> End {
+        self.orders.back().map_or(End::default(), |order| End { seq: order.seq, id: order.id })
     }
 
     /// What it has at a place.
     pub fn place(&self, seq: Seq) -> Place {
-        if seq > self.end() {
+        if seq > self.end().seq {
             return Place::Beyond;
         }
         if seq == Seq::ZERO {
@@ -104,7 +104,7 @@ impl Ledger {
 
     /// Forgets orders up to `seq`, never the newest.
     pub fn prune(&mut self, seq: Seq) -> bool {
-        let last = seq.min(self.end().previous());
+        let last = seq.min(self.end().seq.previous());
         let before = self.pruned;
         while self.orders.front().is_some_and(|order| order.seq <= last) {
             self.orders.pop_front();
@@ -115,10 +115,11 @@ impl Ledger {
 
     /// The state that all orders led to.
     pub fn snapshot(&self, pop: &PopId) -> Snapshot {
+        let End { seq, id } = self.end();
         Snapshot {
             log: self.log,
-            seq: self.end(),
-            id: self.orders.back().map(|order| order.id).unwrap_or_default(),
+            seq,
+            id,
             domains: self.domains.clone(),
             member: self.pops.get(pop).filter(|pop| pop.left.is_none()).map(|_| AREA),
             prefetches: Vec::new(),
@@ -129,7 +130,7 @@ impl Ledger {
 
     /// Appends an order, with all that goes with it; `None` where that makes no sense.
     pub fn append(&mut self, body: Body, id: OrderId) -> Option<Seq> {
-        let seq = self.end().next();
+        let seq = self.end().seq.next();
         match &body {
             Body::Purge { rules, .. } => {
                 let scope = self.scope();

@@ -142,8 +142,15 @@ pub const SIMULATED: &[Mutation] = &[
         "P3",
         "simulated: an end that is not applied yet renews the lease",
         "crates/model/src/protocol/lease.rs",
-        "proof.end <= watermark",
-        "proof.end >= Seq(0) || watermark == Seq(0)",
+        "&& proof.end.seq <= applied.newest()\n        {\n            self.proofs.pop_front();\n            let younger = self.view.is_none_or(|view| view.at.boot < proof.at.boot);\n            if younger && applied.at(proof.end.seq) == Some(proof.end.id) {",
+        "{\n            self.proofs.pop_front();\n            let younger = self.view.is_none_or(|view| view.at.boot < proof.at.boot);\n            if younger && applied.at(proof.end.seq).is_none_or(|id| id == proof.end.id) {",
+    ),
+    noticed(
+        "P3",
+        "simulated: orders of a lost log renew the lease",
+        "crates/model/src/protocol/lease.rs",
+        "applied.at(proof.end.seq) == Some(proof.end.id)",
+        "applied.at(proof.end.seq).is_some()",
     ),
     noticed(
         "P3",
@@ -212,7 +219,7 @@ pub const SIMULATED: &[Mutation] = &[
         "liveness",
         "simulated: a proof of a log that went back stands in the way",
         "crates/model/src/protocol/lease.rs",
-        "while self.proofs.back().is_some_and(|last| last.end >= end) {",
-        "while self.proofs.back().is_some_and(|last| last.end == end) {",
+        "while self.proofs.back().is_some_and(|last| last.end.seq >= end.seq) {",
+        "while self.proofs.back().is_some_and(|last| last.end.seq == end.seq) {",
     ),
 ];

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use freshen_fleet::Host;
 use freshen_fleet::wire::Receipts;
 use freshen_model::ids::{LogId, PopId, Seq};
-use freshen_model::order::{Order, Snapshot};
+use freshen_model::order::{End, Order, Snapshot};
 use freshen_model::peers::Peers;
 use freshen_model::protocol::heartbeat::{Heartbeat, Standing};
 use freshen_model::protocol::roster::Place;
@@ -30,7 +30,7 @@ impl Host for Twisted {
         self.control.log()
     }
 
-    fn end(&self) -> watch::Receiver<Seq> {
+    fn end(&self) -> watch::Receiver<End> {
         self.control.end()
     }
 

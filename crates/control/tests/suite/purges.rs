@@ -85,7 +85,7 @@ async fn p2_a_fence_counts_from_the_append_though_the_pop_was_heard_just_now() {
     let purge = stage.purge("http://a.example/x").await;
     stage.clock.advance(FENCE - MS);
     let answer = behind.beat().await;
-    assert!(matches!(answer.standing, Standing::Confirmed { end, .. } if end == purge.seq), "{answer:?}");
+    assert!(matches!(answer.standing, Standing::Confirmed { end, .. } if end.seq == purge.seq), "{answer:?}");
     assert_eq!(stage.task(purge.task).await.status, Status::Running);
     stage.clock.advance(MS);
     let task = stage.ended(purge.task).await;

@@ -29,7 +29,7 @@ use freshen_model::certificate::PopKey;
 use freshen_model::domain::Settings;
 use freshen_model::ids::{LogId, PopId, Seq, TaskId};
 use freshen_model::media::Stream;
-use freshen_model::order::{Body, Snapshot};
+use freshen_model::order::{Body, End, Snapshot};
 use freshen_model::protocol::roster::Place;
 use freshen_model::quota::{Limits, Quota};
 use freshen_model::secret::{SealingKey, Secret};
@@ -48,7 +48,7 @@ use writer::Writer;
 /// Dropping it waits until what was submitted is written; the file may then be opened again.
 pub struct SqliteLedger {
     log: LogId,
-    end: watch::Receiver<Seq>,
+    end: watch::Receiver<End>,
     readers: Readers,
     writer: Writer,
     /// Seals what of the settings is secret: it goes to the file sealed and comes back opened.
@@ -132,7 +132,7 @@ impl Ledger for SqliteLedger {
         self.secrets.derive(&format!("{purpose} {}", self.log))
     }
 
-    fn end(&self) -> watch::Receiver<Seq> {
+    fn end(&self) -> watch::Receiver<End> {
         self.end.clone()
     }
 

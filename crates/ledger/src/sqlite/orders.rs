@@ -3,7 +3,7 @@
 use super::{random, sql, unsql};
 use crate::{Error, OrdersRead};
 use freshen_model::ids::{OrderId, Seq};
-use freshen_model::order::{Body, Order};
+use freshen_model::order::{Body, End, Order};
 use freshen_model::protocol::roster::Place;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -11,10 +11,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 const ENVELOPE_BYTES_MAX: usize = 96;
 
 /// The log's end.
-pub(super) fn end(connection: &Connection) -> Result<Seq, rusqlite::Error> {
-    connection
-        .prepare_cached("SELECT coalesce(max(seq), 0) FROM orders")?
-        .query_row([], |row| Ok(Seq(unsql(row.get(0)?))))
+pub(super) fn end(connection: &Connection) -> Result<End, rusqlite::Error> {
+    let newest = connection
+        .prepare_cached("SELECT seq, id FROM orders ORDER BY seq DESC LIMIT 1")?
+        .query_row([], |row| Ok(End { seq: Seq(unsql(row.get(0)?)), id: order_id(row, 1)? }))
+        .optional()?;
+    Ok(newest.unwrap_or_default())
 }
 
 /// Appends an order behind the log's end.
@@ -24,7 +26,7 @@ pub(super) fn append(connection: &Connection, body: &Body) -> Result<Seq, Error>
 
 /// The same, with the random name that the order got.
 pub(super) fn append_named(connection: &Connection, body: &Body) -> Result<(Seq, OrderId), Error> {
-    let seq = end(connection)?.next();
+    let seq = end(connection)?.seq.next();
     let id: [u8; 16] = random()?;
     connection.prepare_cached("INSERT INTO orders (seq, id, body) VALUES (?, ?, ?)")?.execute(params![
         sql(seq.0),
@@ -66,14 +68,14 @@ pub(super) fn place(connection: &Connection, seq: Seq) -> Result<Place, Error> {
     }
     match id_at(connection, seq)? {
         Some(id) => Ok(Place::Order(id)),
-        None if seq > end(connection)? => Ok(Place::Beyond),
+        None if seq > end(connection)?.seq => Ok(Place::Beyond),
         None => Ok(Place::Pruned),
     }
 }
 
 /// Forgets orders up to `seq`, but never the newest: the numbers behind it follow from it.
 pub(super) fn prune(connection: &Connection, seq: Seq) -> Result<(), Error> {
-    let last = seq.min(end(connection)?.previous());
+    let last = seq.min(end(connection)?.seq.previous());
     connection.prepare_cached("DELETE FROM orders WHERE seq <= ?")?.execute([sql(last.0)])?;
     Ok(())
 }

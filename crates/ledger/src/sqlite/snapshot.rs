@@ -3,17 +3,17 @@
 use super::{domains, orders, pops, tasks};
 use crate::Error;
 use freshen_model::ids::{LogId, PopId};
-use freshen_model::order::Snapshot;
+use freshen_model::order::{End, Snapshot};
 use rusqlite::Connection;
 
 /// The state that all orders led to.
 pub(super) fn of(connection: &Connection, log: LogId, pop: &PopId) -> Result<Snapshot, Error> {
-    let seq = orders::end(connection)?;
+    let End { seq, id } = orders::end(connection)?;
     let domains = domains::all(connection, None)?;
     Ok(Snapshot {
         log,
         seq,
-        id: orders::id_at(connection, seq)?.unwrap_or_default(),
+        id,
         domains: domains.into_iter().map(|domain| (domain.name, domain.settings)).collect(),
         member: pops::area_of_member(connection, pop)?,
         prefetches: tasks::prefetches_open(connection, pop)?,

@@ -29,7 +29,7 @@ pub(super) fn submit(connection: &Connection, submission: Submission) -> Result<
     }
     let fence_from = fence_from(connection, &submission)?;
     // The order names its task and the task its order; the one writer knows both numbers beforehand.
-    let seq = orders::end(connection)?.next();
+    let seq = orders::end(connection)?.seq.next();
     let task = insert(connection, &submission, Status::Running, seq, fence_from, &scope)?;
     let appended = append(connection, task, submission)?;
     assert_eq!(appended, seq, "the transaction is the only writer");

@@ -6,7 +6,7 @@
 use super::file::Lock;
 use super::orders;
 use crate::Error;
-use freshen_model::ids::Seq;
+use freshen_model::order::End;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,7 +32,7 @@ impl Writer {
     /// Starts the thread; it moves `end` once orders are durable, and gives `lock` back last of all.
     pub(super) fn start(
         connection: Connection,
-        end: watch::Sender<Seq>,
+        end: watch::Sender<End>,
         lock: Option<Lock>,
     ) -> Result<Writer, Error> {
         let (queue, calls) = mpsc::channel(QUEUE_MAX);
@@ -120,7 +120,7 @@ where
 struct Batches {
     connection: Connection,
     calls: mpsc::Receiver<Box<dyn Call>>,
-    end: watch::Sender<Seq>,
+    end: watch::Sender<End>,
     commits: Arc<AtomicU64>,
 }
 
@@ -144,7 +144,7 @@ impl Batches {
     }
 
     /// Runs the batch's first call and those that wait behind it in one transaction; gives the log's end after it.
-    fn commit(&mut self, batch: &mut Vec<Box<dyn Call>>) -> Result<Seq, Error> {
+    fn commit(&mut self, batch: &mut Vec<Box<dyn Call>>) -> Result<End, Error> {
         let mut transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let started = Instant::now();
         while let Some(call) = batch.last_mut() {
@@ -180,14 +180,15 @@ mod tests {
     use super::*;
     use crate::Refusal;
     use crate::sqlite::schema;
+    use freshen_model::ids::Seq;
     use freshen_model::order::Body;
 
     /// A writer on a ledger in memory, made ready by `prepare`, and the log's end.
-    fn writer(prepare: &str) -> (Writer, watch::Receiver<Seq>) {
+    fn writer(prepare: &str) -> (Writer, watch::Receiver<End>) {
         let mut connection = Connection::open_in_memory().unwrap();
         schema::migrate(&mut connection).unwrap();
         connection.execute_batch(prepare).unwrap();
-        let (end, ends) = watch::channel(Seq::ZERO);
+        let (end, ends) = watch::channel(End::default());
         (Writer::start(connection, end, None).unwrap(), ends)
     }
 
@@ -220,7 +221,7 @@ mod tests {
             });
         assert_eq!((first.unwrap(), third.unwrap()), (Seq(1), Seq(2)));
         assert!(matches!(second, Err(Error::Refused(Refusal::Unfit(_)))));
-        assert_eq!((*end.borrow(), writer.commits()), (Seq(2), 1));
+        assert_eq!((end.borrow().seq, writer.commits()), (Seq(2), 1));
     }
 
     #[tokio::test]
@@ -234,7 +235,7 @@ mod tests {
         }
         open.send(()).unwrap();
         assert_eq!(writer.call(tick).await.unwrap(), Seq(2));
-        assert_eq!(*end.borrow(), Seq(2));
+        assert_eq!(end.borrow().seq, Seq(2));
     }
 
     #[tokio::test]
@@ -258,7 +259,7 @@ mod tests {
         assert!(matches!(third, Err(Error::Engine(_))), "a refusal may rest on what was not written");
         assert!(!end.has_changed().unwrap());
         assert_eq!(writer.call(tick).await.unwrap(), Seq(1), "the writer goes on");
-        assert_eq!((*end.borrow(), writer.commits()), (Seq(1), 1));
+        assert_eq!((end.borrow().seq, writer.commits()), (Seq(1), 1));
     }
 
     #[tokio::test]
@@ -273,7 +274,7 @@ mod tests {
         };
         let error = writer.call(large).await.unwrap_err();
         assert!(error.to_string().contains("full"), "{error}");
-        assert_eq!(*end.borrow(), Seq::ZERO);
+        assert_eq!(end.borrow().seq, Seq::ZERO);
         assert_eq!(writer.call(tick).await.unwrap(), Seq(1));
         let room = |connection: &Connection| Ok(connection.pragma_update(None, "max_page_count", 10_000)?);
         writer.call(room).await.unwrap();

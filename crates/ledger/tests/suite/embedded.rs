@@ -152,7 +152,10 @@ async fn p4_what_was_acknowledged_survives_kill_9() {
 
     let ledger = SqliteLedger::open(&folder.path()).unwrap();
     let read = ledger.orders_after(Seq::ZERO, usize::MAX).await.unwrap();
-    assert!(read.orders.iter().map(|order| order.seq.0).eq(1..=ledger.end().borrow().0), "dense to the end");
+    assert!(
+        read.orders.iter().map(|order| order.seq.0).eq(1..=ledger.end().borrow().seq.0),
+        "dense to the end"
+    );
     let orders: BTreeMap<Seq, Body> = read.orders.into_iter().map(|order| (order.seq, order.body)).collect();
     for (task, seq) in &acknowledged {
         let record = ledger.task(*task, Some("acme")).await.unwrap();

@@ -97,10 +97,10 @@ pub async fn changed_settings_refuse_the_submission(home: &dyn Home) {
     site(&*ledger).await;
     let stale = purge(&*ledger, &["a.example/x"]).await;
     ledger.set_domain("a.example", &settings("two")).await.unwrap();
-    let end = *ledger.end().borrow();
+    let end = ledger.end().borrow().seq;
     let changed = Refusal::SettingsChanged("a.example".into());
     assert_eq!(refusal(ledger.submit(stale).await), changed);
-    assert_eq!(*ledger.end().borrow(), end);
+    assert_eq!(ledger.end().borrow().seq, end);
     assert_eq!(ledger.quota("acme", DAY).await.unwrap()[0].used, 0);
     let fresh = purge(&*ledger, &["a.example/x"]).await;
     ledger.submit(fresh).await.unwrap();
@@ -137,7 +137,7 @@ pub async fn p2_the_end_of_serve_is_kept_for_the_fence(home: &dyn Home) {
     // Removed and added again, over a restart too.
     ledger.set_domain("a.example", &serving(settings("one"))).await.unwrap();
     ledger.remove_domain("a.example").await.unwrap();
-    let removed = *ledger.end().borrow();
+    let removed = ledger.end().borrow().seq;
     ledger.add_domain("acme", "a.example", &settings("one")).await.unwrap();
     assert_eq!(fence_from(&*ledger).await, Some(removed));
     drop(ledger);
@@ -154,7 +154,7 @@ pub async fn p2_the_end_of_serve_is_kept_for_the_fence(home: &dyn Home) {
     assert_eq!(fence_from(&*ledger).await, Some(joined));
     ledger.set_domain("b.example", &serving(settings("one"))).await.unwrap();
     ledger.remove_domain("b.example").await.unwrap();
-    let removed = *ledger.end().borrow();
+    let removed = ledger.end().borrow().seq;
     assert_eq!(fence_from(&*ledger).await, Some(left), "it was not in this cache");
     ledger.add_domain("acme", "b.example", &sharing("a.example")).await.unwrap();
     assert_eq!(fence_from(&*ledger).await, Some(removed));

@@ -363,7 +363,7 @@ impl Follower {
             }
         }
         self.saved = plan.saved;
-        self.lease.advanced(self.saved.watermark);
+        self.lease.advanced(&self.names);
         widened
     }
 
@@ -514,7 +514,7 @@ impl Follower {
             Standing::Confirmed { end, lease_ms, remembered, noted } => {
                 self.lease_term = Duration::from_millis(*lease_ms);
                 self.usable_from = self.usable_from.max(*remembered);
-                self.lease.answered(answer.number, *end, self.lease_term, self.saved.watermark);
+                self.lease.answered(answer.number, *end, self.lease_term, &self.names);
                 Consequence::Noted(noted.clone())
             }
             Standing::ForeignLog | Standing::Gap => {

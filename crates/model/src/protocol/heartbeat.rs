@@ -1,6 +1,7 @@
 //! Heartbeats: how watermarks reach control, and how leases are renewed.
 
 use crate::ids::{BootId, DataId, LogId, OrderId, PopId, Seq};
+use crate::order::End;
 use crate::task::{Failure, Progress};
 use serde::{Deserialize, Serialize};
 
@@ -63,8 +64,8 @@ pub struct Answer {
 pub enum Standing {
     /// It counts; the log ended here when control answered.
     Confirmed {
-        /// The log's end.
-        end: Seq,
+        /// The log's end. Its name tells orders that took the same places in a log that is lost.
+        end: End,
         /// How long a lease lasts, milliseconds.
         lease_ms: u64,
         /// The highest watermark that this data folder confirmed before; a lower one is a rollback.

@@ -148,6 +148,11 @@ impl Names {
         Names { newest: seq, names: VecDeque::from([id]) }
     }
 
+    /// The place of the last one.
+    pub fn newest(&self) -> Seq {
+        self.newest
+    }
+
     /// Takes in the next order.
     pub fn push(&mut self, seq: Seq, id: OrderId) {
         if seq != self.newest.next() {

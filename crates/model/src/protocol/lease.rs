@@ -3,10 +3,12 @@
 //! The POP sent a heartbeat at *x*; the answer named the log's end. Once the POP has applied all up to that end it knows
 //! that at *x* nothing was in the log which it has not applied. Its view is the youngest such *x*. Counting from the
 //! receipt of the answer instead would let a slow answer stretch the lease past the moment at which control may call
-//! the POP fenced.
+//! the POP fenced. The end is compared by its name, too: where control came back from a backup, orders of the log that
+//! is lost may still arrive and take the places of others.
 
+use super::home::Names;
 use super::now::Now;
-use crate::ids::Seq;
+use crate::order::End;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -30,7 +32,7 @@ pub struct Lease {
 #[derive(Clone, Copy, Debug)]
 struct Proof {
     at: Now,
-    end: Seq,
+    end: End,
     term: Duration,
 }
 
@@ -46,7 +48,7 @@ impl Lease {
     /// Takes the answer to heartbeat `number`: the log ended at `end`, and a lease lasts `term`.
     ///
     /// An answer to a heartbeat that is not waiting (a duplicate, one of another boot) proves nothing.
-    pub fn answered(&mut self, number: u64, end: Seq, term: Duration, watermark: Seq) {
+    pub fn answered(&mut self, number: u64, end: End, term: Duration, applied: &Names) {
         let Some(place) = self.asked.iter().position(|(asked, _)| *asked == number) else { return };
         let Some((_, at)) = self.asked.remove(place) else { return };
         if self.proofs.back().is_some_and(|last| last.at.boot >= at.boot) {
@@ -54,22 +56,25 @@ impl Lease {
         }
         // A younger proof that asks for no more makes an older one useless. Where the log went back, the older one may ask for
         // what will not be there for long, and must not stand in the way.
-        while self.proofs.back().is_some_and(|last| last.end >= end) {
+        while self.proofs.back().is_some_and(|last| last.end.seq >= end.seq) {
             self.proofs.pop_back();
         }
         if self.proofs.len() == PROOFS_MAX {
             self.proofs.pop_back();
         }
         self.proofs.push_back(Proof { at, end, term });
-        self.advanced(watermark);
+        self.advanced(applied);
     }
 
-    /// Notes that all orders up to `watermark` are applied.
-    pub fn advanced(&mut self, watermark: Seq) {
-        while self.proofs.front().is_some_and(|proof| proof.end <= watermark) {
-            let proof = self.proofs.pop_front();
-            if proof.map(|proof| proof.at.boot) > self.view.map(|view| view.at.boot) {
-                self.view = proof;
+    /// Notes which orders are applied. An end that is behind all the names that are known proves nothing.
+    pub fn advanced(&mut self, applied: &Names) {
+        while let Some(proof) = self.proofs.front().copied()
+            && proof.end.seq <= applied.newest()
+        {
+            self.proofs.pop_front();
+            let younger = self.view.is_none_or(|view| view.at.boot < proof.at.boot);
+            if younger && applied.at(proof.end.seq) == Some(proof.end.id) {
+                self.view = Some(proof);
             }
         }
     }
@@ -98,6 +103,7 @@ impl Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::{OrderId, Seq};
 
     const TERM: Duration = Duration::from_secs(10);
 
@@ -105,12 +111,26 @@ mod tests {
         Now { boot: Duration::from_secs(seconds), wall: Duration::from_secs(1_000 + seconds) }
     }
 
+    /// The end of the log that is followed, whose orders are called by their places.
+    fn end(seq: u64) -> End {
+        End { seq: Seq(seq), id: OrderId([seq as u8; 16]) }
+    }
+
+    /// Its orders up to there are applied.
+    fn applied(seq: u64) -> Names {
+        let mut names = Names::default();
+        for seq in 0..=seq {
+            names.push(Seq(seq), OrderId([seq as u8; 16]));
+        }
+        names
+    }
+
     #[test]
     fn p3_a_lease_counts_from_the_sending_of_the_heartbeat() {
         let mut lease = Lease::default();
         lease.asked(1, at(100));
         // The answer took nine seconds; none of them are given back.
-        lease.answered(1, Seq(5), TERM, Seq(5));
+        lease.answered(1, end(5), TERM, &applied(5));
         assert!(lease.holds(&at(109)));
         assert!(!lease.holds(&at(110)));
     }
@@ -119,26 +139,47 @@ mod tests {
     fn p3_an_end_not_yet_applied_proves_nothing() {
         let mut lease = Lease::default();
         lease.asked(1, at(100));
-        lease.answered(1, Seq(5), TERM, Seq(4));
+        lease.answered(1, end(5), TERM, &applied(4));
         assert!(!lease.holds(&at(100)));
         lease.asked(2, at(102));
-        lease.answered(2, Seq(6), TERM, Seq(4));
-        lease.advanced(Seq(5));
+        lease.answered(2, end(6), TERM, &applied(4));
+        lease.advanced(&applied(5));
         assert!(lease.holds(&at(109)), "the older proof holds");
         assert!(!lease.holds(&at(110)), "the younger one waits for order 6");
-        lease.advanced(Seq(6));
+        lease.advanced(&applied(6));
         assert!(lease.holds(&at(111)));
+    }
+
+    #[test]
+    fn p3_orders_of_a_lost_log_do_not_pass_for_those_in_their_places() {
+        let mut lease = Lease::default();
+        lease.asked(1, at(100));
+        let other = End { id: OrderId([99; 16]), ..end(5) };
+        lease.answered(1, other, TERM, &applied(4));
+        lease.advanced(&applied(5));
+        assert!(!lease.holds(&at(100)));
+        // As late, too, when more of them have come.
+        lease.asked(2, at(101));
+        lease.answered(2, other, TERM, &applied(7));
+        assert!(!lease.holds(&at(101)));
+        // Nor does a place whose name is not known any more.
+        lease.asked(3, at(102));
+        lease.answered(3, end(5), TERM, &Names::beginning_with(Seq(7), OrderId([7; 16])));
+        assert!(!lease.holds(&at(102)));
+        lease.asked(4, at(103));
+        lease.answered(4, end(5), TERM, &applied(7));
+        assert!(lease.holds(&at(103)));
     }
 
     #[test]
     fn a_log_that_went_back_gives_leases_again() {
         let mut lease = Lease::default();
         lease.asked(1, at(100));
-        lease.answered(1, Seq(9), TERM, Seq(4));
+        lease.answered(1, end(9), TERM, &applied(4));
         lease.asked(2, at(120));
-        lease.answered(2, Seq(5), TERM, Seq(4));
+        lease.answered(2, end(5), TERM, &applied(4));
         assert!(!lease.holds(&at(120)));
-        lease.advanced(Seq(5));
+        lease.advanced(&applied(5));
         assert!(lease.holds(&at(129)));
         assert!(!lease.holds(&at(130)));
     }
@@ -148,10 +189,10 @@ mod tests {
         let mut lease = Lease::default();
         lease.asked(1, at(100));
         lease.asked(2, at(105));
-        lease.answered(2, Seq(0), TERM, Seq(0));
-        lease.answered(1, Seq(0), TERM, Seq(0));
-        lease.answered(2, Seq(0), TERM, Seq(0));
-        lease.answered(9, Seq(0), TERM, Seq(0));
+        lease.answered(2, end(0), TERM, &applied(0));
+        lease.answered(1, end(0), TERM, &applied(0));
+        lease.answered(2, end(0), TERM, &applied(0));
+        lease.answered(9, end(0), TERM, &applied(0));
         assert!(lease.holds(&at(114)));
         assert!(!lease.holds(&at(115)));
     }
@@ -160,7 +201,7 @@ mod tests {
     fn p3_a_boot_clock_that_stood_still_ends_the_lease() {
         let mut lease = Lease::default();
         lease.asked(1, at(100));
-        lease.answered(1, Seq(0), TERM, Seq(0));
+        lease.answered(1, end(0), TERM, &applied(0));
         let mut later = at(101);
         later.wall += Duration::from_secs(60);
         assert!(!lease.holds(&later));
