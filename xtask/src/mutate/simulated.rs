@@ -147,13 +147,6 @@ pub const SIMULATED: &[Mutation] = &[
     ),
     noticed(
         "P3",
-        "simulated: orders of a lost log renew the lease",
-        "crates/model/src/protocol/lease.rs",
-        "applied.at(proof.end.seq) == Some(proof.end.id)",
-        "applied.at(proof.end.seq).is_some()",
-    ),
-    noticed(
-        "P3",
         "simulated: a lease that never ends",
         "crates/model/src/protocol/lease.rs",
         "now.since(&view.at) < view.term",
