@@ -34,9 +34,12 @@ pub use control::{Control, NotReady, StartError};
 pub use dry_run::DryRun;
 pub use fleet_view::PopView;
 pub use lines::{BadLine, LineFault};
-pub use manage::{DOMAINS_MAX, ManageError, NewKey, NewPop, NewToken};
+pub use manage::{ManageError, NewKey, NewPop, NewToken};
 pub use receipts::NoCertificate;
 pub use submit::{Accepted, SubmitError, SubmitRequest, Terms};
 pub use tasks::LineView;
 
-pub use freshen_ledger::{Account, DomainRecord, Submitted, TaskFilter, TaskPage};
+pub use freshen_ledger::{
+    Account, DOMAINS_OF_ACCOUNT_MAX, DomainRecord, Found, StreamPlace, Submitted, TaskFilter, TaskPage,
+    TaskPlace,
+};

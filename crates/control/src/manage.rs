@@ -4,7 +4,9 @@ mod settings;
 
 use crate::control::Control;
 use crate::secret::{self, NoRandom};
-use freshen_ledger::{AccessKey, Account, DomainRecord, Error, NewAccessKey, PopRecord, Refusal, Temporary};
+use freshen_ledger::{
+    AccessKey, Account, DomainRecord, Error, Found, NewAccessKey, PopRecord, Refusal, Temporary,
+};
 use freshen_model::area::Area;
 use freshen_model::domain::Settings;
 use freshen_model::ids::PopId;
@@ -90,8 +92,6 @@ const TOKEN_LIFETIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Durat
 const TEMPORARY_ID_PREFIX: &str = "STS.";
 /// Domains that a key may be confined to.
 const DOMAINS_OF_KEY_MAX: usize = 100;
-/// Domains that one account may have.
-pub const DOMAINS_MAX: usize = 10_000;
 
 /// Lengths of ids and secrets that are made here, as the vendor's.
 const KEY_ID_LENGTH: usize = 20;
@@ -113,6 +113,15 @@ impl Control {
     /// All accounts, by name.
     pub async fn accounts(&self) -> Result<Vec<Account>, Error> {
         self.ledger.accounts().await
+    }
+
+    /// Some of these, behind a name.
+    pub async fn accounts_behind(
+        &self,
+        name: Option<&str>,
+        limit: u64,
+    ) -> Result<Found<Account, String>, Error> {
+        self.ledger.accounts_behind(name, limit).await
     }
 
     /// One account.
@@ -240,10 +249,6 @@ impl Control {
     ) -> Result<DomainRecord, ManageError> {
         let name = domain_name(name)?;
         check_settings(settings)?;
-        // Two who add at once may pass it by one: it bounds lists, nothing hangs on the very number.
-        if self.ledger.domains(Some(account)).await?.len() >= DOMAINS_MAX {
-            return unfit("account", format!("{account} has {DOMAINS_MAX} domains, which is the most"));
-        }
         Ok(self.ledger.add_domain(account, &name, settings).await?)
     }
 
@@ -268,6 +273,17 @@ impl Control {
     /// All domains by name, or an account's.
     pub async fn domains(&self, account: Option<&str>) -> Result<Vec<DomainRecord>, Error> {
         self.ledger.domains(account).await
+    }
+
+    /// Some of these, behind a name; those with `text` in their name, where that is given.
+    pub async fn domains_behind(
+        &self,
+        account: Option<&str>,
+        text: Option<&str>,
+        name: Option<&str>,
+        limit: u64,
+    ) -> Result<Found<DomainRecord, String>, Error> {
+        self.ledger.domains_behind(account, text, name, limit).await
     }
 
     /// One domain. Another account's is refused like an unknown one.

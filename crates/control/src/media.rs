@@ -2,7 +2,7 @@
 
 use crate::control::Control;
 use crate::manage::ManageError;
-use freshen_ledger::{Error, TaskPage};
+use freshen_ledger::{Error, Found, StreamPlace};
 use freshen_model::media::{STREAMS_MAX, Stream};
 use std::collections::HashSet;
 
@@ -25,15 +25,16 @@ impl Control {
         Ok(self.ledger.add_streams(account, streams).await?)
     }
 
-    /// An account's streams by medium, those of one the newest first; of one medium where that is given.
+    /// An account's streams by medium, those of one the newest first; of one medium where that is given,
+    /// and behind a place that this gave.
     pub async fn streams(
         &self,
         account: &str,
         media: Option<&str>,
-        offset: u64,
+        place: Option<StreamPlace>,
         limit: u64,
-    ) -> Result<TaskPage<Stream>, Error> {
-        self.ledger.streams(account, media, offset, limit).await
+    ) -> Result<Found<Stream, StreamPlace>, Error> {
+        self.ledger.streams(account, media, place, limit).await
     }
 
     /// Removes a medium from an account's library, with all its streams.

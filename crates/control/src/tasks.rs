@@ -1,7 +1,7 @@
 //! Reading tasks: what the ledger has, with how far the running ones are right now.
 
 use crate::control::Control;
-use freshen_ledger::{Error, Line, TaskFilter, TaskPage, TaskRecord};
+use freshen_ledger::{Error, Found, Line, TaskFilter, TaskPage, TaskPlace, TaskRecord};
 use freshen_model::ids::TaskId;
 use freshen_model::task::{Failure, StepState, Task};
 
@@ -48,6 +48,18 @@ impl Control {
         let page = self.ledger.tasks(filter).await?;
         let rows = page.rows.into_iter().map(|record| self.now(record)).collect();
         Ok(TaskPage { rows, total: page.total })
+    }
+
+    /// Tasks that fit behind a place, newest first, without an offset and uncounted: each page costs the same, however many
+    /// tasks there are. A search of texts may give fewer than asked and more behind.
+    pub async fn tasks_behind(
+        &self,
+        filter: &TaskFilter,
+        place: Option<TaskPlace>,
+    ) -> Result<Found<Task, TaskPlace>, Error> {
+        let found = self.ledger.tasks_behind(filter, place).await?;
+        let rows = found.rows.into_iter().map(|record| self.now(record)).collect();
+        Ok(Found { rows, next: found.next })
     }
 
     /// Lines of tasks that fit, newest task first, lines in their order.

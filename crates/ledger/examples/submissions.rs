@@ -9,7 +9,7 @@ use freshen_model::domain::Settings;
 use freshen_model::key::Key;
 use freshen_model::quota::Limits;
 use freshen_model::rule::{Matcher, Mode, Rule};
-use freshen_model::task::TaskKind;
+use freshen_model::task::{Status, TaskKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -108,7 +108,9 @@ async fn lists(ledger: &dyn Ledger) {
         ("newest", page.clone()),
         ("of a URL", TaskFilter { url, ..page.clone() }),
         ("of a domain", TaskFilter { domain: Some("a.example".into()), ..page.clone() }),
-        ("of no domain", TaskFilter { domain: Some("b.example".into()), ..page }),
+        ("of no domain", TaskFilter { domain: Some("b.example".into()), ..page.clone() }),
+        ("failed", TaskFilter { statuses: vec![Status::Failed], ..page.clone() }),
+        ("before all", TaskFilter { to_ms: Some(0), ..page }),
     ] {
         let asked = Instant::now();
         let tasks = ledger.tasks(&filter).await.unwrap().total;
@@ -116,5 +118,26 @@ async fn lists(ledger: &dyn Ledger) {
         let asked = Instant::now();
         let lines = ledger.lines(&filter).await.unwrap().total;
         println!("list {what}: {tasks} tasks {tasks_took:.1?}, {lines} lines {:.1?}", asked.elapsed());
+        pages(ledger, what, &filter).await;
+        if what == "newest" {
+            pages(ledger, "with /7.", &TaskFilter { text: Some("/7.".into()), ..filter.clone() }).await;
+            pages(ledger, "with moon", &TaskFilter { text: Some("moon".into()), ..filter }).await;
+        }
     }
+}
+
+/// How long each page takes, from the newest to the oldest.
+async fn pages(ledger: &dyn Ledger, what: &str, filter: &TaskFilter) {
+    let (mut place, mut count, mut longest, started) = (None, 0, Duration::ZERO, Instant::now());
+    loop {
+        let asked = Instant::now();
+        let page = ledger.tasks_behind(filter, place).await.unwrap();
+        longest = longest.max(asked.elapsed());
+        count += 1;
+        place = page.next;
+        if place.is_none() {
+            break;
+        }
+    }
+    println!("pages {what}: {count} in {:.1?}, the longest {longest:.1?}", started.elapsed());
 }

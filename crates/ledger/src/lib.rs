@@ -10,9 +10,9 @@ pub mod sqlite;
 
 pub use error::{Error, Refusal};
 pub use records::{
-    AccessKey, Account, DomainRecord, Line, NewAccessKey, OrdersRead, PopReceipt, PopRecord, ReceiptsKept,
-    Remembered, Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskReceipts, TaskRecord, TaskUpdate,
-    Temporary,
+    AccessKey, Account, DomainRecord, Found, Line, NewAccessKey, OrdersRead, PopReceipt, PopRecord,
+    ReceiptsKept, Remembered, StreamPlace, Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskPlace,
+    TaskReceipts, TaskRecord, TaskUpdate, Temporary,
 };
 pub use sqlite::SqliteLedger;
 
@@ -29,6 +29,9 @@ use tokio::sync::watch;
 
 /// Temporary credentials of one account at one time.
 pub const TEMPORARY_KEYS_MAX: u64 = 1_000;
+
+/// Domains that one account may have.
+pub const DOMAINS_OF_ACCOUNT_MAX: u64 = 10_000;
 
 /// What control keeps, whatever engine keeps it.
 #[async_trait]
@@ -67,6 +70,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// All accounts, by name.
     async fn accounts(&self) -> Result<Vec<Account>, Error>;
 
+    /// Some of these, behind a name.
+    async fn accounts_behind(&self, name: Option<&str>, limit: u64) -> Result<Found<Account, String>, Error>;
+
     /// One account.
     async fn account(&self, name: &str) -> Result<Option<Account>, Error>;
 
@@ -90,7 +96,8 @@ pub trait Ledger: Send + Sync + 'static {
 
     // ---- domains ----
 
-    /// Adds a domain and appends its settings order. [`Refusal::Exists`] where any account has it.
+    /// Adds a domain and appends its settings order. [`Refusal::Exists`] where any account has it, [`Refusal::Unfit`] where
+    /// the account has [`DOMAINS_OF_ACCOUNT_MAX`].
     ///
     /// With `share_cache` the other domain must exist, belong to the same account and not share itself
     /// ([`Refusal::Unfit`] says which); origin and query policy are taken from it.
@@ -109,6 +116,15 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// All domains by name, or an account's.
     async fn domains(&self, account: Option<&str>) -> Result<Vec<DomainRecord>, Error>;
+
+    /// Some of these, behind a name; those whose name has `text` in it, where that is given.
+    async fn domains_behind(
+        &self,
+        account: Option<&str>,
+        text: Option<&str>,
+        name: Option<&str>,
+        limit: u64,
+    ) -> Result<Found<DomainRecord, String>, Error>;
 
     // ---- POPs ----
 
@@ -182,6 +198,14 @@ pub trait Ledger: Send + Sync + 'static {
     /// Tasks that fit, newest first.
     async fn tasks(&self, filter: &TaskFilter) -> Result<TaskPage<TaskRecord>, Error>;
 
+    /// Tasks that fit behind a place, newest first: what comes in front meanwhile moves nothing. Counts nothing either, and
+    /// takes no offset.
+    async fn tasks_behind(
+        &self,
+        filter: &TaskFilter,
+        place: Option<TaskPlace>,
+    ) -> Result<Found<TaskRecord, TaskPlace>, Error>;
+
     /// Lines of tasks that fit, newest task first, lines in their order; where the filter names a URL or a domain, only
     /// the lines that have it.
     async fn lines(&self, filter: &TaskFilter) -> Result<TaskPage<TaskLine>, Error>;
@@ -210,14 +234,15 @@ pub trait Ledger: Send + Sync + 'static {
     /// [`Refusal::Unfit`] where there would be too many.
     async fn add_streams(&self, account: &str, streams: Vec<Stream>) -> Result<(), Error>;
 
-    /// An account's streams by medium, those of one the newest first; of one medium where that is given.
+    /// An account's streams by medium, those of one the newest first; of one medium where that is given, and behind a place
+    /// that this gave.
     async fn streams(
         &self,
         account: &str,
         media: Option<&str>,
-        offset: u64,
+        place: Option<StreamPlace>,
         limit: u64,
-    ) -> Result<TaskPage<Stream>, Error>;
+    ) -> Result<Found<Stream, StreamPlace>, Error>;
 
     /// Removes a medium with all its streams. [`Refusal::NotFound`] where it has none.
     async fn remove_media(&self, account: &str, media: &str) -> Result<(), Error>;

@@ -325,6 +325,8 @@ pub struct TaskFilter {
     pub within: Option<BTreeSet<String>>,
     /// With exactly this line.
     pub url: Option<String>,
+    /// With a line that has this in it, letters of ASCII in either case; only of [`crate::Ledger::tasks_behind`].
+    pub text: Option<String>,
     /// Submitted at this time or later, wall-clock milliseconds since 1970.
     pub from_ms: Option<i64>,
     /// Submitted before this time.
@@ -342,6 +344,33 @@ pub struct TaskPage<T> {
     pub rows: Vec<T>,
     /// How many fit in all.
     pub total: u64,
+}
+
+/// A task's place in lists, which are sorted by it, the newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TaskPlace {
+    /// When it was submitted, wall-clock milliseconds since 1970.
+    pub submitted_ms: i64,
+    /// Its number.
+    pub id: TaskId,
+}
+
+/// A stream's place in an account's library.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamPlace {
+    /// Its medium.
+    pub media: String,
+    /// Higher for streams that came later.
+    pub number: u64,
+}
+
+/// Some of the things that fit, and behind which place there may be more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found<T, P> {
+    /// These.
+    pub rows: Vec<T>,
+    /// Where to go on; absent: there are no more. A search of texts gives fewer rows than asked where it has looked at much.
+    pub next: Option<P>,
 }
 
 /// A line with the task it belongs to.

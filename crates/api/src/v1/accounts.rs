@@ -7,9 +7,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use freshen_control::Account;
 use freshen_model::quota::Limits;
-use freshen_model::rights::Right;
+use freshen_model::rights::{Right, Rights};
 
 use super::error::ApiError;
+use super::page::{Page, Paging};
 use super::signed::{Name, SignedRequest};
 use super::wire::{AccountList, AccountRow, ErrorCode, KeyRequest, NewKey, NewToken, TokenRequest};
 use crate::router::Api;
@@ -19,8 +20,24 @@ pub(super) async fn list(
     request: SignedRequest,
 ) -> Result<Json<AccountList>, ApiError> {
     request.admin()?;
-    let accounts = api.control.accounts().await?;
-    Ok(Json(AccountList { accounts: accounts.into_iter().map(row).collect() }))
+    let Paging { limit, cursor } = request.query()?;
+    let page = Page::<String>::of("accounts", limit, cursor.as_deref())?;
+    let found = api.control.accounts_behind(page.place.as_deref(), page.limit).await?;
+    Ok(Json(AccountList {
+        accounts: found.rows.into_iter().map(row).collect(),
+        next: page.next(found.next)?,
+    }))
+}
+
+pub(super) async fn one(
+    State(api): State<Api>,
+    Name(name): Name,
+    request: SignedRequest,
+) -> Result<Json<AccountRow>, ApiError> {
+    let caller = request.may(Right::Read)?;
+    let own = caller.confines().is_none_or(|account| account == name);
+    let account = if own { api.control.account(&name).await? } else { None };
+    Ok(Json(row(account.ok_or_else(|| ApiError::not_found("account", &name))?)))
 }
 
 pub(super) async fn add(
@@ -56,7 +73,7 @@ pub(super) async fn add_key(
     may_make_keys(&request)?;
     let KeyRequest { account, rights } = request.json()?;
     let account = account_of(&request, account)?;
-    let rights = rights.unwrap_or_default();
+    let rights = given(&request, rights)?;
     let key = api.control.add_key_with(&account, rights.clone()).await?;
     Ok(Json(NewKey { id: key.id, secret: key.secret, account, rights }))
 }
@@ -68,8 +85,8 @@ pub(super) async fn add_token(
     may_make_keys(&request)?;
     let TokenRequest { account, rights, expires_s } = request.json()?;
     let account = account_of(&request, account)?;
-    let token =
-        api.control.issue(&account, rights.unwrap_or_default(), Duration::from_secs(expires_s)).await?;
+    let rights = given(&request, rights)?;
+    let token = api.control.issue(&account, rights, Duration::from_secs(expires_s)).await?;
     let (id, secret) = (token.key.id, token.key.secret);
     Ok(Json(NewToken { id, secret, security_token: token.token, account, expires_ms: token.expires_ms }))
 }
@@ -80,6 +97,20 @@ fn may_make_keys(request: &SignedRequest) -> Result<(), ApiError> {
         return Err(ApiError::new(ErrorCode::Forbidden, "temporary credentials make no keys"));
     }
     Ok(())
+}
+
+/// The rights that a new key gets: all, if not said. Nobody gives what he has not got.
+fn given(request: &SignedRequest, rights: Option<Rights>) -> Result<Rights, ApiError> {
+    let (rights, own) = (rights.unwrap_or_default(), &request.caller.rights);
+    if rights.are_within(own) {
+        return Ok(rights);
+    }
+    let beyond: Vec<&str> = rights.may.difference(&own.may).map(|right| right.as_str()).collect();
+    let why = format!(
+        "this access key has not the right {} itself and cannot give it: name the new key's rights, or ask with another key",
+        beyond.join(", ")
+    );
+    Err(ApiError::new(ErrorCode::Forbidden, why).of_field("rights.may"))
 }
 
 /// The account that a key is for: the caller's, or any for an admin.

@@ -3,25 +3,22 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use freshen_control::StreamPlace;
 use freshen_model::rights::Right;
 use serde::Deserialize;
 
 use super::error::ApiError;
+use super::page::Page;
 use super::signed::{Name, SignedRequest};
 use super::wire::{ErrorCode, StreamList, StreamsRequest};
 use crate::router::Api;
-
-/// Streams of one answer, if not said, and at most.
-const STREAMS_DEFAULT: u64 = 100;
-const STREAMS_MAX: u64 = 1_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
     media: Option<String>,
     limit: Option<u64>,
-    #[serde(default)]
-    offset: u64,
+    cursor: Option<String>,
 }
 
 /// The account whose library it is. A library names addresses of all the account's domains, so it is not for keys that are
@@ -41,14 +38,13 @@ pub(super) async fn list(
     State(api): State<Api>,
     request: SignedRequest,
 ) -> Result<Json<StreamList>, ApiError> {
-    let Wanted { media, limit, offset } = request.query()?;
-    let limit = limit.unwrap_or(STREAMS_DEFAULT);
-    if !(1..=STREAMS_MAX).contains(&limit) {
-        return Err(ApiError::new(ErrorCode::Malformed, format!("query: limit is 1 to {STREAMS_MAX}")));
-    }
+    let Wanted { media, limit, cursor } = request.query()?;
+    let page = Page::<(String, u64)>::of("media", limit, cursor.as_deref())?;
     let account = library_of(&request, Right::Read)?;
-    let page = api.control.streams(account, media.as_deref(), offset, limit).await?;
-    Ok(Json(StreamList { streams: page.rows, total: page.total }))
+    let place = page.place.clone().map(|(media, number)| StreamPlace { media, number });
+    let found = api.control.streams(account, media.as_deref(), place, page.limit).await?;
+    let next = page.next(found.next.map(|place| (place.media, place.number)))?;
+    Ok(Json(StreamList { streams: found.rows, next }))
 }
 
 pub(super) async fn add(State(api): State<Api>, request: SignedRequest) -> Result<StatusCode, ApiError> {

@@ -9,6 +9,7 @@ mod domains;
 mod error;
 mod events;
 mod media;
+mod page;
 mod pops;
 mod signed;
 mod tasks;
@@ -41,6 +42,7 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/v1/pops", get(pops::list).post(pops::add))
         .route("/v1/pops/{id}", axum::routing::delete(pops::remove))
         .route("/v1/accounts", get(accounts::list).post(accounts::add))
+        .route("/v1/accounts/{name}", get(accounts::one))
         .route("/v1/accounts/{name}/limits", put(accounts::set_limits))
         .route("/v1/keys", post(accounts::add_key))
         .route("/v1/tokens", post(accounts::add_token))

@@ -9,13 +9,22 @@ use freshen_model::rights::Right;
 use serde::Deserialize;
 
 use super::error::ApiError;
+use super::page::{Page, Paging};
 use super::signed::{Name, SignedRequest};
 use super::wire::{NewPop, PopList, PopRequest, PopRow};
 use crate::router::Api;
 
 pub(super) async fn list(State(api): State<Api>, request: SignedRequest) -> Result<Json<PopList>, ApiError> {
     request.may(Right::Read)?;
-    Ok(Json(PopList { pops: api.control.pops().into_iter().map(row).collect() }))
+    let Paging { limit, cursor } = request.query()?;
+    let page = Page::<String>::of("pops", limit, cursor.as_deref())?;
+    let mut pops = api.control.pops();
+    pops.retain(|pop| page.place.as_deref().is_none_or(|behind| pop.id.as_str() > behind));
+    let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    let more = pops.len() > limit;
+    pops.truncate(limit);
+    let next = pops.last().filter(|_| more).map(|pop| pop.id.to_string());
+    Ok(Json(PopList { pops: pops.into_iter().map(row).collect(), next: page.next(next)? }))
 }
 
 pub(super) async fn add(State(api): State<Api>, request: SignedRequest) -> Result<Json<NewPop>, ApiError> {

@@ -1,10 +1,11 @@
 //! Submitting and watching tasks; quotas and checks.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use freshen_control::{CheckError, SubmitRequest, TaskFilter, Terms};
+use freshen_control::{CheckError, SubmitRequest, TaskFilter, TaskPlace, Terms};
 use freshen_model::certificate::{CertificateFile, Keys};
 use freshen_model::ids::TaskId;
 use freshen_model::location::{Location, Scheme};
@@ -13,6 +14,7 @@ use freshen_model::task::{Status, Task, TaskKind};
 use serde::Deserialize;
 
 use super::error::ApiError;
+use super::page::Page;
 use super::signed::{Name, SignedRequest};
 use super::wire::{
     CheckView, DryRunView, ErrorCode, PrefetchRequest, PurgeRequest, QuotaRow, QuotaView, TaskList, TaskView,
@@ -22,9 +24,8 @@ use crate::router::Api;
 
 /// The longest that a request waits for a change.
 const WAIT_MS_MAX: u64 = 30_000;
-/// Tasks of one answer, if not said, and at most.
-const TASKS_DEFAULT: u64 = 20;
-const TASKS_MAX: u64 = 1_000;
+/// The length of a text that lines are searched for.
+const TEXT_BYTES: RangeInclusive<usize> = 1..=200;
 
 pub(super) async fn purge(
     State(api): State<Api>,
@@ -257,28 +258,36 @@ struct Wanted {
     status: Option<Status>,
     domain: Option<String>,
     url: Option<String>,
+    text: Option<String>,
+    from_ms: Option<i64>,
+    to_ms: Option<i64>,
     limit: Option<u64>,
-    #[serde(default)]
-    offset: u64,
+    cursor: Option<String>,
 }
 
 pub(super) async fn list(State(api): State<Api>, request: SignedRequest) -> Result<Json<TaskList>, ApiError> {
-    let Wanted { kind, status, domain, url, limit, offset } = request.query()?;
-    let limit = limit.unwrap_or(TASKS_DEFAULT);
-    if !(1..=TASKS_MAX).contains(&limit) {
-        return Err(ApiError::new(ErrorCode::Malformed, format!("query: limit is 1 to {TASKS_MAX}")));
+    let Wanted { kind, status, domain, url, text, from_ms, to_ms, limit, cursor } = request.query()?;
+    let page = Page::<(i64, TaskId)>::of("tasks", limit, cursor.as_deref())?;
+    if text.as_ref().is_some_and(|text| !TEXT_BYTES.contains(&text.len())) {
+        let (least, most) = (TEXT_BYTES.start(), TEXT_BYTES.end());
+        let why = format!("query: text has {least} to {most} bytes");
+        return Err(ApiError::new(ErrorCode::Malformed, why).of_field("text"));
     }
     let filter = TaskFilter {
         kind,
         statuses: status.into_iter().collect(),
         domain: domain.map(|name| name.to_ascii_lowercase()),
         url,
-        offset,
-        limit,
+        text,
+        from_ms,
+        to_ms,
+        limit: page.limit,
         ..visible_to(request.may(Right::Read)?)
     };
-    let page = api.control.tasks(&filter).await?;
-    Ok(Json(TaskList { tasks: page.rows, total: page.total }))
+    let place = page.place.map(|(submitted_ms, id)| TaskPlace { submitted_ms, id });
+    let found = api.control.tasks_behind(&filter, place).await?;
+    let next = page.next(found.next.map(|place| (place.submitted_ms, place.id)))?;
+    Ok(Json(TaskList { tasks: found.rows, next }))
 }
 
 pub(super) async fn quota(

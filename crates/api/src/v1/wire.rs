@@ -117,13 +117,18 @@ pub struct EventsMissed {
     pub message: String,
 }
 
-/// `GET /v1/tasks?type=&status=&domain=&url=&limit=&offset=`, newest first.
+/// `GET /v1/tasks?type=&status=&domain=&url=&text=&from_ms=&to_ms=&limit=&cursor=`, newest first: those with exactly the line
+/// `url`, or with a line that has `text` in it, submitted from `from_ms` until before `to_ms`.
+///
+/// As of every list, `limit` is 1 to 100, 20 if not said, and `cursor` is `next` of the page before. A search of texts may give
+/// pages that are short or empty, with a `next` behind which there is more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskList {
     /// Some of them.
     pub tasks: Vec<Task>,
-    /// How many fit in all.
-    pub total: u64,
+    /// The `cursor` of the next page; absent: this is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// `GET /v1/quota`.
@@ -164,20 +169,24 @@ pub struct StreamsRequest {
     pub streams: Vec<Stream>,
 }
 
-/// `GET /v1/media?media=&limit=&offset=`, by medium, those of one the newest first.
+/// `GET /v1/media?media=&limit=&cursor=`, by medium, those of one the newest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamList {
     /// Some of them.
     pub streams: Vec<Stream>,
-    /// How many fit in all.
-    pub total: u64,
+    /// The `cursor` of the next page; absent: this is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
-/// `GET /v1/pops`.
+/// `GET /v1/pops?limit=&cursor=`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PopList {
     /// All that are not gone, by id.
     pub pops: Vec<PopRow>,
+    /// The `cursor` of the next page; absent: this is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// A POP as control knows it.
@@ -229,7 +238,8 @@ pub struct NewPop {
     pub token: String,
 }
 
-/// An account, all of it for admins: `POST /v1/accounts` takes one, `GET /v1/accounts` lists them.
+/// An account, all of it for admins: `POST /v1/accounts` takes one, `GET /v1/accounts` lists them. `GET /v1/accounts/{name}` is
+/// also for the account's own keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccountRow {
@@ -243,11 +253,14 @@ pub struct AccountRow {
     pub limits: Limits,
 }
 
-/// All accounts.
+/// `GET /v1/accounts?limit=&cursor=`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccountList {
     /// By name.
     pub accounts: Vec<AccountRow>,
+    /// The `cursor` of the next page; absent: this is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// `POST /v1/keys` (admins; or for the own account), answered by a [`NewKey`]. `POST /v1/keys/{id}/disable`, answered by
@@ -306,11 +319,14 @@ pub struct NewKey {
     pub rights: Rights,
 }
 
-/// `GET /v1/domains`: the caller's, or all for admins.
+/// `GET /v1/domains?text=&limit=&cursor=`: the caller's, or all for admins; those with `text` in their name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DomainList {
     /// By name.
     pub domains: Vec<DomainRow>,
+    /// The `cursor` of the next page; absent: this is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// A domain. `POST /v1/domains` (admins; account absent: the caller's) and `PUT /v1/domains/{name}` take

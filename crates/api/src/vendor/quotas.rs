@@ -23,7 +23,7 @@ pub(super) async fn of(control: &Control, account: &str, action: Action) -> Resu
             preload_remain,
             ignore_params_quota,
             ignore_params_remain,
-            domain_quota: freshen_control::DOMAINS_MAX as u64,
+            domain_quota: freshen_control::DOMAINS_OF_ACCOUNT_MAX,
             ..CdnUserQuota::default()
         }),
         Action::DescribeRefreshQuota => Reply::CdnQuota(CdnQuota {

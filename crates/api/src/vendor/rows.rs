@@ -39,6 +39,7 @@ pub(super) async fn list(
         to_ms: call.end_time.map(|end| end.saturating_mul(1_000)),
         offset,
         limit: size,
+        ..TaskFilter::default()
     };
     let (rows, total) = match (call.object_type, call.status) {
         // Lines of one failed prefetch may have come to different ends, which only the rows themselves say.

@@ -102,7 +102,7 @@ async fn quotas_are_text_or_numbers() {
     assert_eq!((&quota["PreloadRemain"], &quota["BlockRemain"]), (&json!("500"), &json!("0")));
     let user = answered(&stage, "DescribeCdnUserQuota", &[]).await;
     assert_eq!((&user["RefreshUrlRemain"], &user["RefreshDirQuota"]), (&json!(1999), &json!(100)));
-    assert_eq!(user["DomainQuota"], freshen_control::DOMAINS_MAX);
+    assert_eq!(user["DomainQuota"], freshen_control::DOMAINS_OF_ACCOUNT_MAX);
 }
 
 #[tokio::test]

@@ -149,7 +149,11 @@ async fn what_cannot_be_read_is_named_with_its_place() {
         "/v1/tasks?moon=1",
         "/v1/tasks?status=moon",
         "/v1/tasks?limit=0",
-        "/v1/tasks?limit=1001",
+        "/v1/tasks?limit=101",
+        "/v1/tasks?offset=1",
+        "/v1/tasks?text=",
+        "/v1/tasks?cursor=moon",
+        "/v1/domains?limit=0",
         "/v1/tasks/1?wait_ms=30001",
         "/v1/check",
         "/v1/check?url=moon",
@@ -236,7 +240,10 @@ async fn p8_a_foreign_task_or_domain_is_answered_like_an_unknown_one() {
     let unknown = of("c.example").await;
     assert_eq!((unknown.0, of("a.example").await), (400, unknown));
 
-    let listed = async |key, target| stage.own(key, "GET", target, Value::Null).await.1["total"].clone();
+    let listed = async |key, target| {
+        let (_, list) = stage.own(key, "GET", target, Value::Null).await;
+        list["tasks"].as_array().unwrap().len()
+    };
     assert_eq!(listed(BOB, "/v1/tasks").await, 0);
     assert_eq!(listed(BOB, "/v1/tasks?domain=a.example").await, 0);
     assert_eq!(listed(ANN, "/v1/tasks?domain=a.example&type=url&status=running&limit=1").await, 1);
@@ -343,4 +350,53 @@ async fn a_dry_run_asks_every_pop_and_names_who_does_not_answer() {
     assert_eq!(stage.control.log_end(), end);
     let foreign = json!({ "lines": ["http://b.example/x"] });
     assert_eq!(stage.own(ANN, "POST", "/v1/purge/dry-run", foreign).await.0, 400);
+}
+
+#[tokio::test]
+async fn lists_are_paged_by_cursors_that_hold_while_tasks_come() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-asia").await;
+    let mut wanted = Vec::new();
+    for n in 0..7 {
+        let (_, task) =
+            purge(&stage, json!([format!("http://a.example/{}/{n}", ["Even", "odd"][n % 2])])).await;
+        wanted.insert(0, task["id"].clone());
+    }
+    let ids = |list: &Value| -> Vec<Value> {
+        list["tasks"].as_array().unwrap().iter().map(|task| task["id"].clone()).collect()
+    };
+    let (mut found, mut target) = (Vec::new(), "/v1/tasks?limit=3".to_owned());
+    loop {
+        let (_, page) = stage.own(ANN, "GET", &target, Value::Null).await;
+        assert!(ids(&page).len() <= 3);
+        found.extend(ids(&page));
+        let Some(next) = page["next"].as_str() else { break };
+        target = format!("/v1/tasks?limit=3&cursor={next}");
+        // What comes in front moves nothing.
+        purge(&stage, json!(["http://a.example/new"])).await;
+    }
+    assert_eq!(found, wanted);
+
+    let of =
+        async |query: &str| ids(&stage.own(ANN, "GET", &format!("/v1/tasks?{query}"), Value::Null).await.1);
+    let odd: Vec<Value> = wanted.iter().skip(1).step_by(2).cloned().collect();
+    assert_eq!(of("text=example/ODD").await, odd);
+    assert_eq!(of("text=100%25").await, Vec::<Value>::new());
+    assert_eq!(of("url=http://a.example/odd/1").await, odd[2..]);
+    assert_eq!(of("to_ms=1").await.len() + of("status=failed").await.len(), 0);
+    assert_eq!(of("from_ms=1&domain=A.example&type=url&limit=100").await.len(), 9);
+
+    let (_, page) = stage.own(ADA, "GET", "/v1/domains?limit=1", Value::Null).await;
+    assert_eq!(page["domains"][0]["name"], "a.example");
+    let rest = format!("/v1/domains?limit=1&cursor={}", page["next"].as_str().unwrap());
+    let (_, page) = stage.own(ADA, "GET", &rest, Value::Null).await;
+    assert_eq!((&page["domains"][0]["name"], page.get("next")), (&json!("b.example"), None));
+    let (_, page) = stage.own(ADA, "GET", "/v1/domains?text=B.EX", Value::Null).await;
+    assert_eq!(page["domains"].as_array().map(Vec::len), Some(1));
+    let (_, page) = stage.own(ADA, "GET", "/v1/accounts?limit=2", Value::Null).await;
+    assert_eq!((&page["accounts"][0]["name"], &page["accounts"][1]["name"]), (&json!("ada"), &json!("ann")));
+    let rest = format!("/v1/accounts?cursor={}", page["next"].as_str().unwrap());
+    assert_eq!(stage.own(ADA, "GET", &rest, Value::Null).await.1["accounts"][0]["name"], "bob");
+    let (status, body) = stage.own(ADA, "GET", &rest.replace("accounts", "domains"), Value::Null).await;
+    assert_eq!((status, &body["error"]["field"]), (400, &json!("cursor")), "it is of another list");
 }

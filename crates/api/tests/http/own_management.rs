@@ -231,3 +231,16 @@ async fn pops_are_seen_by_all_and_managed_by_admins() {
     let unknown = refused(&stage, ADA, "DELETE", "/v1/pops/pop-moon", Value::Null).await;
     assert_eq!(unknown, (404, "not_found".into()));
 }
+
+#[tokio::test]
+async fn p8_an_account_sees_itself_only() {
+    let stage = Stage::set().await;
+    let of =
+        async |key, name: &str| stage.own(key, "GET", &format!("/v1/accounts/{name}"), Value::Null).await;
+    assert_eq!(of(ANN, "ann").await.1["limits"]["url"], 2_000);
+    assert_eq!(of(ADA, "ann").await.0, 200);
+    assert_eq!(
+        (of(ANN, "bob").await.0, of(ANN, "nobody").await.0, of(ADA, "nobody").await.0),
+        (404, 404, 404)
+    );
+}

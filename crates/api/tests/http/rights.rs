@@ -41,15 +41,26 @@ impl Made {
         target: &str,
         action: &str,
     ) -> Request<Full<bytes::Bytes>> {
+        self.request_of(stage, method, target, action, &[])
+    }
+
+    fn request_of(
+        &self,
+        stage: &Stage,
+        method: &str,
+        target: &str,
+        action: &str,
+        body: &[u8],
+    ) -> Request<Full<bytes::Bytes>> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let nonce = format!("{}-{target}-{}", self.id, stage.control.log_end());
+        let nonce = format!("{}-{target}-{}-{}", self.id, stage.control.log_end(), body.len());
         let unsigned = Unsigned {
             method,
             path,
             query,
             host: &stage.address,
             content_type: None,
-            body: b"",
+            body,
             action,
             version: "2017-03-21",
             date: stage.control.wall_ms() / 1_000,
@@ -61,7 +72,7 @@ impl Made {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("http://{}{target}", stage.address))
-            .body(Full::default())
+            .body(Full::new(bytes::Bytes::copy_from_slice(body)))
             .unwrap();
         *request.headers_mut() = headers;
         request
@@ -138,7 +149,8 @@ async fn a_key_of_one_domain_neither_reaches_nor_sees_another() {
     let other = text(&other["RefreshTaskId"]);
     assert_eq!(key.call(&stage, TASKS, &format!("TaskId={other}")).await.json()["TotalCount"], 0);
     assert_eq!(key.get(&stage, &format!("/v1/tasks/{other}")).await.status, 404);
-    assert_eq!(key.get(&stage, "/v1/tasks").await.json()["total"], 1);
+    assert_eq!(key.get(&stage, "/v1/tasks").await.json()["tasks"].as_array().map(Vec::len), Some(1));
+    assert_eq!(key.get(&stage, "/v1/tasks?text=/1").await.json()["tasks"].as_array().map(Vec::len), Some(1));
     assert_eq!(key.get(&stage, "/v1/domains").await.json()["domains"].as_array().map(Vec::len), Some(1));
     assert_eq!(key.get(&stage, "/v1/domains/c.example").await.status, 404);
     assert_eq!(key.get(&stage, "/v1/check?url=http://c.example/1").await.status, 404);
@@ -247,4 +259,27 @@ async fn purges_of_a_minute_and_prefetches_that_wait_are_bounded() {
     pop.prefetched(seq, 2, &[]).await;
     stage.ended(rows["Tasks"]["Task"][0]["TaskId"].as_str().unwrap()).await;
     assert_eq!(call(PREFETCH, "a.example/3").await.0, 200);
+}
+
+#[tokio::test]
+async fn p8_nobody_gives_rights_that_he_has_not_got() {
+    let stage = Stage::set().await;
+    let keeper = Made::key(&stage, ANN, json!({ "may": ["admin", "read"] })).await;
+    let asked = async |target: &str, body: Value| {
+        let request = keeper.request_of(&stage, "POST", target, "x", body.to_string().as_bytes());
+        let answer = stage.send(request).await;
+        (answer.status, answer.json()["error"].clone())
+    };
+    for (target, body) in [
+        ("/v1/keys", json!({})),
+        ("/v1/keys", json!({ "rights": { "may": ["read", "purge", "prefetch"] } })),
+        ("/v1/tokens", json!({ "expires_s": 60, "rights": { "may": ["purge", "prefetch"] } })),
+    ] {
+        let (status, error) = asked(target, body).await;
+        let message = error["message"].as_str().unwrap();
+        assert!(message.starts_with("this access key has not the right purge, prefetch itself"), "{message}");
+        assert_eq!((status, &error["field"]), (403, &json!("rights.may")));
+    }
+    let within = json!({ "rights": { "may": ["read"], "domains": ["a.example"] } });
+    assert_eq!(asked("/v1/keys", within).await.0, 200);
 }

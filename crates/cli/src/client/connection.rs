@@ -4,7 +4,7 @@ use super::moment;
 use crate::say::say;
 use bytes::Bytes;
 use freshen_api::signature::acs3::{self, Credentials, Unsigned};
-use freshen_api::v1::wire::{ErrorBody, ErrorCode, ErrorView};
+use freshen_api::v1::wire::{ErrorBody, ErrorCode, ErrorView, PopList};
 use freshen_fleet::causes;
 use freshen_model::ids::PopId;
 use http::{Method, Request, Uri};
@@ -20,6 +20,10 @@ use std::time::Duration;
 
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:8080";
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Rows that control gives at once.
+const ROWS_OF_PAGE_MAX: usize = 100;
+/// Before the next page where the account asks too often.
+const TOO_OFTEN_PAUSE: Duration = Duration::from_millis(300);
 /// Longer than the longest wait that a request may ask for.
 const ANSWER_MAX: Duration = Duration::from_secs(45);
 
@@ -174,6 +178,39 @@ impl Control {
     /// `GET`.
     pub async fn get<T: DeserializeOwned>(&self, path_and_query: &str) -> Result<T, ClientError> {
         self.call(Method::GET, path_and_query, None::<&()>).await
+    }
+
+    /// The rows of a list, page by page, up to `rows_max`; `path` ends with `?` or a parameter and `&`. Says whether there are
+    /// more.
+    pub async fn list<L: DeserializeOwned, T>(
+        &self,
+        path: &str,
+        rows_max: usize,
+        open: impl Fn(L) -> (Vec<T>, Option<String>),
+    ) -> Result<(Vec<T>, bool), ClientError> {
+        let (mut rows, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let limit = (rows_max - rows.len()).clamp(1, ROWS_OF_PAGE_MAX);
+            let (some, next) = match self.get(&format!("{path}limit={limit}{cursor}")).await {
+                Ok(page) => open(page),
+                Err(error) if error.is_too_often() && !rows.is_empty() => {
+                    tokio::time::sleep(TOO_OFTEN_PAUSE).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            rows.extend(some);
+            match next {
+                Some(next) if rows.len() < rows_max => cursor = format!("&cursor={}", encode(&next)),
+                next => return Ok((rows, next.is_some())),
+            }
+        }
+    }
+
+    /// All POPs.
+    pub async fn pops(&self) -> Result<PopList, ClientError> {
+        let (pops, _) = self.list("/v1/pops?", usize::MAX, |list: PopList| (list.pops, list.next)).await?;
+        Ok(PopList { pops, next: None })
     }
 
     /// Any method, with or without a body.

@@ -64,10 +64,8 @@ impl DomainCommand {
                 let settings = match (settings.origin(), settings.shared()) {
                     (Some(origin), _) => settings.over(Settings::of_origin(origin))?,
                     (None, Some(shared)) => {
-                        let list: DomainList = control.get("/v1/domains").await?;
-                        let primary = list.domains.into_iter().find(|domain| domain.name == shared);
-                        let primary =
-                            primary.ok_or_else(|| ClientError::Usage(format!("no domain {shared:?}")))?;
+                        let primary: DomainRow =
+                            control.get(&format!("/v1/domains/{}", encode(&shared))).await?;
                         settings.over(Settings::of_origin(primary.settings.origin))?
                     }
                     (None, None) => {
@@ -102,7 +100,9 @@ impl DomainCommand {
                 })
             }
             DomainCommand::List { connection } => {
-                let list: DomainList = connection.open()?.get("/v1/domains").await?;
+                let open = |list: DomainList| (list.domains, list.next);
+                let (domains, _) = connection.open()?.list("/v1/domains?", usize::MAX, open).await?;
+                let list = DomainList { domains, next: None };
                 let row = |domain: &DomainRow| {
                     let shares = domain.settings.share_cache.as_ref();
                     let shares = shares.map_or(String::new(), |with| format!("  shares the cache of {with}"));

@@ -5,7 +5,7 @@ use super::outcome::Outcome;
 use crate::say::say;
 use clap::Subcommand;
 use freshen_api::v1::wire::{
-    AccountList, AccountRow, KeyRequest, NewKey, NewPop, NewToken, PopList, PopRequest, TokenRequest,
+    AccountList, AccountRow, KeyRequest, NewKey, NewPop, NewToken, PopRequest, TokenRequest,
 };
 use freshen_model::area::Area;
 use freshen_model::ids::PopId;
@@ -176,7 +176,9 @@ impl AccountCommand {
                 tell(&connection, &account, || format!("account {} added", account.name))
             }
             AccountCommand::List { connection } => {
-                let list: AccountList = connection.open()?.get("/v1/accounts").await?;
+                let open = |list: AccountList| (list.accounts, list.next);
+                let (accounts, _) = connection.open()?.list("/v1/accounts?", usize::MAX, open).await?;
+                let list = AccountList { accounts, next: None };
                 let row = |account: &AccountRow| {
                     let admin = if account.admin { "  admin" } else { "" };
                     let limit = |kind: QuotaKind| format!("{} {}", kind.as_str(), account.limits.of(kind));
@@ -216,9 +218,8 @@ impl AccountCommand {
                 connection,
             } => {
                 let control = connection.open()?;
-                let list: AccountList = control.get("/v1/accounts").await?;
-                let account = list.accounts.into_iter().find(|account| account.name == name);
-                let now = account.ok_or_else(|| ClientError::Usage(format!("no account {name:?}")))?.limits;
+                let account: AccountRow = control.get(&format!("/v1/accounts/{}", encode(&name))).await?;
+                let now = account.limits;
                 let limits = Limits {
                     url: url.unwrap_or(now.url),
                     directory: directory.unwrap_or(now.directory),
@@ -267,7 +268,7 @@ impl PopCommand {
     pub async fn run(self) -> Result<Outcome, ClientError> {
         match self {
             PopCommand::List { connection } => {
-                let list: PopList = connection.open()?.get("/v1/pops").await?;
+                let list = connection.open()?.pops().await?;
                 let row = |pop: &freshen_api::v1::wire::PopRow| {
                     let heard = pop
                         .last_contact_ms

@@ -42,12 +42,9 @@ pub enum MediaCommand {
     List {
         /// The id of a medium.
         media: Option<String>,
-        /// How many to pass over.
-        #[arg(long, default_value_t = 0)]
-        offset: u64,
-        /// How many to show, 1 to 1,000.
-        #[arg(long, default_value_t = 100)]
-        limit: u64,
+        /// How many to show at most.
+        #[arg(long, default_value_t = 100, value_parser = super::rows)]
+        limit: usize,
         #[command(flatten)]
         connection: Connection,
     },
@@ -78,14 +75,15 @@ impl MediaCommand {
                 let () = connection.open()?.call(Method::POST, "/v1/media", Some(&request)).await?;
                 tell(&connection, &stream, || format!("{} plays at {}", stream.media, stream.url))
             }
-            MediaCommand::List { media, offset, limit, connection } => {
-                let media = media.map(|id| format!("&media={}", encode(&id))).unwrap_or_default();
-                let path = format!("/v1/media?offset={offset}&limit={limit}{media}");
-                let list: StreamList = connection.open()?.get(&path).await?;
+            MediaCommand::List { media, limit, connection } => {
+                let media = media.map(|id| format!("media={}&", encode(&id))).unwrap_or_default();
+                let open = |list: StreamList| (list.streams, list.next);
+                let path = format!("/v1/media?{media}");
+                let (streams, more) = connection.open()?.list(&path, limit, open).await?;
+                let list = StreamList { streams, next: None };
                 tell(&connection, &list, || {
                     let shown = list.streams.iter().map(row);
-                    let rest = list.total.saturating_sub(offset + list.streams.len() as u64);
-                    let rest = (rest > 0).then(|| format!("… and {rest} more; --offset shows them"));
+                    let rest = more.then(|| "… and more; --limit shows them".to_owned());
                     shown.chain(rest).collect::<Vec<_>>().join("\n")
                 })
             }

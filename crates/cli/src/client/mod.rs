@@ -62,6 +62,12 @@ pub enum Command {
     Pop(manage::PopCommand),
 }
 
+/// How many rows of a list to show: 1 to 10,000.
+fn rows(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=10_000).contains(number));
+    number.ok_or_else(|| "write 1 to 10000".into())
+}
+
 impl Command {
     /// A command about POPs.
     pub fn pop(command: manage::PopCommand) -> Command {

@@ -12,7 +12,7 @@ use super::outcome::Outcome;
 use super::submit::wait;
 use edge::{Before, Edge, Telling};
 use figures::{Seen, Verdict};
-use freshen_api::v1::wire::{PopList, PurgeRequest, TaskView};
+use freshen_api::v1::wire::{PurgeRequest, TaskView};
 use freshen_model::ids::PopId;
 use freshen_model::task::{Status, TaskKind};
 use http::{Method, Uri};
@@ -104,7 +104,7 @@ impl Probe {
 
     /// The fleet's POPs with an address, and those without.
     async fn edges(&self, control: &Control) -> Result<(Vec<Arc<Edge>>, Vec<PopId>), ClientError> {
-        let fleet: PopList = control.get("/v1/pops").await?;
+        let fleet = control.pops().await?;
         let mut given = self.connection.viewers()?;
         given.extend(self.pops.iter().cloned());
         let members: BTreeSet<&PopId> =

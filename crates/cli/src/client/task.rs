@@ -18,15 +18,24 @@ use serde::Serialize;
 pub enum TaskCommand {
     /// The newest tasks.
     List {
-        /// How many.
-        #[arg(long, default_value_t = 20)]
-        limit: u64,
+        /// How many at most.
+        #[arg(long, default_value_t = 20, value_parser = super::rows)]
+        limit: usize,
         /// Only these: url, directory or prefetch.
         #[arg(long = "type")]
         kind: Option<String>,
         /// Only these: pending, running, complete or failed.
         #[arg(long)]
         status: Option<String>,
+        /// Only those with a line of this domain.
+        #[arg(long)]
+        domain: Option<String>,
+        /// Only those with exactly this line.
+        #[arg(long)]
+        url: Option<String>,
+        /// Only those with a line that has this in it.
+        #[arg(long)]
+        text: Option<String>,
         #[command(flatten)]
         connection: Connection,
     },
@@ -76,21 +85,27 @@ impl TaskCommand {
     /// Asks control and prints.
     pub async fn run(self) -> Result<Outcome, ClientError> {
         match self {
-            TaskCommand::List { limit, kind, status, connection } => {
-                let mut path = format!("/v1/tasks?limit={limit}");
-                for (name, value) in [("type", kind), ("status", status)] {
+            TaskCommand::List { limit, kind, status, domain, url, text, connection } => {
+                let mut path = "/v1/tasks?".to_owned();
+                let filters =
+                    [("type", kind), ("status", status), ("domain", domain), ("url", url), ("text", text)];
+                for (name, value) in filters {
                     if let Some(value) = value {
-                        path.push_str(&format!("&{name}={}", encode(&value)));
+                        path.push_str(&format!("{name}={}&", encode(&value)));
                     }
                 }
-                let list: TaskList = connection.open()?.get(&path).await?;
+                let open = |list: TaskList| (list.tasks, list.next);
+                let (tasks, more) = connection.open()?.list(&path, limit, open).await?;
+                let list = TaskList { tasks, next: None };
                 if connection.json {
                     print_json(&list)?;
                 } else {
                     for task in &list.tasks {
                         say(&summary(task));
                     }
-                    say(&format!("{} of {} tasks", list.tasks.len(), list.total));
+                    if more {
+                        say("… and older ones; --limit shows them");
+                    }
                 }
             }
             TaskCommand::Cancel { id, connection } => {

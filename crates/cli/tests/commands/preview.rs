@@ -33,7 +33,7 @@ async fn a_dry_run_tells_every_pop_and_warns() {
     demo.run(&["purge", "--dry-run", "--wait", A]).await.with(2);
 
     assert_eq!(demo.run(&["quota", "--json"]).await.with(0).stdout, quota);
-    assert_eq!(demo.run(&["task", "list", "--json"]).await.with(0).json()["total"], 0);
+    assert_eq!(demo.run(&["task", "list", "--json"]).await.with(0).json()["tasks"], serde_json::json!([]));
     for viewer in demo.viewers() {
         assert_eq!(viewer.get("demo.localhost/d/a.html").await.x_cache(), Some("HIT"));
     }

@@ -1,7 +1,7 @@
 //! Accounts and their access keys.
 
-use super::{from_json, now_ms, to_json, unsql};
-use crate::{AccessKey, Account, Error, NewAccessKey, Refusal, TEMPORARY_KEYS_MAX, Temporary};
+use super::{cut_to, from_json, now_ms, sql, to_json, unsql};
+use crate::{AccessKey, Account, Error, Found, NewAccessKey, Refusal, TEMPORARY_KEYS_MAX, Temporary};
 use freshen_model::quota::Limits;
 use rusqlite::{Connection, Row, params};
 
@@ -33,6 +33,19 @@ pub(super) fn set_limits(connection: &Connection, name: &str, limits: Limits) ->
 pub(super) fn all(connection: &Connection) -> Result<Vec<Account>, Error> {
     let mut statement = connection.prepare_cached(&format!("{ACCOUNT} ORDER BY name"))?;
     statement.query_and_then([], account)?.collect()
+}
+
+/// Some of them, behind a name.
+pub(super) fn behind(
+    connection: &Connection,
+    name: Option<&str>,
+    limit: u64,
+) -> Result<Found<Account, String>, Error> {
+    let query = format!("{ACCOUNT} WHERE name > ? ORDER BY name LIMIT ?");
+    let mut statement = connection.prepare_cached(&query)?;
+    let values = params![name.unwrap_or_default(), sql(limit.saturating_add(1))];
+    let rows = statement.query_and_then(values, account)?.collect::<Result<_, _>>()?;
+    Ok(cut_to(limit, rows, |account: &Account| account.name.clone()))
 }
 
 pub(super) fn one(connection: &Connection, name: &str) -> Result<Option<Account>, Error> {

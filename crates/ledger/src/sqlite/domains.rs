@@ -1,7 +1,7 @@
 //! Domains; whatever changes one appends the order that tells the POPs.
 
-use super::{accounts, from_json, orders, sql, to_json, unsql};
-use crate::{DomainRecord, Error, Refusal};
+use super::{accounts, cut_to, from_json, orders, sql, to_json, unsql};
+use crate::{DOMAINS_OF_ACCOUNT_MAX, DomainRecord, Error, Found, Refusal};
 use freshen_model::domain::{NoLease, Settings};
 use freshen_model::ids::Seq;
 use freshen_model::order::Body;
@@ -19,6 +19,13 @@ pub(super) fn add(
     accounts::existing(connection, account)?;
     if one(connection, name)?.is_some() {
         return Err(Refusal::Exists { what: "domain", name: name.to_owned() }.into());
+    }
+    let count = connection
+        .prepare_cached("SELECT count(*) FROM domains WHERE account = ?")?
+        .query_row([account], |row| Ok(unsql(row.get(0)?)))?;
+    if count >= DOMAINS_OF_ACCOUNT_MAX {
+        let why = format!("{account} has {count} domains, which is the most; remove one first");
+        return Err(Refusal::Unfit(why).into());
     }
     let settings = effective(connection, account, name, settings)?;
     let seq = append(connection, name, None, Some(&settings))?;
@@ -66,6 +73,24 @@ pub(super) fn all(connection: &Connection, account: Option<&str>) -> Result<Vec<
             select(connection, &format!("{DOMAIN} WHERE account = ? ORDER BY name"), &[&account])
         }
     }
+}
+
+/// Some of them, behind a name; those with `text` in their name, where that is given.
+pub(super) fn behind(
+    connection: &Connection,
+    account: Option<&str>,
+    text: Option<&str>,
+    name: Option<&str>,
+    limit: u64,
+) -> Result<Found<DomainRecord, String>, Error> {
+    // The planner cannot know that a parameter is null: two texts, each with its index.
+    let of_account = if account.is_some() { "account = ?1" } else { "?1 IS NULL" };
+    let query = format!(
+        "{DOMAIN} WHERE {of_account} AND name > ?2 AND (?3 IS NULL OR instr(name, lower(?3))) ORDER BY name LIMIT ?4"
+    );
+    let values: [&dyn ToSql; 4] = [&account, &name.unwrap_or_default(), &text, &sql(limit.saturating_add(1))];
+    let rows = select(connection, &query, &values)?;
+    Ok(cut_to(limit, rows, |domain: &DomainRecord| domain.name.clone()))
 }
 
 /// Refuses unless every domain of `read` is the account's and still has the settings it was read with.

@@ -1,8 +1,9 @@
 //! Lists of tasks and of their lines: filtered, newest first, a page at a time.
 
 use super::tasks::{self, COLUMNS};
-use super::{sql, unsql};
-use crate::{Error, TaskFilter, TaskLine, TaskPage, TaskRecord};
+use super::{sql, to_json, unsql};
+use crate::{Error, Found, TaskFilter, TaskLine, TaskPage, TaskPlace, TaskRecord};
+use freshen_model::ids::TaskId;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
@@ -25,6 +26,82 @@ pub(super) fn tasks(connection: &Connection, filter: &TaskFilter) -> Result<Task
     let mut statement = connection.prepare_cached(&query)?;
     let rows = statement.query_and_then(params_from_iter(fit.paged(filter)), tasks::record)?;
     Ok(TaskPage { rows: rows.collect::<Result<_, _>>()?, total })
+}
+
+/// Lines that a search of texts looks at before it gives what it has.
+const LINES_LOOKED_AT_MAX: u64 = 100_000;
+
+/// Tasks that fit behind a place.
+pub(super) fn tasks_behind(
+    connection: &Connection,
+    filter: &TaskFilter,
+    place: Option<TaskPlace>,
+) -> Result<Found<TaskRecord, TaskPlace>, Error> {
+    let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
+    let query = behind(filter, place);
+    let mut statement = connection.prepare_cached(&query.text)?;
+    // Whoever is confined to some domains learns nothing of the other lines.
+    let within = filter.within.as_ref().map(to_json).transpose()?;
+    let mut has_text = connection.prepare_cached(
+        "SELECT 1 FROM task_lines WHERE task = ?1 AND instr(lower(url), lower(?2))
+         AND (?3 IS NULL OR domain IN (SELECT value FROM json_each(?3)))",
+    )?;
+    let mut rows = statement.query(params_from_iter(&query.values))?;
+    let mut found = Found { rows: Vec::new(), next: None };
+    let (mut last, mut looked_at) = (None, 0);
+    while let Some(row) = rows.next()? {
+        if found.rows.len() >= limit || looked_at >= LINES_LOOKED_AT_MAX {
+            found.next = last;
+            break;
+        }
+        let (id, submitted_ms): (i64, i64) = (row.get(0)?, row.get("submitted_ms")?);
+        last = Some(TaskPlace { submitted_ms, id: TaskId(unsql(id)) });
+        if let Some(text) = &filter.text {
+            looked_at += unsql(row.get("lines")?);
+            if !has_text.exists((id, text, &within))? {
+                continue;
+            }
+        }
+        found.rows.push(tasks::record(row)?);
+    }
+    Ok(found)
+}
+
+/// The query of [`tasks_behind`]. It walks an index in the order of the list, so that nothing is sorted, but for the few tasks
+/// of one URL.
+fn behind(filter: &TaskFilter, place: Option<TaskPlace>) -> Query {
+    // Where the place says more than the end of the time, only it should bound the walk.
+    let to_ms = filter.to_ms.filter(|to_ms| place.is_none_or(|place| place.submitted_ms >= *to_ms));
+    let filter = &TaskFilter { to_ms, ..filter.clone() };
+    let mut fit = Fit::of(filter);
+    let (mut tables, mut time) = ("tasks t", "t.submitted_ms");
+    let mut id = "t.id";
+    if let Some(url) = &filter.url {
+        fit.demand("t.id IN (SELECT task FROM task_lines WHERE url = ?)", url.clone());
+    }
+    if let Some(domain) = &filter.domain {
+        // CROSS JOIN fixes which table is walked.
+        (tables, time, id) =
+            ("task_domains d CROSS JOIN tasks t ON t.id = d.task", "d.submitted_ms", "d.task");
+        fit.demand("d.domain = ?", domain.clone());
+        for (term, bound) in [("d.submitted_ms >= ?", filter.from_ms), ("d.submitted_ms < ?", filter.to_ms)] {
+            bound.into_iter().for_each(|ms| fit.demand(term, ms));
+        }
+    }
+    fit.within(filter, "EXISTS (SELECT 1 FROM task_domains w WHERE w.task = t.id AND w.domain IN ", ")");
+    if let Some(place) = place {
+        fit.terms.push(format!("({time}, {id}) < (?, ?)"));
+        fit.values.extend([place.submitted_ms.into(), sql(place.id.0).into()]);
+    }
+    let condition = fit.condition();
+    let text = format!("SELECT {COLUMNS} FROM {tables} {condition} ORDER BY {time} DESC, {id} DESC");
+    Query { text, values: fit.values }
+}
+
+/// A query with its values.
+struct Query {
+    text: String,
+    values: Vec<Value>,
 }
 
 /// Lines of tasks that fit; where the filter names a URL or a domain, only the lines that have it.
@@ -120,5 +197,56 @@ impl Fit {
     fn paged(mut self, filter: &TaskFilter) -> Vec<Value> {
         self.values.extend([sql(filter.limit).into(), sql(filter.offset).into()]);
         self.values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::schema;
+    use freshen_model::task::{Status, TaskKind};
+
+    /// Which indexes a page of these needs, and whether it sorts.
+    fn plan(connection: &Connection, filter: &TaskFilter) -> String {
+        let query = behind(filter, Some(TaskPlace { submitted_ms: 5, id: TaskId(5) }));
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", query.text)).unwrap();
+        let steps =
+            statement.query_map(params_from_iter(&query.values), |row| row.get::<_, String>("detail"));
+        steps.unwrap().map(Result::unwrap).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn pages_are_read_off_indexes_in_their_order() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection).unwrap();
+        let all = TaskFilter { limit: 20, ..TaskFilter::default() };
+        let acme = TaskFilter { account: Some("acme".into()), ..all.clone() };
+        let narrow = TaskFilter {
+            kind: Some(TaskKind::Url),
+            statuses: vec![Status::Failed],
+            from_ms: Some(1),
+            to_ms: Some(9),
+            text: Some("x".into()),
+            ..acme.clone()
+        };
+        let by_time = "USING INDEX tasks_by_time (submitted_ms<?)";
+        let by_account = "USING INDEX tasks_by_account (account=? AND submitted_ms<?)";
+        let by_account_from =
+            "USING INDEX tasks_by_account (account=? AND submitted_ms>? AND submitted_ms<?)";
+        let by_domain = "USING COVERING INDEX task_domains_by_time (domain=? AND (submitted_ms,task)<(?,?))";
+        let within = Some(["a.example".to_owned(), "b.example".to_owned()].into());
+        for (filter, index) in [
+            (all.clone(), by_time),
+            (acme.clone(), by_account),
+            (narrow, by_account_from),
+            (TaskFilter { domain: Some("a.example".into()), ..acme.clone() }, by_domain),
+            (TaskFilter { domain: Some("a.example".into()), ..all }, by_domain),
+            (TaskFilter { within, ..acme.clone() }, by_account),
+        ] {
+            let plan = plan(&connection, &filter);
+            assert!(plan.contains(index) && !plan.contains("B-TREE"), "{filter:?}: {plan}");
+        }
+        let of_url = plan(&connection, &TaskFilter { url: Some("http://a.example/x".into()), ..acme });
+        assert!(of_url.contains("task_lines_by_url (url=?)"), "{of_url}");
     }
 }

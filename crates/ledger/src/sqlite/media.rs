@@ -1,7 +1,7 @@
 //! The media library.
 
-use super::{accounts, from_json, sql, to_json, unsql};
-use crate::{Error, Refusal, TaskPage};
+use super::{accounts, cut_to, from_json, sql, to_json, unsql};
+use crate::{Error, Found, Refusal, StreamPlace};
 use freshen_model::media::{STREAMS_OF_ACCOUNT_MAX, STREAMS_OF_MEDIA_MAX, Stream};
 use rusqlite::{Connection, params};
 use std::collections::BTreeSet;
@@ -30,22 +30,28 @@ pub(super) fn add(connection: &Connection, account: &str, streams: &[Stream]) ->
     Ok(())
 }
 
-/// An account's streams by medium, those of one the newest first; of one medium where that is given.
-pub(super) fn page(
+/// Some of an account's streams by medium, those of one the newest first.
+pub(super) fn behind(
     connection: &Connection,
     account: &str,
     media: Option<&str>,
-    offset: u64,
+    place: Option<StreamPlace>,
     limit: u64,
-) -> Result<TaskPage<Stream>, Error> {
-    let mut statement = connection.prepare_cached(
-        "SELECT stream FROM streams WHERE account = ?1 AND (?2 IS NULL OR media = ?2)
-         ORDER BY media, number DESC LIMIT ?3 OFFSET ?4",
-    )?;
-    let rows = statement
-        .query_map(params![account, media, sql(limit), sql(offset)], |row| row.get::<_, String>(0))?
-        .map(|text| from_json(&text?));
-    Ok(TaskPage { rows: rows.collect::<Result<_, Error>>()?, total: count(connection, account, media)? })
+) -> Result<Found<Stream, StreamPlace>, Error> {
+    let of_medium = if media.is_some() { "media = ?2" } else { "?2 IS NULL" };
+    let place = place.unwrap_or(StreamPlace { media: String::new(), number: u64::MAX });
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT stream, media, number FROM streams
+         WHERE account = ?1 AND {of_medium} AND media >= ?3 AND (media > ?3 OR number < ?4)
+         ORDER BY media, number DESC LIMIT ?5"
+    ))?;
+    let values = params![account, media, place.media, sql(place.number), sql(limit.saturating_add(1))];
+    let rows = statement.query_and_then(values, |row| {
+        let place = StreamPlace { media: row.get(1)?, number: unsql(row.get(2)?) };
+        Ok::<_, Error>((from_json(&row.get::<_, String>(0)?)?, place))
+    })?;
+    let found = cut_to(limit, rows.collect::<Result<Vec<_>, _>>()?, |(_, place)| place.clone());
+    Ok(Found { rows: found.rows.into_iter().map(|(stream, _)| stream).collect(), next: found.next })
 }
 
 /// Removes a medium with all its streams.

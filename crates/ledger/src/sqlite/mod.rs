@@ -20,8 +20,9 @@ mod tasks;
 mod writer;
 
 use crate::{
-    AccessKey, Account, DomainRecord, Error, Ledger, Line, NewAccessKey, OrdersRead, PopRecord, ReceiptsKept,
-    Remembered, Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskReceipts, TaskRecord, TaskUpdate,
+    AccessKey, Account, DomainRecord, Error, Found, Ledger, Line, NewAccessKey, OrdersRead, PopRecord,
+    ReceiptsKept, Remembered, StreamPlace, Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskPlace,
+    TaskReceipts, TaskRecord, TaskUpdate,
 };
 use async_trait::async_trait;
 use freshen_model::area::Area;
@@ -183,6 +184,11 @@ impl Ledger for SqliteLedger {
         self.readers.call(accounts::all).await
     }
 
+    async fn accounts_behind(&self, name: Option<&str>, limit: u64) -> Result<Found<Account, String>, Error> {
+        let name = name.map(str::to_owned);
+        self.readers.call(move |connection| accounts::behind(connection, name.as_deref(), limit)).await
+    }
+
     async fn account(&self, name: &str) -> Result<Option<Account>, Error> {
         let name = name.to_owned();
         self.readers.call(move |connection| accounts::one(connection, &name)).await
@@ -243,6 +249,22 @@ impl Ledger for SqliteLedger {
         let account = account.map(str::to_owned);
         let domains = self.readers.call(move |connection| domains::all(connection, account.as_deref()));
         Ok(domains.await?.into_iter().map(|domain| self.opened(domain)).collect())
+    }
+
+    async fn domains_behind(
+        &self,
+        account: Option<&str>,
+        text: Option<&str>,
+        name: Option<&str>,
+        limit: u64,
+    ) -> Result<Found<DomainRecord, String>, Error> {
+        let [account, text, name] = [account, text, name].map(|given| given.map(str::to_owned));
+        let some = move |connection: &_| {
+            domains::behind(connection, account.as_deref(), text.as_deref(), name.as_deref(), limit)
+        };
+        let found = self.readers.call(some).await?;
+        let rows = found.rows.into_iter().map(|domain| self.opened(domain)).collect();
+        Ok(Found { rows, next: found.next })
     }
 
     async fn add_pop(
@@ -321,6 +343,15 @@ impl Ledger for SqliteLedger {
         self.readers.call(move |connection| filter::tasks(connection, &filter)).await
     }
 
+    async fn tasks_behind(
+        &self,
+        filter: &TaskFilter,
+        place: Option<TaskPlace>,
+    ) -> Result<Found<TaskRecord, TaskPlace>, Error> {
+        let filter = filter.clone();
+        self.readers.call(move |connection| filter::tasks_behind(connection, &filter, place)).await
+    }
+
     async fn lines(&self, filter: &TaskFilter) -> Result<TaskPage<TaskLine>, Error> {
         let filter = filter.clone();
         self.readers.call(move |connection| filter::lines(connection, &filter)).await
@@ -357,12 +388,12 @@ impl Ledger for SqliteLedger {
         &self,
         account: &str,
         media: Option<&str>,
-        offset: u64,
+        place: Option<StreamPlace>,
         limit: u64,
-    ) -> Result<TaskPage<Stream>, Error> {
+    ) -> Result<Found<Stream, StreamPlace>, Error> {
         let (account, id) = (account.to_owned(), media.map(str::to_owned));
-        let page = move |connection: &_| media::page(connection, &account, id.as_deref(), offset, limit);
-        self.readers.call(page).await
+        let some = move |connection: &_| media::behind(connection, &account, id.as_deref(), place, limit);
+        self.readers.call(some).await
     }
 
     async fn remove_media(&self, account: &str, media: &str) -> Result<(), Error> {
@@ -393,6 +424,15 @@ fn sql(count: u64) -> i64 {
 /// What [`sql`] made; there are no negative counts.
 fn unsql(count: i64) -> u64 {
     u64::try_from(count).unwrap_or(0)
+}
+
+/// Rows that were read with one more than the limit, without that one; its being there says that there are more.
+fn cut_to<T, P>(limit: u64, mut rows: Vec<T>, place: impl Fn(&T) -> P) -> Found<T, P> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(place);
+    Found { rows, next }
 }
 
 fn to_json(value: &impl Serialize) -> Result<String, Error> {

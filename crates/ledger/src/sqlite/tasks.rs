@@ -113,9 +113,10 @@ fn insert(
     for (line, place) in submission.lines.iter().zip(1..) {
         statement.execute(params![task, place, line.domain, line.url])?;
     }
-    let mut statement = connection.prepare_cached("INSERT INTO task_domains (domain, task) VALUES (?, ?)")?;
+    let mut statement = connection
+        .prepare_cached("INSERT INTO task_domains (domain, task, submitted_ms) VALUES (?, ?, ?)")?;
     for domain in named {
-        statement.execute(params![domain, task])?;
+        statement.execute(params![domain, task, submission.at_ms])?;
     }
     Ok(TaskId(unsql(task)))
 }

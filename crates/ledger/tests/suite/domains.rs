@@ -2,7 +2,7 @@
 
 use crate::Home;
 use crate::fixture::{orders, refusal, settings, sharing};
-use freshen_ledger::{Ledger, Refusal};
+use freshen_ledger::{DOMAINS_OF_ACCOUNT_MAX, Ledger, Refusal};
 use freshen_model::domain::{NoLease, QueryPolicy, Settings};
 use freshen_model::ids::Seq;
 use freshen_model::order::Body;
@@ -124,4 +124,34 @@ pub async fn unfit_shares_are_refused(home: &dyn Home) {
 
     ledger.remove_domain("b.example").await.unwrap();
     ledger.remove_domain("a.example").await.unwrap();
+}
+
+pub async fn an_account_has_ten_thousand_of_them_and_lists_them_by_pages(home: &dyn Home) {
+    let ledger = home.open().await;
+    for account in ["acme", "other"] {
+        ledger.add_account(account, false).await.unwrap();
+    }
+    ledger.add_domain("other", "0500.other", &settings("one")).await.unwrap();
+    // At once, so that they share the waits for the disk, and the last two compete for one place.
+    let mut adding = tokio::task::JoinSet::new();
+    for number in 0..=DOMAINS_OF_ACCOUNT_MAX {
+        let ledger = ledger.clone();
+        adding.spawn(async move {
+            ledger.add_domain("acme", &format!("{number:05}.example"), &settings("one")).await.is_ok()
+        });
+    }
+    let added = adding.join_all().await.into_iter().filter(|added| *added).count();
+    assert_eq!(added as u64, DOMAINS_OF_ACCOUNT_MAX);
+
+    let names = async |account, text, name: Option<&str>, limit| {
+        let found = ledger.domains_behind(account, text, name, limit).await.unwrap();
+        (found.rows.into_iter().map(|domain| domain.name).collect::<Vec<_>>(), found.next)
+    };
+    let (page, next) = names(Some("acme"), None, Some("00009.example"), 2).await;
+    assert_eq!(
+        (page, next.as_deref()),
+        (vec!["00010.example".into(), "00011.example".into()], Some("00011.example"))
+    );
+    let (page, next) = names(None, Some("0500."), None, 9).await;
+    assert_eq!((page, next), (vec!["00500.example".to_owned(), "0500.other".into()], None));
 }

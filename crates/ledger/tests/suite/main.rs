@@ -42,7 +42,7 @@ cases! {
     log: seqs_are_dense_and_ids_distinct, the_end_moves_only_to_what_is_there, reads_fit_the_bytes_asked_for,
         what_is_pruned_is_told_apart, a_snapshot_is_the_state_so_far, p4_reopening_keeps_everything;
     accounts: accounts_have_limits, keys_act_for_accounts;
-    domains: every_change_is_an_order, sharers_follow, unfit_shares_are_refused;
+    domains: every_change_is_an_order, sharers_follow, unfit_shares_are_refused, an_account_has_ten_thousand_of_them_and_lists_them_by_pages;
     pops: come_and_go, removed_ones_stay_in_scope_until_gone, prefetches_go_to_members_of_their_area,
         folders_are_remembered, p2_a_return_is_usable_from_its_join_only_where_it_was_gone;
     media: streams_come_and_go, too_many_are_refused_whole;
@@ -51,5 +51,6 @@ cases! {
     receipts: p4_what_was_signed_is_kept_as_it_was_signed, what_speaks_of_nothing_known_is_passed_over,
         no_key_is_ever_replaced, the_first_start_over_behind_a_task_stands_for_it;
     tasks: p4_a_task_comes_with_its_order, p4_concurrent_submissions_are_all_there, p8_submissions_name_own_domains,
-        changed_settings_refuse_the_submission, p2_the_end_of_serve_is_kept_for_the_fence, progress_is_kept, lists_are_filtered, lists_are_paged;
+        changed_settings_refuse_the_submission, p2_the_end_of_serve_is_kept_for_the_fence, progress_is_kept, lists_are_filtered, lists_are_paged,
+        texts_are_searched_a_piece_at_a_time;
 }

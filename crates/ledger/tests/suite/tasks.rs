@@ -8,6 +8,7 @@ use freshen_model::domain::{NoLease, Settings};
 use freshen_model::follow::{First, Follow};
 use freshen_model::ids::{Seq, TaskId};
 use freshen_model::order::{Body, PrefetchOrder};
+use freshen_model::quota::Limits;
 use freshen_model::rule::Mode;
 use freshen_model::task::{Status, Step, StepState, TaskKind};
 use std::collections::BTreeSet;
@@ -274,10 +275,49 @@ pub async fn lists_are_filtered(home: &dyn Home) {
         let page = ledger.tasks(&filter).await.unwrap();
         let found: Vec<u64> = page.rows.iter().map(|task| task.id.0 - 10_000_000).collect();
         assert_eq!((found, page.total), (tasks.clone(), tasks.len() as u64), "{filter:?}");
+        assert_eq!(one_by_one(&*ledger, &filter).await, tasks, "{filter:?}");
         let page = ledger.lines(&filter).await.unwrap();
         let found: Vec<_> = page.rows.iter().map(|line| (line.task.id.0 - 10_000_000, line.line)).collect();
         assert_eq!((found, page.total), (lines.clone(), lines.len() as u64), "{filter:?}");
     }
+}
+
+/// The tasks of pages of one.
+async fn one_by_one(ledger: &dyn Ledger, filter: &TaskFilter) -> Vec<u64> {
+    let filter = TaskFilter { limit: 1, ..filter.clone() };
+    let (mut ids, mut place) = (Vec::new(), None);
+    loop {
+        let page = ledger.tasks_behind(&filter, place).await.unwrap();
+        ids.extend(page.rows.iter().map(|task| task.id.0 - 10_000_000));
+        place = page.next;
+        if place.is_none() {
+            return ids;
+        }
+    }
+}
+
+pub async fn texts_are_searched_a_piece_at_a_time(home: &dyn Home) {
+    let ledger = home.open().await;
+    six(&*ledger).await;
+    let all = TaskFilter { text: Some("EXAMPLE/y".into()), limit: 9, ..TaskFilter::default() };
+    assert_eq!(one_by_one(&*ledger, &all).await, [1]);
+    let of = |domain: &str| TaskFilter { within: Some([domain.to_owned()].into()), ..all.clone() };
+    assert_eq!(one_by_one(&*ledger, &of("b.example")).await, [1]);
+    assert_eq!(one_by_one(&*ledger, &of("a.example")).await, [0; 0], "the line is of another domain");
+    assert_eq!(one_by_one(&*ledger, &TaskFilter { text: Some("_".into()), ..all }).await, [0; 0]);
+
+    // More lines than are looked at for one page: it ends early, and says where to go on.
+    ledger.set_limits("acme", Limits::all(u64::MAX)).await.unwrap();
+    let lines: Vec<String> = (0..1_000).map(|n| format!("a.example/{n}")).collect();
+    let many = purge(&*ledger, &lines.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    for at_ms in 10..111 {
+        ledger.submit(Submission { at_ms, ..many.clone() }).await.unwrap();
+    }
+    let rare = TaskFilter { text: Some("b.example/d/".into()), limit: 9, ..TaskFilter::default() };
+    let first = ledger.tasks_behind(&rare, None).await.unwrap();
+    assert_eq!((first.rows.len(), first.next.map(|place| place.submitted_ms)), (0, Some(11)));
+    let second = ledger.tasks_behind(&rare, first.next).await.unwrap();
+    assert_eq!((second.rows.len(), second.next), (1, None));
 }
 
 pub async fn lists_are_paged(home: &dyn Home) {
