@@ -33,6 +33,8 @@ pub struct Control {
     pub(crate) deferred: Arc<Deferred>,
     pub(crate) pace: Pace,
     pub(crate) quota_day_offset_s: i32,
+    /// Held by whoever reads a domain's settings to change them.
+    pub(crate) changing_domains: tokio::sync::Mutex<()>,
     /// Signs certificates.
     pub(crate) receipt_key: SigningKey,
     hub: Arc<Hub>,
@@ -128,6 +130,7 @@ impl Control {
             deferred,
             pace: Pace::default(),
             quota_day_offset_s: config.quota_day_offset_minutes * 60,
+            changing_domains: tokio::sync::Mutex::default(),
             receipt_key,
             stop,
             work: Mutex::new(work),

@@ -47,6 +47,8 @@ pub enum LineFault {
     /// The same for an unknown domain and another account's, so that nobody can find out who is served here.
     #[error("{0} is not a domain of this account")]
     ForeignDomain(String),
+    #[error("{0} is stopped, start it before something of it is prefetched")]
+    StoppedDomain(String),
     #[error("a directory has no query, remove it or purge the URL")]
     DirectoryWithQuery,
     #[error("a directory ends with /, write it so or purge the URL")]
@@ -124,6 +126,9 @@ impl Named {
         let scheme = if request.kind == TaskKind::Host { Scheme::Optional } else { request.scheme };
         let location = Location::parse(text, scheme)?;
         let domain = of(&location.host)?;
+        if request.kind == TaskKind::Prefetch && domain.settings.stopped {
+            return Err(LineFault::StoppedDomain(domain.name.clone()));
+        }
         let key = Key::in_domain(&domain.name, &domain.settings, &location.path_and_query)?;
         self.warn(request.kind, number, &location, &key);
         let matcher = match request.kind {
@@ -212,7 +217,8 @@ impl Named {
     /// The domains within which playlists are followed: those of the lines, and the account's others.
     fn within(&self, domains: &[DomainRecord]) -> BTreeSet<String> {
         let of_lines: BTreeSet<&String> = self.lines.iter().map(|line| &line.domain).collect();
-        let others = domains.iter().map(|domain| &domain.name).filter(|name| !of_lines.contains(name));
+        let others = domains.iter().filter(|domain| !domain.settings.stopped).map(|domain| &domain.name);
+        let others = others.filter(|name| !of_lines.contains(name));
         of_lines.iter().copied().chain(others).take(DOMAINS_MAX).cloned().collect()
     }
 

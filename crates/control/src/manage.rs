@@ -264,6 +264,29 @@ impl Control {
         Ok(self.ledger.set_domain(&domain.name, settings).await?)
     }
 
+    /// Changes some of the settings of domains; of `account` where that is given. All are read and checked before the first
+    /// is changed, and changes of this kind wait for each other, so that none is lost.
+    pub async fn change_domains<E: From<ManageError>>(
+        &self,
+        account: Option<&str>,
+        names: &[String],
+        change: impl Fn(&mut Settings) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let _alone = self.changing_domains.lock().await;
+        let mut changed = Vec::with_capacity(names.len());
+        for name in names {
+            let mut domain = self.own_domain(account, name).await?;
+            change(&mut domain.settings)?;
+            check_settings(&domain.settings)?;
+            changed.push(domain);
+        }
+        for domain in changed {
+            let set = self.ledger.set_domain(&domain.name, &domain.settings).await;
+            set.map_err(ManageError::from)?;
+        }
+        Ok(())
+    }
+
     /// Removes a domain; of `account` where that is given.
     pub async fn remove_domain(&self, account: Option<&str>, name: &str) -> Result<(), ManageError> {
         let domain = self.own_domain(account, name).await?;

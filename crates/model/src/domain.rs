@@ -10,7 +10,9 @@ pub use home::{BadHome, Home};
 pub use origin::{BadOrigin, Bucket, Origin};
 pub use query::{BadQueryPolicy, QueryPolicy};
 pub use tags::{BadTagField, PartedBy, TAG_FIELDS_MAX, TagField};
-pub use ttl::{BadTtlRule, Lifetimes, TTL_MATCH_BYTES_MAX, TTL_RULES_MAX, TTL_S_MAX, TtlMode, TtlRule, When};
+pub use ttl::{
+    BadTtlRule, Lifetimes, TTL_MATCH_BYTES_MAX, TTL_RULES_MAX, TTL_S_MAX, TtlMode, TtlRule, WEIGHT_MIN, When,
+};
 
 use crate::secret::{SealingKey, Secret};
 use serde::{Deserialize, Serialize};
@@ -73,6 +75,10 @@ pub struct Settings {
     /// Whether viewers get these fields.
     #[serde(default)]
     pub show_tags: bool,
+    /// Whether the domain is stopped: POPs refuse its viewers and nothing of it is prefetched; what is cached stays, and is
+    /// purged as ever.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
 }
 
 impl Settings {
@@ -95,6 +101,7 @@ impl Settings {
             home: Home::default(),
             tag_fields: TagField::usual(),
             show_tags: false,
+            stopped: false,
         }
     }
 
@@ -366,6 +373,7 @@ mod tests {
         );
         assert!(!changed(&|after| after.default_ttl_s = Some(1)));
         assert!(!changed(&|after| after.retries = 5));
+        assert!(!changed(&|after| after.stopped = true));
         assert!(changed(&|after| after.origin.s3 = Some(bucket("key", "secret"))));
         assert!(!changed(&|after| after.backups = vec!["http://b".parse().unwrap()]));
         let backed = Settings { backups: vec!["http://b".parse().unwrap()], ..settings() };

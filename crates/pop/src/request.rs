@@ -77,6 +77,9 @@ impl Pop {
                 Err(no) => return self.refuse(no),
             };
             asked.viewing.claim(looked.claim(looked.tags()));
+            if looked.domain.settings.stopped {
+                return self.answer_stopped();
+            }
             if !looked.view.member {
                 return Box::pin(self.pass_through(&looked, asked)).await;
             }
@@ -316,6 +319,9 @@ impl Pop {
             Err(no) => return self.refuse(no),
         };
         asked.viewing.claim(looked.claim(Tags::unknown()));
+        if looked.domain.settings.stopped {
+            return self.answer_stopped();
+        }
         let passed = Passed {
             method: parts.method.clone(),
             path: looked.key.path_and_query(),
@@ -350,6 +356,10 @@ impl Pop {
             Ok(answer) => self.answer_from_origin((domain, Way::Home), answer, how),
             Err(error) => self.answer_plainly(error.status(), error.to_string(), Some(how)),
         }
+    }
+
+    fn answer_stopped(&self) -> Response<Payload> {
+        self.answer_plainly(StatusCode::FORBIDDEN, "this domain is stopped", None)
     }
 
     fn refuse(&self, no: NoLookUp) -> Response<Payload> {

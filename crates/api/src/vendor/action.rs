@@ -71,6 +71,14 @@ actions! {
         UpdateVodDomain,
         /// Removes a domain.
         DeleteVodDomain,
+        /// Starts domains that were stopped.
+        BatchStartVodDomain,
+        /// Stops domains.
+        BatchStopVodDomain,
+        /// Configures functions of domains.
+        BatchSetVodDomainConfigs,
+        /// Tells how a domain's functions are configured.
+        DescribeVodDomainConfigs,
         /// Lists domains.
         DescribeVodUserDomains,
         /// Tells of one domain.
@@ -112,8 +120,14 @@ impl Action {
             | Action::DescribePreloadDetailById
             | Action::DescribeCdnUserQuota
             | Action::DescribeVodUserDomains
-            | Action::DescribeVodDomainDetail => Right::Read,
-            Action::AddVodDomain | Action::UpdateVodDomain | Action::DeleteVodDomain => Right::Admin,
+            | Action::DescribeVodDomainDetail
+            | Action::DescribeVodDomainConfigs => Right::Read,
+            Action::AddVodDomain
+            | Action::UpdateVodDomain
+            | Action::DeleteVodDomain
+            | Action::BatchStartVodDomain
+            | Action::BatchStopVodDomain
+            | Action::BatchSetVodDomainConfigs => Right::Admin,
         }
     }
 

@@ -64,6 +64,10 @@ impl Call {
             A::AddVodDomain
             | A::UpdateVodDomain
             | A::DeleteVodDomain
+            | A::BatchStartVodDomain
+            | A::BatchStopVodDomain
+            | A::BatchSetVodDomainConfigs
+            | A::DescribeVodDomainConfigs
             | A::DescribeVodUserDomains
             | A::DescribeVodDomainDetail => Call::Domain(DomainCall::parse(action, params)?),
             A::DescribeVodRefreshQuota | A::DescribeRefreshQuota | A::DescribeCdnUserQuota => Call::Quota,
@@ -229,7 +233,7 @@ impl TaskQuery {
         };
         let status = match params.text("Status") {
             None => None,
-            Some(name) => Some(TaskStatus::named(name).ok_or(ErrorKind::StatusNotSupported)?),
+            Some(name) => Some(TaskStatus::named(name).ok_or(ErrorKind::ValueNotSupported("Status"))?),
         };
         let domain_name = params.text("DomainName").map(str::to_owned);
         if object_type.is_none() && (domain_name.is_some() || status.is_some()) {
@@ -287,7 +291,9 @@ fn times(params: &Params, now: i64) -> Result<(i64, Option<i64>), VendorError> {
         (Some(_), None) | (None, Some(_)) => Err(ErrorKind::TimeSingle.into()),
         (Some(start), Some(end)) if end <= start => Err(ErrorKind::EndTimeMismatch.into()),
         (Some(start), _) if start < earliest - WINDOW_SECONDS => Err(ErrorKind::TimeTooLongAgo.into()),
-        (Some(start), _) if start > now + WINDOW_SECONDS => Err(ErrorKind::StartTimeNotSupported.into()),
+        (Some(start), _) if start > now + WINDOW_SECONDS => {
+            Err(ErrorKind::ValueNotSupported("StartTime").into())
+        }
         (Some(start), end) => Ok((start, end)),
     }
 }

@@ -5,13 +5,16 @@ use freshen_ledger::{Error, Refusal};
 use freshen_model::domain::{Origin, Settings};
 use serde::{Deserialize, Serialize};
 
-use super::{Action, ErrorKind, Params, Reply, VendorError, refusals};
+use super::functions::{asked_for, configured};
+use super::{Action, ErrorKind, Function, Params, Reply, VendorError, refusals};
 use crate::gate::Caller;
 
 /// Rows a page, if not said and at most.
 const PAGE_SIZE_DEFAULT: u32 = 20;
 const PAGE_SIZE_MAX: u32 = 50;
 const PAGE_NUMBER_MAX: u32 = 100_000;
+/// Domains of one call.
+const NAMES_MAX: usize = 50;
 /// What the vendor calls the first origin, and those behind it.
 const PRIORITY_FIRST: u32 = 20;
 const PRIORITY_BACKUP: u32 = 30;
@@ -25,6 +28,12 @@ pub enum DomainCall {
     Update(String, Vec<Origin>),
     /// Remove a domain.
     Delete(String),
+    /// Start these domains, or stop them.
+    Stop(Vec<String>, bool),
+    /// Configure these domains.
+    Configure(Vec<String>, Vec<Function>),
+    /// Tell how these functions of a domain are configured, or all.
+    Configs(String, Vec<String>),
     /// Tell of one domain.
     Detail(String),
     /// List domains.
@@ -36,9 +45,27 @@ pub enum DomainCall {
 pub struct DomainQuery {
     name: Option<String>,
     search: Search,
-    online: bool,
+    status: Option<Status>,
     page_number: u32,
     page_size: u32,
+}
+
+/// Where a domain stands. The vendor has more words, for states in which no domain is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Online,
+    Offline,
+    Other,
+}
+
+impl Status {
+    fn of(settings: &Settings) -> Status {
+        if settings.stopped { Status::Offline } else { Status::Online }
+    }
+
+    fn word(settings: &Settings) -> &'static str {
+        if settings.stopped { "offline" } else { "online" }
+    }
 }
 
 /// How a name is compared.
@@ -61,6 +88,12 @@ impl DomainCall {
             Action::AddVodDomain => DomainCall::Add(name()?, sources(params)?),
             Action::UpdateVodDomain => DomainCall::Update(name()?, sources(params)?),
             Action::DeleteVodDomain => DomainCall::Delete(name()?),
+            Action::BatchStartVodDomain => DomainCall::Stop(names(params)?, false),
+            Action::BatchStopVodDomain => DomainCall::Stop(names(params)?, true),
+            Action::BatchSetVodDomainConfigs => {
+                DomainCall::Configure(names(params)?, Function::parse(params)?)
+            }
+            Action::DescribeVodDomainConfigs => DomainCall::Configs(name()?, asked_for(params)),
             Action::DescribeVodDomainDetail => DomainCall::Detail(name()?),
             _ => DomainCall::List(DomainQuery::parse(params)?),
         })
@@ -76,24 +109,26 @@ impl DomainQuery {
             Some("full_match") => Search::Is,
             Some(_) => return Err(ErrorKind::invalid("DomainSearchType").into()),
         };
-        let online = match params.text("DomainStatus") {
-            None | Some("online") => true,
-            // The other statuses are real ones, in which no domain is here.
-            Some("offline" | "configuring" | "configure_failed" | "checking" | "check_failed") => false,
+        let status = match params.text("DomainStatus") {
+            None => None,
+            Some("online") => Some(Status::Online),
+            Some("offline") => Some(Status::Offline),
+            Some("configuring" | "configure_failed" | "checking" | "check_failed") => Some(Status::Other),
             Some(_) => return Err(ErrorKind::invalid("DomainStatus").into()),
         };
         Ok(DomainQuery {
             name: params.text("DomainName").map(str::to_ascii_lowercase),
             search,
-            online,
+            status,
             page_number: params.positive("PageNumber", PAGE_NUMBER_MAX)?.unwrap_or(1),
             page_size: params.positive("PageSize", PAGE_SIZE_MAX)?.unwrap_or(PAGE_SIZE_DEFAULT),
         })
     }
 
-    fn fits(&self, domain: &str) -> bool {
+    fn fits(&self, domain: &DomainRecord) -> bool {
         let name = self.name.as_deref().unwrap_or_default();
-        self.online
+        let (is, domain) = (Status::of(&domain.settings), &domain.name);
+        self.status.is_none_or(|status| status == is)
             && match self.search {
                 Search::Contains => domain.contains(name),
                 Search::Begins => domain.starts_with(name),
@@ -116,13 +151,13 @@ struct Source {
 /// Some send numbers as text.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Number {
-    Number(u32),
+pub(super) enum Number {
+    Number(u64),
     Text(String),
 }
 
 impl Number {
-    fn value(&self) -> Option<u32> {
+    pub(super) fn value(&self) -> Option<u64> {
         match self {
             Number::Number(number) => Some(*number),
             Number::Text(text) => text.parse().ok(),
@@ -143,7 +178,7 @@ fn sources(params: &Params) -> Result<Vec<Origin>, VendorError> {
             None => Ok(default),
             Some(number) => number.value().ok_or_else(|| malformed("a port or priority is no number".into())),
         };
-        let (port, priority) = (number(&source.port, 80)?, number(&source.priority, PRIORITY_FIRST)?);
+        let (port, priority) = (number(&source.port, 80)?, number(&source.priority, PRIORITY_FIRST.into())?);
         let scheme = if port == 443 { "https" } else { "http" };
         let origin: Result<Origin, _> = format!("{scheme}://{}:{port}", source.content).parse();
         origins.push((priority, origin.map_err(|why| malformed(format!("{}: {why}", source.content)))?));
@@ -153,6 +188,21 @@ fn sources(params: &Params) -> Result<Vec<Origin>, VendorError> {
         return Err(malformed("name at least one".into()));
     }
     Ok(origins.into_iter().map(|(_, origin)| origin).collect())
+}
+
+/// The domains of `DomainNames`, each once.
+fn names(params: &Params) -> Result<Vec<String>, VendorError> {
+    let text = params.text("DomainNames").ok_or(ErrorKind::MissingParameter("DomainNames"))?;
+    let mut names: Vec<String> = Vec::new();
+    for name in text.split(',').map(|name| name.trim().to_ascii_lowercase()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+        if names.len() > NAMES_MAX {
+            return Err(ErrorKind::Malformed("DomainNames").because(format!("at most {NAMES_MAX} domains")));
+        }
+    }
+    Ok(names)
 }
 
 /// Does it.
@@ -191,10 +241,34 @@ pub(super) async fn perform(
             control.remove_domain(Some(&caller.account), &name).await.map_err(refusal)?;
             Ok(Reply::Done {})
         }
+        DomainCall::Stop(names, stopped) => {
+            for name in &names {
+                own(name).await?;
+            }
+            let stop = |settings: &mut Settings| {
+                settings.stopped = stopped;
+                Ok(())
+            };
+            change(control, caller, &names, stop).await
+        }
+        DomainCall::Configure(names, functions) => {
+            for name in &names {
+                own(name).await?;
+            }
+            let configure = |settings: &mut Settings| {
+                let before = settings.clone();
+                functions.iter().try_for_each(|function| function.apply(settings))?;
+                if settings.origins().eq(before.origins()) { Ok(()) } else { as_operator() }
+            };
+            change(control, caller, &names, configure).await
+        }
+        DomainCall::Configs(name, functions) => {
+            Ok(Reply::DomainConfigs { domain_configs: configured(&own(&name).await?.settings, &functions) })
+        }
         DomainCall::Detail(name) => Ok(Reply::DomainDetail { domain_detail: detail(own(&name).await?) }),
         DomainCall::List(query) => {
             let mut domains = control.domains(Some(&caller.account)).await.map_err(refusals::of_ledger)?;
-            domains.retain(|domain| query.fits(&domain.name) && caller.rights.reach(&domain.name));
+            domains.retain(|domain| query.fits(domain) && caller.rights.reach(&domain.name));
             let (number, size) = (query.page_number, query.page_size);
             let total_count = domains.len() as u64;
             let page = domains.into_iter().skip((number as usize - 1) * size as usize).take(size as usize);
@@ -202,6 +276,17 @@ pub(super) async fn perform(
             Ok(Reply::Domains { page_number: number, page_size: size, total_count, domains })
         }
     }
+}
+
+/// Changes domains, each checked before the first is changed.
+async fn change(
+    control: &Control,
+    caller: &Caller,
+    names: &[String],
+    change: impl Fn(&mut Settings) -> Result<(), VendorError>,
+) -> Result<Reply, VendorError> {
+    control.change_domains(Some(&caller.account), names, change).await?;
+    Ok(Reply::Done {})
 }
 
 /// The settings of before, or the defaults, with these origins; what is known of one that stays is kept.
@@ -217,6 +302,12 @@ fn with_origins(before: Option<&Settings>, origins: Vec<Origin>) -> Result<Setti
         Some(before) => Settings { origin: first, backups, ..before.clone() },
         None => Settings { backups, ..Settings::of_origin(first) },
     })
+}
+
+impl From<ManageError> for VendorError {
+    fn from(error: ManageError) -> VendorError {
+        refusal(error)
+    }
 }
 
 fn refusal(error: ManageError) -> VendorError {
@@ -291,9 +382,9 @@ struct SourceRow {
 fn row(domain: DomainRecord) -> DomainRow {
     DomainRow {
         sources: source_rows(&domain.settings),
+        domain_status: Status::word(&domain.settings),
         domain_name: domain.name,
         cname: "",
-        domain_status: "online",
         description: "",
         ssl_protocol: "",
         sandbox: "normal",
@@ -305,9 +396,9 @@ fn row(domain: DomainRecord) -> DomainRow {
 fn detail(domain: DomainRecord) -> DomainDetail {
     DomainDetail {
         sources: source_rows(&domain.settings),
+        domain_status: Status::word(&domain.settings),
         domain_name: domain.name,
         cname: "",
-        domain_status: "online",
         description: "",
         ssl_protocol: "",
         gmt_created: "",

@@ -75,19 +75,10 @@ pub enum ErrorKind {
     },
     /// The token of temporary credentials is no longer valid.
     SecurityTokenExpired,
-    /// The token of temporary credentials cannot be read.
-    SecurityTokenMalformed,
     /// The token belongs to another access key.
     SecurityTokenMismatch,
-    /// Plain HTTP where only HTTPS is allowed.
-    NeedSsl,
     /// The account sends too many requests.
     ThrottlingUser {
-        /// When to try again, in milliseconds.
-        retry_after_ms: u64,
-    },
-    /// This action gets too many requests.
-    ThrottlingApi {
         /// When to try again, in milliseconds.
         retry_after_ms: u64,
     },
@@ -96,8 +87,6 @@ pub enum ErrorKind {
         /// When to try again, in milliseconds.
         retry_after_ms: u64,
     },
-    /// The access key has no right to do this.
-    NoPermission,
     /// The access key has no right to do this to that resource.
     ForbiddenRam(Denial),
     /// A fault of ours.
@@ -107,16 +96,10 @@ pub enum ErrorKind {
 
     /// What is asked for may not be done to this domain.
     IllegalOperation,
-    /// The account has no such service.
-    OperationDenied,
-    /// The account's service is suspended.
-    OperationDeniedSuspended,
     /// The domain is unknown or another account's.
     DomainNotFound,
     /// The domain is switched off.
     DomainOffline,
-    /// The domain could not be configured.
-    DomainConfigureFailed,
     /// The domain is being configured.
     ServiceBusy,
     /// A wildcard host.
@@ -159,12 +142,10 @@ pub enum ErrorKind {
     DomainExists,
     /// EndTime is not after StartTime.
     EndTimeMismatch,
-    /// StartTime is in the future.
-    StartTimeNotSupported,
     /// StartTime is longer ago than tasks can be listed.
     TimeTooLongAgo,
-    /// No such task status.
-    StatusNotSupported,
+    /// A value that is none of those there are; the code contains the parameter's name.
+    ValueNotSupported(&'static str),
 }
 
 impl ErrorKind {
@@ -230,25 +211,15 @@ impl ErrorKind {
             E::SecurityTokenExpired => {
                 row(400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
             }
-            E::SecurityTokenMalformed => {
-                row(400, "InvalidSecurityToken.Malformed", "Specified SecurityToken is malformed.")
-            }
             E::SecurityTokenMismatch => row(
                 400,
                 "InvalidSecurityToken.MismatchWithAccessKey",
                 "Specified SecurityToken mismatch with the AccessKey.",
             ),
-            E::NeedSsl => {
-                row(404, "InvalidProtocol.NeedSsl", "Your request is denied as lack of ssl protect.")
-            }
             E::ThrottlingUser { .. } => {
                 row(400, "Throttling.User", "Request was denied due to user flow control.")
             }
-            E::ThrottlingApi { .. } => {
-                row(400, "Throttling.Api", "Request was denied due to api flow control.")
-            }
             E::Throttling { .. } => row(503, "Throttling", "Request was denied due to request throttling."),
-            E::NoPermission => row(403, "NoPermission", "You are not authorized to do this action."),
             E::ForbiddenRam(_) => {
                 row(403, "Forbidden.RAM", "User not authorized to operate on the specified resource.")
             }
@@ -263,18 +234,11 @@ impl ErrorKind {
 
             // Errors of the VOD purge and prefetch actions.
             E::IllegalOperation => row(403, "IllegalOperation", "Illegal domain operate is not permitted."),
-            E::OperationDenied => row(403, "OperationDenied", "Your account does not open VOD service yet."),
-            E::OperationDeniedSuspended => {
-                row(403, "OperationDenied.Suspended", "Your VOD service is suspended.")
-            }
             E::DomainNotFound => {
                 row(404, "InvalidDomain.NotFound", "The domain provided does not belong to you.")
             }
             E::DomainExists => row(400, "DomainAlreadyExist", "The domain name already exists."),
             E::DomainOffline => row(404, "InvalidDomain.Offline", "The domain provided is offline."),
-            E::DomainConfigureFailed => {
-                row(500, "InvalidDomain.Configure_failed", "Failed to configure the provided domain.")
-            }
             E::ServiceBusy => {
                 row(403, "ServiceBusy", "The specified Domain is configuring, please retry later.")
             }
@@ -336,16 +300,11 @@ impl ErrorKind {
                 "InvalidEndTime.Mismatch",
                 "Specified end time does not math the specified start time.",
             ),
-            E::StartTimeNotSupported => row(
-                400,
-                "InvalidStartTime.ValueNotSupported",
-                "The specified value of parameter StartTime is not supported.",
-            ),
             E::TimeTooLongAgo => row(400, "InvalidTime", "The query time cannot exceed the last 3 days."),
-            E::StatusNotSupported => row(
+            E::ValueNotSupported(name) => (
                 400,
-                "InvalidStatus.ValueNotSupported",
-                "The specified value of parameter Status is not supported.",
+                format!("Invalid{name}.ValueNotSupported").into(),
+                format!("The specified value of parameter {name} is not supported.").into(),
             ),
         }
     }
@@ -401,9 +360,9 @@ impl VendorError {
     /// When the caller should try again, in milliseconds, at least one: the value of `x-acs-retry-after`.
     pub fn retry_after_ms(&self) -> Option<u64> {
         match self.kind {
-            ErrorKind::ThrottlingUser { retry_after_ms }
-            | ErrorKind::ThrottlingApi { retry_after_ms }
-            | ErrorKind::Throttling { retry_after_ms } => Some(retry_after_ms.max(1)),
+            ErrorKind::ThrottlingUser { retry_after_ms } | ErrorKind::Throttling { retry_after_ms } => {
+                Some(retry_after_ms.max(1))
+            }
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ mod call;
 mod domains;
 mod envelope;
 mod error;
+mod functions;
 mod params;
 mod quotas;
 mod refusals;
@@ -22,6 +23,7 @@ pub use call::{Area, Call, LINES_MAX, Line, ObjectType, Prefetch, Purge, PurgeTa
 pub use domains::{DomainCall, DomainDetail, DomainQuery, Domains};
 pub use envelope::{Envelope, RequestId};
 pub use error::{Denial, ErrorKind, VendorError};
+pub use functions::{DomainConfigs, Function};
 pub use params::{Format, Params};
 pub use reply::{
     CdnQuota, CdnUserQuota, Process, Reply, TaskRow, TaskStatus, TaskType, UrlDetail, UrlProgress, VodQuota,

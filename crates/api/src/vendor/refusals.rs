@@ -120,6 +120,7 @@ pub(super) fn beyond_reach(error: &SubmitError) -> Option<&str> {
 fn of_bad_lines(bad: &[BadLine], lines: &[Line]) -> VendorError {
     let kind = match bad.first().map(|line| &line.fault) {
         Some(LineFault::ForeignDomain(_)) => ErrorKind::DomainNotFound,
+        Some(LineFault::StoppedDomain(_)) => ErrorKind::DomainOffline,
         Some(LineFault::Url(BadUrl::Wildcard)) if has_wildcard_host(&bad[0].text) => {
             ErrorKind::ExtensiveDomain
         }

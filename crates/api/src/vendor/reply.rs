@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::{DomainDetail, Domains, Product};
+use super::{DomainConfigs, DomainDetail, Domains, Product};
 use crate::timestamp;
 
 /// The fields of a success, besides `RequestId`.
@@ -79,6 +79,12 @@ pub enum Reply {
     DomainDetail {
         /// The domain.
         domain_detail: DomainDetail,
+    },
+    /// To a question for a domain's functions.
+    #[serde(rename_all = "PascalCase")]
+    DomainConfigs {
+        /// Those that are configured.
+        domain_configs: DomainConfigs,
     },
     /// To a question for quotas in VOD.
     VodQuota(VodQuota),

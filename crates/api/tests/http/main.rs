@@ -5,6 +5,7 @@
 
 mod cdn;
 mod domains;
+mod error_codes;
 mod health;
 mod own;
 mod own_events;

@@ -147,6 +147,11 @@ impl Stage {
         }
     }
 
+    /// The file of its ledger.
+    pub fn ledger_path(&self) -> std::path::PathBuf {
+        self.folder.path().join("ledger.sqlite")
+    }
+
     /// Control dies as by kill -9 and starts again on the same folder.
     pub async fn restart(self) -> Stage {
         let Stage { control, ledger, process, folder, .. } = self;

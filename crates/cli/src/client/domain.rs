@@ -34,6 +34,20 @@ pub enum DomainCommand {
         #[command(flatten)]
         connection: Connection,
     },
+    /// Refuse a domain's viewers until it is started again; what is cached stays.
+    Stop {
+        /// The domain.
+        name: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Serve a domain again that was stopped.
+    Start {
+        /// The domain.
+        name: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
     /// Show a domain's settings.
     Show {
         /// The domain.
@@ -88,6 +102,8 @@ impl DomainCommand {
                 let domain: DomainRow = control.call(Method::PUT, &path, Some(&request)).await?;
                 tell(&connection, &domain, || format!("settings of {} changed", domain.name))
             }
+            DomainCommand::Stop { name, connection } => stop(&name, true, &connection).await,
+            DomainCommand::Start { name, connection } => stop(&name, false, &connection).await,
             DomainCommand::Show { name, connection } => {
                 let domain: DomainRow =
                     connection.open()?.get(&format!("/v1/domains/{}", encode(&name))).await?;
@@ -107,8 +123,9 @@ impl DomainCommand {
                     let shares = domain.settings.share_cache.as_ref();
                     let shares = shares.map_or(String::new(), |with| format!("  shares the cache of {with}"));
                     let account = domain.account.as_deref().unwrap_or_default();
+                    let stopped = if domain.settings.stopped { "  stopped" } else { "" };
                     format!(
-                        "{:<32} from {:<24} account {account}{shares}",
+                        "{:<32} from {:<24} account {account}{shares}{stopped}",
                         domain.name, domain.settings.origin
                     )
                 };
@@ -123,4 +140,17 @@ impl DomainCommand {
             }
         }
     }
+}
+
+/// Stops a domain, or starts it again.
+async fn stop(name: &str, stopped: bool, connection: &Connection) -> Result<Outcome, ClientError> {
+    let control = connection.open()?;
+    let path = format!("/v1/domains/{}", encode(name));
+    let mut domain: DomainRow = control.get(&path).await?;
+    domain.settings.stopped = stopped;
+    let domain: DomainRow = control.call(Method::PUT, &path, Some(&domain)).await?;
+    tell(connection, &domain, || {
+        let now = if stopped { "stopped: its viewers get 403" } else { "served" };
+        format!("{} is {now}", domain.name)
+    })
 }

@@ -220,6 +220,7 @@ pub fn settings_rows(settings: &Settings) -> Vec<(&'static str, String)> {
         ("ranges", settings.ranges.to_string()),
         ("home", settings.home.to_string()),
         ("show-tags", settings.show_tags.to_string()),
+        ("stopped", settings.stopped.to_string()),
     ]);
     rows.extend(settings.tag_fields.iter().map(|field| ("tag-field", field.to_string())));
     if let Some(bucket) = &settings.origin.s3 {

@@ -103,3 +103,33 @@ async fn an_override_ends_the_freshness_that_the_origin_gave() {
     tokio::time::sleep(Duration::from_millis(2_100)).await; // tidy: allow-sleep, freshness is a time
     assert_eq!(viewer.get(&url).await.both(), ("REVALIDATED", "text"));
 }
+
+#[tokio::test]
+async fn p9_a_stopped_domain_refuses_its_viewers_is_purged_and_keeps_the_rest() {
+    let mut fleet = Installation::start(Plan::default()).await;
+    for path in ["/a", "/b"] {
+        fleet.origin.set(path, Page::new("first"));
+    }
+    let (get_a, get_b) = (A, "a.example/b");
+    let viewer = fleet.viewer(0);
+    for path in [get_a, get_b] {
+        assert_eq!(viewer.get(path).await.both(), ("MISS", "first"));
+    }
+    set(&fleet, |settings| settings.stopped = true).await;
+    let asked = fleet.origin.all().len();
+    for path in [get_a, "a.example/new"] {
+        let refused = viewer.get(path).await;
+        assert_eq!((refused.status.as_u16(), refused.text()), (403, "this domain is stopped\n"));
+    }
+    assert_eq!(fleet.origin.all().len(), asked, "nothing is fetched for it");
+    fleet.purge(&[get_a]).await;
+    // The POP starts again, and the domain is stopped still.
+    fleet.pops[0].kill();
+    fleet.pops[0].start();
+    fleet.pops[0].ready().await;
+    assert_eq!(viewer.get(get_b).await.status, 403);
+    set(&fleet, |settings| settings.stopped = false).await;
+    fleet.origin.set("/a", Page::new("second"));
+    assert_eq!(viewer.get(get_a).await.text(), "second", "what was purged meanwhile is gone");
+    assert_eq!(viewer.get(get_b).await.both(), ("HIT", "first"));
+}

@@ -19,6 +19,21 @@ pub struct TtlRule {
     /// Against what the origin says.
     #[serde(default)]
     pub mode: TtlMode,
+    /// Where it was put among rules that were set one by one: in front of those of less weight. The order of the rules
+    /// alone says which counts.
+    #[serde(default = "weight_min", skip_serializing_if = "is_weight_min")]
+    pub weight: u8,
+}
+
+/// The weight of a rule that says none.
+pub const WEIGHT_MIN: u8 = 1;
+
+fn weight_min() -> u8 {
+    WEIGHT_MIN
+}
+
+fn is_weight_min(weight: &u8) -> bool {
+    *weight == WEIGHT_MIN
 }
 
 /// The paths that a rule is for. They are those of keys: normalised, without query, in the case they are written in.
@@ -143,7 +158,7 @@ impl std::str::FromStr for TtlRule {
         let ttl_s = seconds.parse().ok().filter(|_| digits);
         let ttl_s =
             ttl_s.ok_or_else(|| bad("behind the = stand seconds, 0 to 31536000, then perhaps a !"))?;
-        let rule = TtlRule { when, ttl_s, mode };
+        let rule = TtlRule { when, ttl_s, mode, weight: WEIGHT_MIN };
         rule.check()?;
         Ok(rule)
     }
@@ -159,7 +174,10 @@ mod tests {
             assert_eq!(text.parse::<TtlRule>().unwrap().to_string(), text);
         }
         let rule: TtlRule = ".m3u8=2!".parse().unwrap();
-        assert_eq!(rule, TtlRule { when: When::Suffix(".m3u8".into()), ttl_s: 2, mode: TtlMode::Override });
+        assert_eq!(
+            rule,
+            TtlRule { when: When::Suffix(".m3u8".into()), ttl_s: 2, mode: TtlMode::Override, weight: 1 }
+        );
         let json = serde_json::to_string(&rule).unwrap();
         assert_eq!(json, r#"{"when":{"suffix":".m3u8"},"ttl_s":2,"mode":"override"}"#);
         let brief = r#"{"when":{"path":"/live/"},"ttl_s":2}"#;
@@ -192,7 +210,8 @@ mod tests {
             );
         }
         assert!(format!("/{}=2", "a".repeat(TTL_MATCH_BYTES_MAX)).parse::<TtlRule>().is_err());
-        let upside_down = TtlRule { when: When::Path(".m3u8".into()), ttl_s: 2, mode: TtlMode::Default };
+        let upside_down =
+            TtlRule { when: When::Path(".m3u8".into()), ttl_s: 2, mode: TtlMode::Default, weight: 1 };
         assert!(upside_down.check().unwrap_err().to_string().ends_with("a path begins with /"));
     }
 }

@@ -7,10 +7,6 @@ pub(super) fn row(kind: &ErrorKind) -> Option<Row> {
     use ErrorKind as E;
     let row = |status: u16, code: &'static str, message: &'static str| (status, code.into(), message.into());
     Some(match kind {
-        E::OperationDenied => row(403, "OperationDenied", "Your account does not open CDN service yet."),
-        E::OperationDeniedSuspended => {
-            row(403, "OperationDenied.Suspended", "Your CDN service is suspended.")
-        }
         E::QuotaExceededRefresh => {
             row(400, "QuotaExceeded.Refresh", "Your refresh attempts have exceeded the daily limit.")
         }
