@@ -26,6 +26,15 @@ pub struct Config {
     pub prefetch_deadline_s: u64,
     /// How long orders are kept for a POP that does not confirm them; at least the lease.
     pub log_retention_s: u64,
+    /// Whether people reach the console by https only, through a proxy before `listen`: browsers then send its cookie
+    /// over nothing else.
+    pub console_https: bool,
+    /// How long somebody who signed in to the console stays so, 60 to 2,592,000 (30 days).
+    pub session_s: u64,
+    /// Memory that hashing a password takes, 8 to 1,048,576 KiB.
+    pub password_memory_kib: u32,
+    /// Passes over that memory, 1 to 100.
+    pub password_passes: u32,
 }
 
 impl Default for Config {
@@ -39,6 +48,10 @@ impl Default for Config {
             quota_day_offset_minutes: 480,
             prefetch_deadline_s: 86_400,
             log_retention_s: 259_200,
+            console_https: false,
+            session_s: 43_200,
+            password_memory_kib: 19_456,
+            password_passes: 2,
         }
     }
 }
@@ -59,6 +72,11 @@ const LEASE_MS: std::ops::RangeInclusive<u64> = 1_000..=600_000;
 const DAY_OFFSET_MINUTES: std::ops::RangeInclusive<i32> = -720..=840;
 /// A year; what lasts longer is a slip of the unit.
 const SECONDS_MAX: u64 = 366 * 86_400;
+/// A stolen laptop is noticed within a month.
+const SESSION_S: std::ops::RangeInclusive<u64> = 60..=2_592_000;
+/// From what tests take to what one machine has.
+const PASSWORD_MEMORY_KIB: std::ops::RangeInclusive<u32> = 8..=1_048_576;
+const PASSWORD_PASSES: std::ops::RangeInclusive<u32> = 1..=100;
 
 impl Config {
     /// Says what is wrong with the first setting that cannot be.
@@ -95,6 +113,16 @@ impl Config {
             );
             return bad("log_retention_s", reason);
         }
+        if !SESSION_S.contains(&self.session_s) {
+            return bad("session_s", format!("{} is outside 60 to 2592000", self.session_s));
+        }
+        if !PASSWORD_MEMORY_KIB.contains(&self.password_memory_kib) {
+            let reason = format!("{} is outside 8 to 1048576", self.password_memory_kib);
+            return bad("password_memory_kib", reason);
+        }
+        if !PASSWORD_PASSES.contains(&self.password_passes) {
+            return bad("password_passes", format!("{} is outside 1 to 100", self.password_passes));
+        }
         Ok(())
     }
 
@@ -124,6 +152,9 @@ mod tests {
             ("fleet_listen = '127.0.0.1:8080'", "fleet_listen: must differ from listen"),
             ("log_retention_s = 9", "log_retention_s: 9 is outside 10 (the lease) to 31622400"),
             ("prefetch_deadline_s = 0", "prefetch_deadline_s: 0 is outside 1 to 31622400"),
+            ("session_s = 59", "session_s: 59 is outside 60 to 2592000"),
+            ("password_memory_kib = 7", "password_memory_kib: 7 is outside 8 to 1048576"),
+            ("password_passes = 0", "password_passes: 0 is outside 1 to 100"),
             ("quota_day_offset_minutes = 841", "quota_day_offset_minutes: 841 is outside -720 to 840"),
         ] {
             assert_eq!(config(text).validate().unwrap_err().to_string(), said);

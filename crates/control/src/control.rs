@@ -7,6 +7,7 @@ use crate::deferred::Deferred;
 use crate::keeper::{Keeper, Limits};
 use crate::members::{Members, Terms};
 use crate::pace::Pace;
+use crate::people::People;
 use crate::progress::{Moment, Progress};
 use crate::submit::Entry;
 use crate::telemetry;
@@ -32,6 +33,7 @@ pub struct Control {
     pub(crate) entry: Entry,
     pub(crate) deferred: Arc<Deferred>,
     pub(crate) pace: Pace,
+    pub(crate) people: People,
     pub(crate) quota_day_offset_s: i32,
     /// Held by whoever reads a domain's settings to change them.
     pub(crate) changing_domains: tokio::sync::Mutex<()>,
@@ -129,6 +131,7 @@ impl Control {
             entry,
             deferred,
             pace: Pace::default(),
+            people: People::new(config),
             quota_day_offset_s: config.quota_day_offset_minutes * 60,
             changing_domains: tokio::sync::Mutex::default(),
             receipt_key,

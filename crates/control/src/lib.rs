@@ -19,6 +19,7 @@ pub mod media;
 mod members;
 mod pace;
 mod peers;
+pub mod people;
 mod progress;
 pub mod receipts;
 mod secret;
@@ -35,11 +36,12 @@ pub use dry_run::DryRun;
 pub use fleet_view::PopView;
 pub use lines::{BadLine, LineFault};
 pub use manage::{ManageError, NewKey, NewPop, NewToken};
+pub use people::{Session, SignInError};
 pub use receipts::NoCertificate;
 pub use submit::{Accepted, SubmitError, SubmitRequest, Terms};
 pub use tasks::LineView;
 
 pub use freshen_ledger::{
-    Account, DOMAINS_OF_ACCOUNT_MAX, DomainRecord, Found, StreamPlace, Submitted, TaskFilter, TaskPage,
-    TaskPlace,
+    Account, DOMAINS_OF_ACCOUNT_MAX, Deed, DomainRecord, Found, StreamPlace, Submitted, TaskFilter, TaskPage,
+    TaskPlace, User,
 };

@@ -367,7 +367,7 @@ fn account_name(name: &str) -> Result<(), ManageError> {
 }
 
 /// A word of letters, digits and `also`.
-fn word(
+pub(crate) fn word(
     field: &'static str,
     text: &str,
     lengths: RangeInclusive<usize>,

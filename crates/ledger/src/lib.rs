@@ -5,10 +5,12 @@
 //! never talks to a POP, and never decides when a task is done.
 
 pub mod error;
+pub mod people;
 pub mod records;
 pub mod sqlite;
 
 pub use error::{Error, Refusal};
+pub use people::{Deed, Pass, User};
 pub use records::{
     AccessKey, Account, DomainRecord, Found, Line, NewAccessKey, OrdersRead, PopReceipt, PopRecord,
     ReceiptsKept, Remembered, StreamPlace, Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskPlace,
@@ -246,6 +248,49 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Removes a medium with all its streams. [`Refusal::NotFound`] where it has none.
     async fn remove_media(&self, account: &str, media: &str) -> Result<(), Error>;
+
+    // ---- people of the console ----
+
+    /// Adds a user. [`Refusal::Exists`] where the name is taken, [`Refusal::NotFound`] without the account,
+    /// [`Refusal::Unfit`] where there are [`people::USERS_MAX`].
+    async fn add_user(&self, user: User) -> Result<(), Error>;
+
+    /// Changes the hash of a user's password, and ends all the user's sessions and links.
+    async fn set_password(&self, user: &str, password: &str) -> Result<(), Error>;
+
+    /// Removes a user with all sessions and links; the deeds stay.
+    async fn remove_user(&self, user: &str) -> Result<(), Error>;
+
+    /// One user.
+    async fn user(&self, name: &str) -> Result<Option<User>, Error>;
+
+    /// All users, by name.
+    async fn users(&self) -> Result<Vec<User>, Error>;
+
+    /// Opens a session at that time, wall-clock milliseconds since 1970: those that have expired by then are forgotten, and
+    /// of a user's the newest [`people::SESSIONS_OF_USER_MAX`] are kept.
+    async fn open_session(&self, session: Pass, at_ms: i64) -> Result<(), Error>;
+
+    /// Whose session it is; `None` where there is none of that digest, or not at that time any more.
+    async fn user_of_session(&self, digest: [u8; 32], at_ms: i64) -> Result<Option<User>, Error>;
+
+    /// Ends a session; one that is not there is no error.
+    async fn end_session(&self, digest: [u8; 32]) -> Result<(), Error>;
+
+    /// Keeps a link to sign in, in place of the user's former ones.
+    async fn put_sign_in_link(&self, link: Pass) -> Result<(), Error>;
+
+    /// Uses a link up; gives its user where it was good at that time.
+    async fn take_sign_in_link(&self, digest: [u8; 32], at_ms: i64) -> Result<Option<User>, Error>;
+
+    /// Keeps a deed, and gives its number. The newest [`people::DEEDS_MAX`] are kept.
+    async fn begin_deed(&self, deed: Deed) -> Result<u64, Error>;
+
+    /// Notes what came of a deed.
+    async fn end_deed(&self, number: u64, outcome: &str) -> Result<(), Error>;
+
+    /// Deeds with numbers below `before`, the newest first; of one user where that is given.
+    async fn deeds(&self, before: u64, user: Option<&str>, limit: u64) -> Result<Vec<Deed>, Error>;
 
     // ---- what control remembers of itself ----
 

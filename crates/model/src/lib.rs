@@ -24,6 +24,7 @@ pub mod protocol;
 pub mod quota;
 pub mod receipt;
 pub mod rights;
+pub mod role;
 pub mod rule;
 pub mod secret;
 pub mod tag;

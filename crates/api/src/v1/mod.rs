@@ -13,6 +13,7 @@ mod page;
 mod pops;
 mod signed;
 mod tasks;
+mod users;
 pub mod wire;
 
 use axum::Router;
@@ -44,6 +45,9 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/v1/accounts", get(accounts::list).post(accounts::add))
         .route("/v1/accounts/{name}", get(accounts::one))
         .route("/v1/accounts/{name}/limits", put(accounts::set_limits))
+        .route("/v1/users", get(users::list).post(users::add))
+        .route("/v1/users/{name}", axum::routing::delete(users::remove))
+        .route("/v1/users/{name}/password", put(users::set_password))
         .route("/v1/keys", post(accounts::add_key))
         .route("/v1/tokens", post(accounts::add_token))
         .route("/v1/keys/{id}/disable", post(accounts::disable_key))

@@ -10,6 +10,7 @@ use freshen_model::media::Stream;
 use freshen_model::preview::{Preview, PreviewRow};
 use freshen_model::quota::{Limits, QuotaKind};
 use freshen_model::rights::Rights;
+use freshen_model::role::Role;
 use freshen_model::task::{Task, TaskKind};
 use serde::{Deserialize, Serialize};
 
@@ -317,6 +318,63 @@ pub struct NewKey {
     /// What it may do.
     #[serde(default)]
     pub rights: Rights,
+}
+
+/// People who sign in to the console, all of it for admins. `POST /v1/users`, answered by a [`NewUser`];
+/// `DELETE /v1/users/{name}`, answered by status 204.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserRequest {
+    /// The name to sign in with: 1 to 64 letters, digits or any of `._@-`.
+    pub name: String,
+    /// The account; absent: the caller's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// What the user may do.
+    pub role: Role,
+    /// 10 to 256 bytes; absent: one is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+/// `PUT /v1/users/{name}/password`, answered by a [`NewUser`]. Ends all sessions of the user.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordRequest {
+    /// As in [`UserRequest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+/// A user, with a password that was made here, told once.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewUser {
+    /// The user.
+    #[serde(flatten)]
+    pub user: UserRow,
+    /// Absent where the caller gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+/// `GET /v1/users`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UserList {
+    /// By name.
+    pub users: Vec<UserRow>,
+}
+
+/// A user of the console.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UserRow {
+    /// The name to sign in with.
+    pub name: String,
+    /// The account.
+    pub account: String,
+    /// What the user may do.
+    pub role: Role,
+    /// Wall-clock milliseconds since 1970.
+    pub created_ms: i64,
 }
 
 /// `GET /v1/domains?text=&limit=&cursor=`: the caller's, or all for admins; those with `text` in their name.

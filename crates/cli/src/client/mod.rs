@@ -14,6 +14,7 @@ mod receipt;
 mod settings;
 pub mod submit;
 pub mod task;
+mod user;
 
 pub use connection::ClientConfig;
 
@@ -57,6 +58,9 @@ pub enum Command {
     /// Manage access keys.
     #[command(subcommand)]
     Key(manage::KeyCommand),
+    /// Manage the people who sign in to the console.
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// POPs; their command line is beside the role's.
     #[command(skip)]
     Pop(manage::PopCommand),
@@ -89,6 +93,7 @@ pub async fn run(command: Command) -> ExitCode {
         Command::Media(command) => command.run().await,
         Command::Account(command) => command.run().await,
         Command::Key(command) => command.run().await,
+        Command::User(command) => command.run().await,
         Command::Pop(command) => command.run().await,
     };
     match done {

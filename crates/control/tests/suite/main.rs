@@ -3,6 +3,7 @@
 
 mod deferred;
 mod membership;
+mod people;
 mod prefetches;
 mod purges;
 mod receipts;

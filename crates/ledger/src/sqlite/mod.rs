@@ -4,6 +4,7 @@
 
 mod accounts;
 mod control;
+mod deeds;
 mod domains;
 mod file;
 mod filter;
@@ -17,12 +18,13 @@ mod receipts;
 mod schema;
 mod snapshot;
 mod tasks;
+mod users;
 mod writer;
 
 use crate::{
-    AccessKey, Account, DomainRecord, Error, Found, Ledger, Line, NewAccessKey, OrdersRead, PopRecord,
+    AccessKey, Account, Deed, DomainRecord, Error, Found, Ledger, Line, NewAccessKey, OrdersRead, Pass, PopRecord,
     ReceiptsKept, Remembered, StreamPlace, Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskPlace,
-    TaskReceipts, TaskRecord, TaskUpdate,
+    TaskReceipts, TaskRecord, TaskUpdate, User,
 };
 use async_trait::async_trait;
 use freshen_model::area::Area;
@@ -399,6 +401,63 @@ impl Ledger for SqliteLedger {
     async fn remove_media(&self, account: &str, media: &str) -> Result<(), Error> {
         let (account, id) = (account.to_owned(), media.to_owned());
         self.writer.call(move |connection| media::remove(connection, &account, &id)).await
+    }
+
+    async fn add_user(&self, user: User) -> Result<(), Error> {
+        self.writer.call(move |connection| users::add(connection, &user)).await
+    }
+
+    async fn set_password(&self, user: &str, password: &str) -> Result<(), Error> {
+        let (user, password) = (user.to_owned(), password.to_owned());
+        self.writer.call(move |connection| users::set_password(connection, &user, &password)).await
+    }
+
+    async fn remove_user(&self, user: &str) -> Result<(), Error> {
+        let user = user.to_owned();
+        self.writer.call(move |connection| users::remove(connection, &user)).await
+    }
+
+    async fn user(&self, name: &str) -> Result<Option<User>, Error> {
+        let name = name.to_owned();
+        self.readers.call(move |connection| users::one(connection, &name)).await
+    }
+
+    async fn users(&self) -> Result<Vec<User>, Error> {
+        self.readers.call(users::all).await
+    }
+
+    async fn open_session(&self, session: Pass, at_ms: i64) -> Result<(), Error> {
+        self.writer.call(move |connection| users::open_session(connection, &session, at_ms)).await
+    }
+
+    async fn user_of_session(&self, digest: [u8; 32], at_ms: i64) -> Result<Option<User>, Error> {
+        self.readers.call(move |connection| users::of_session(connection, digest, at_ms)).await
+    }
+
+    async fn end_session(&self, digest: [u8; 32]) -> Result<(), Error> {
+        self.writer.call(move |connection| users::end_session(connection, digest)).await
+    }
+
+    async fn put_sign_in_link(&self, link: Pass) -> Result<(), Error> {
+        self.writer.call(move |connection| users::put_link(connection, &link)).await
+    }
+
+    async fn take_sign_in_link(&self, digest: [u8; 32], at_ms: i64) -> Result<Option<User>, Error> {
+        self.writer.call(move |connection| users::take_link(connection, digest, at_ms)).await
+    }
+
+    async fn begin_deed(&self, deed: Deed) -> Result<u64, Error> {
+        self.writer.call(move |connection| deeds::begin(connection, &deed)).await
+    }
+
+    async fn end_deed(&self, number: u64, outcome: &str) -> Result<(), Error> {
+        let outcome = outcome.to_owned();
+        self.writer.call(move |connection| deeds::end(connection, number, &outcome)).await
+    }
+
+    async fn deeds(&self, before: u64, user: Option<&str>, limit: u64) -> Result<Vec<Deed>, Error> {
+        let user = user.map(str::to_owned);
+        self.readers.call(move |connection| deeds::before(connection, before, user.as_deref(), limit)).await
     }
 
     async fn lease_ms(&self) -> Result<Option<u64>, Error> {

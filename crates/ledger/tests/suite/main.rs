@@ -8,6 +8,7 @@ mod fixture;
 mod log;
 mod media;
 mod pending;
+mod people;
 mod pops;
 mod quotas;
 mod receipts;
@@ -47,6 +48,7 @@ cases! {
         folders_are_remembered, p2_a_return_is_usable_from_its_join_only_where_it_was_gone;
     media: streams_come_and_go, too_many_are_refused_whole;
     quotas: are_counted_per_day_and_kind, over_quota_counts_nothing;
+    people: users_come_and_go, sessions_end, a_link_is_good_once_and_for_a_time, deeds_are_kept_with_what_came_of_them;
     pending: p4_they_are_kept_and_released_once, an_account_has_a_thousand_of_them;
     receipts: p4_what_was_signed_is_kept_as_it_was_signed, what_speaks_of_nothing_known_is_passed_over,
         no_key_is_ever_replaced, the_first_start_over_behind_a_task_stands_for_it;
