@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -48,8 +49,8 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let socket = match accepted {
-            Ok((socket, _)) => socket,
+        let (socket, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 warn!(%error, "accept failed");
                 tokio::time::sleep(ACCEPT_REST).await;
@@ -64,6 +65,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             // The library asks once for each head, in their order.
             let beside = besides.lock().pop_front().unwrap_or_default();
             request.extensions_mut().insert(beside);
+            request.extensions_mut().insert(ConnectInfo(peer));
             service.call(request)
         });
         let connection = hyper::server::conn::http1::Builder::new()

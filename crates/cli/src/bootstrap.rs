@@ -6,6 +6,7 @@ use freshen_control::Control;
 use freshen_model::area::Area;
 use freshen_model::domain::Settings;
 use freshen_model::ids::PopId;
+use freshen_model::role::Role;
 use std::path::Path;
 
 /// Makes sure of an admin account with a key; a key that is there stays as it is.
@@ -25,6 +26,14 @@ pub async fn admin(
         control.add_key(account, Some(id), Some(secret)).await?;
     }
     Ok(())
+}
+
+/// Makes sure of an admin of the console with a new password, which is given.
+pub async fn person(control: &Control, name: &str, account: &str) -> anyhow::Result<String> {
+    if control.user(name).await?.is_some() {
+        return Ok(control.set_password(name, None).await?);
+    }
+    Ok(control.add_user(name, account, Role::Admin, None).await?)
 }
 
 /// Makes sure of a domain with that origin; other settings of a domain that is there stay.

@@ -1,51 +1,102 @@
-//! What people see of control in a browser: one status page, at `/ui/`.
+//! The console: what people see and do in a browser, at `/ui/`.
 //!
-//! **Invariant:** the console changes nothing. Without a sign-in there is no account, so its page shows the fleet's health
-//! and counts, and no URL, domain, task or account; and it makes a browser fetch nothing from anywhere else.
+//! Pages are made here, on the server; without scripts every form still works, and htmx makes them livelier. `Person`
+//! says who asks and what that person may do, `Sent` that a form comes from a page of ours.
+//!
+//! **Invariant:** the console is one more client of control's services and decides nothing itself. It shows nothing to
+//! whom it does not know, changes nothing but by a POST of a page of its own, keeps who did it, and makes a browser load
+//! nothing from elsewhere.
 
-mod page;
-mod status;
+mod assets;
+mod fields;
+mod layout;
+mod me;
+mod moment;
+mod overview;
+mod person;
+mod refused;
+mod sent;
+mod sign_in;
+mod trail;
+mod users;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, header};
-use axum::response::{IntoResponse, Redirect};
-use axum::routing::get;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{Redirect, Response};
+use axum::routing::{get, post};
 use freshen_control::Control;
 
-use status::Statuses;
+use overview::Statuses;
+use person::Person;
+use refused::Refused;
 
-/// Nothing but the page's own style sheet: no script, no picture, no frame, no form.
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Own scripts and styles, both as files: nothing inline, nothing from elsewhere, no frames.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-const HEADERS: [(HeaderName, &str); 4] = [
-    (header::CONTENT_SECURITY_POLICY, POLICY),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (header::CACHE_CONTROL, "no-store"),
-];
+/// What every handler needs.
+#[derive(Clone)]
+struct Console(Arc<Parts>);
 
-/// The console's paths, all below `/ui`.
-pub fn router(control: Arc<Control>) -> Router {
+struct Parts {
+    control: Arc<Control>,
+    /// Whether browsers reach it by https only.
+    https: bool,
+    /// The name of the session's cookie. Cookies know no ports, so each installation has its own.
+    cookie: String,
+    statuses: Statuses,
+}
+
+impl Console {
+    fn control(&self) -> &Arc<Control> {
+        &self.0.control
+    }
+}
+
+/// The console's paths, all below `/ui`. `https`: browsers reach it by https only.
+///
+/// Addresses of browsers are those that requests carry as `ConnectInfo<SocketAddr>`; without it nobody enters by a link.
+pub fn router(control: Arc<Control>, https: bool) -> Router {
+    let log = control.log_id().to_string();
+    let cookie = format!("freshen_{}", log.chars().take(12).collect::<String>());
+    let statuses = Statuses::new(control.clone());
+    let console = Console(Arc::new(Parts { control, https, cookie, statuses }));
     Router::new()
         .route("/ui", get(async || Redirect::permanent("/ui/")))
-        .route("/ui/", get(status_page))
-        .route("/ui/freshen.css", get(style_sheet))
+        .route("/ui/", get(overview::page))
+        .route("/ui/sign-in", get(sign_in::page).post(sign_in::sign_in))
+        .route("/ui/sign-out", post(sign_in::sign_out))
+        .route("/ui/enter", get(sign_in::enter))
+        .route("/ui/me", get(me::page).post(me::change))
+        .route("/ui/users", get(users::page).post(users::add))
+        .route("/ui/users/password", post(users::set_password))
+        .route("/ui/users/remove", post(users::remove))
+        .route("/ui/trail", get(trail::page))
+        .route("/ui/assets/{name}", get(assets::one))
         .route("/ui/{*rest}", get(no_page))
-        .with_state(Arc::new(Statuses::new(control)))
+        .layer(axum::middleware::map_response(guarded))
+        .with_state(console)
 }
 
-async fn status_page(State(statuses): State<Arc<Statuses>>) -> impl IntoResponse {
-    (HEADERS, page::status(&statuses.now().await))
+async fn no_page(_: Person) -> Refused {
+    Refused::NotFound("page")
 }
 
-async fn style_sheet() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], HEADERS, include_str!("freshen.css"))
-}
-
-async fn no_page() -> impl IntoResponse {
-    (StatusCode::NOT_FOUND, HEADERS, page::no_page())
+/// What every answer says to the browser.
+async fn guarded(mut response: Response) -> Response {
+    let fields: [(HeaderName, &str); 5] = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // Not `no-referrer`: under that a browser would not say either which origin a form is from.
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    for (name, value) in fields {
+        // What is there is better known by who put it there.
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
 }

@@ -85,9 +85,8 @@ impl UserCommand {
             }
             UserCommand::List { connection } => {
                 let list: UserList = connection.open()?.get("/v1/users").await?;
-                let row = |user: &UserRow| {
-                    format!("{:<24} {:<9} {}", user.name, user.role.as_str(), user.account)
-                };
+                let row =
+                    |user: &UserRow| format!("{:<24} {:<9} {}", user.name, user.role.as_str(), user.account);
                 tell(&connection, &list, || list.users.iter().map(row).collect::<Vec<_>>().join("\n"))
             }
             UserCommand::Remove { name, connection } => {

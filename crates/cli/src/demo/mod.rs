@@ -15,6 +15,7 @@ use freshen_model::ids::PopId;
 use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use supervisor::{Event, Part, ReadyProbe};
 use tokio::sync::mpsc;
 
@@ -38,6 +39,10 @@ pub struct Options {
 
 const ACCOUNT: &str = "demo";
 const KEY: (&str, &str) = ("demo", "demo-secret");
+/// Who signs in to the demo's console.
+const USER: &str = "demo";
+/// How long the link that signs in is good; the demo may take some time to start.
+const LINK_LIFETIME: Duration = Duration::from_secs(15 * 60);
 const DOMAIN: &str = "demo.localhost";
 const ALIAS: &str = "alias.localhost";
 const POPS: [(&str, Area, &str); 3] = [
@@ -109,7 +114,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         }
     };
     say("Starting an origin, control and three POPs …");
-    set_up(&data, ports).await?;
+    let entry = set_up(&data, ports).await?;
     let parts = parts(&data, &site, ports)?;
     let settings =
         supervisor::Settings { restart: !options.no_restart, ..supervisor::Settings::new(data.join("logs")) };
@@ -119,7 +124,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let telling = async move {
         while let Some(event) = happened.recv().await {
             match event {
-                Event::AllReady => print_welcome(&told, ports, &data, kept),
+                Event::AllReady => print_welcome(&told, ports, (&data, kept), &entry),
                 Event::Ready { .. } => {}
                 event => say(&event.to_string()),
             }
@@ -153,8 +158,15 @@ fn port_beside(ports: Ports) -> u16 {
     if ports.base < 60_000 { ports.base + 1_000 } else { 8_080 }
 }
 
-/// Account, key, POPs, domains, and each part's configuration.
-async fn set_up(data: &Path, ports: Ports) -> anyhow::Result<()> {
+/// How a person gets into the console; both are new with each start.
+struct Entry {
+    password: String,
+    /// Of a link that signs in once.
+    token: String,
+}
+
+/// Account, key, person, POPs, domains, and each part's configuration.
+async fn set_up(data: &Path, ports: Ports) -> anyhow::Result<Entry> {
     let at = |port: u16| format!("127.0.0.1:{port}");
     let control_file = data.join("control.toml");
     let mut config = match control_file.exists() {
@@ -167,6 +179,9 @@ async fn set_up(data: &Path, ports: Ports) -> anyhow::Result<()> {
     config.data = config_file::beside(&control_file, &config.data);
     let control = roles::control::open(&config).await?;
     bootstrap::admin(&control, ACCOUNT, || Ok((KEY.0.to_owned(), KEY.1.to_owned()))).await?;
+    // A password that everybody knows would let in any page that a browser here shows.
+    let password = bootstrap::person(&control, USER, ACCOUNT).await?;
+    let entry = Entry { password, token: control.make_sign_in_link(USER, LINK_LIFETIME).await? };
     for (place, (id, area, region)) in POPS.into_iter().enumerate() {
         let file = data.join(format!("{id}.toml"));
         let name: PopId = id.parse()?;
@@ -204,7 +219,8 @@ async fn set_up(data: &Path, ports: Ports) -> anyhow::Result<()> {
         access_key_secret,
         viewers: viewers.collect::<Result<_, _>>()?,
     };
-    config_file::write(&data.join("client.toml"), "How client commands reach the demo.", &client)
+    config_file::write(&data.join("client.toml"), "How client commands reach the demo.", &client)?;
+    Ok(entry)
 }
 
 fn parts(data: &Path, site: &Path, ports: Ports) -> anyhow::Result<Vec<Part>> {
@@ -235,7 +251,7 @@ fn parts(data: &Path, site: &Path, ports: Ports) -> anyhow::Result<Vec<Part>> {
     Ok(parts)
 }
 
-fn print_welcome(parts: &[Part], ports: Ports, data: &Path, kept: bool) {
+fn print_welcome(parts: &[Part], ports: Ports, (data, kept): (&Path, bool), entry: &Entry) {
     let (control, asia, europe) = (ports.control(), ports.viewers(0), ports.viewers(1));
     let origin = ports.origin();
     let endpoint =
@@ -246,7 +262,10 @@ Freshen runs. Viewers are served by
   pop-asia     http://{DOMAIN}:{asia}/     (area domestic)
   pop-europe   http://{DOMAIN}:{europe}/     (area overseas)
   pop-america  http://{DOMAIN}:{}/     (area overseas)
-control is at http://127.0.0.1:{control}/ui/, the origin at http://127.0.0.1:{origin}/
+control is at http://127.0.0.1:{control}/, the origin at http://127.0.0.1:{origin}/
+
+The console: http://127.0.0.1:{control}/ui/enter?token={}
+  signs in once, within 15 minutes; later at http://127.0.0.1:{control}/ui/ as {USER}, password {}
 
 Try, in another terminal:
   curl -I http://{DOMAIN}:{asia}/a.txt              MISS, and HIT the second time
@@ -258,6 +277,8 @@ Try, in another terminal:
 
 State {} in {}. One part alone:",
         ports.viewers(2),
+        entry.token,
+        entry.password,
         KEY.0,
         KEY.1,
         std::env::current_exe().unwrap_or_default().display(),

@@ -71,6 +71,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     say(&format!("Freshen serves viewers at {} and users at http://{}/ui/", pop.listen, config.listen));
     say("Client commands find it with:");
     say(&format!("  export FRESHEN_CONFIG={}", std::path::absolute(&client_file)?.display()));
+    if control.users().await?.is_empty() {
+        say("Nobody can sign in to the console yet; add somebody with:");
+        say(&format!("  freshen user add NAME --role admin --account {ADMIN}"));
+    }
 
     let mut parts = tokio::task::JoinSet::new();
     let (render_pop, stop_pop) = (render.clone(), stop.clone());

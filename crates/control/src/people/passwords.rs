@@ -100,7 +100,8 @@ mod tests {
     #[tokio::test]
     async fn more_than_may_wait_are_turned_away() {
         let passwords = Passwords::new(8, 1);
-        let all = passwords.waiting.clone().try_acquire_many_owned((AT_ONCE_MAX + WAITING_MAX) as u32).unwrap();
+        let all =
+            passwords.waiting.clone().try_acquire_many_owned((AT_ONCE_MAX + WAITING_MAX) as u32).unwrap();
         assert!(passwords.hash("correct horse".into()).await.is_err());
         drop(all);
         assert!(passwords.hash("correct horse".into()).await.is_ok());

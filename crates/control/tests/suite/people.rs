@@ -80,7 +80,10 @@ async fn users_have_fit_names_and_passwords() {
         stage.control.add_user(name, account, Role::Viewer, password.map(str::to_owned)).await
     };
     assert!(matches!(add("a b", "ann", None).await, Err(ManageError::Unfit { field: "user", .. })));
-    assert!(matches!(add("max", "ann", Some("short")).await, Err(ManageError::Unfit { field: "password", .. })));
+    assert!(matches!(
+        add("max", "ann", Some("short")).await,
+        Err(ManageError::Unfit { field: "password", .. })
+    ));
     assert!(matches!(add("max", "nobody", None).await, Err(ManageError::Ledger(Error::Refused(_)))));
     let made = add("max@example.com", "ann", None).await.unwrap();
     stage.control.sign_in("max@example.com", made, None).await.unwrap();

@@ -22,9 +22,9 @@ mod users;
 mod writer;
 
 use crate::{
-    AccessKey, Account, Deed, DomainRecord, Error, Found, Ledger, Line, NewAccessKey, OrdersRead, Pass, PopRecord,
-    ReceiptsKept, Remembered, StreamPlace, Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskPlace,
-    TaskReceipts, TaskRecord, TaskUpdate, User,
+    AccessKey, Account, Deed, DomainRecord, Error, Found, Ledger, Line, NewAccessKey, OrdersRead, Pass,
+    PopRecord, ReceiptsKept, Remembered, StreamPlace, Submission, Submitted, TaskFilter, TaskLine, TaskPage,
+    TaskPlace, TaskReceipts, TaskRecord, TaskUpdate, User,
 };
 use async_trait::async_trait;
 use freshen_model::area::Area;

@@ -5,7 +5,8 @@ use crate::people::{Pass, SESSIONS_OF_USER_MAX, USERS_MAX, User};
 use crate::{Error, Refusal};
 use rusqlite::{Connection, Row, params};
 
-const USER: &str = "SELECT users.name, users.account, users.role, users.password, users.created_ms FROM users";
+const USER: &str =
+    "SELECT users.name, users.account, users.role, users.password, users.created_ms FROM users";
 
 pub(super) fn add(connection: &Connection, user: &User) -> Result<(), Error> {
     accounts::existing(connection, &user.account)?;

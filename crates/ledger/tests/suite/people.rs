@@ -62,7 +62,10 @@ pub async fn sessions_end(home: &dyn Home) {
     ledger.open_session(pass(90, "ann", LATER), 5).await.unwrap();
     ledger.remove_user("ann").await.unwrap();
     assert_eq!(whose(90, 5).await, None);
-    assert!(matches!(refusal(ledger.open_session(pass(91, "ann", LATER), 5).await), Refusal::NotFound { .. }));
+    assert!(matches!(
+        refusal(ledger.open_session(pass(91, "ann", LATER), 5).await),
+        Refusal::NotFound { .. }
+    ));
 }
 
 pub async fn a_link_is_good_once_and_for_a_time(home: &dyn Home) {
@@ -100,7 +103,8 @@ pub async fn deeds_are_kept_with_what_came_of_them(home: &dyn Home) {
     drop(ledger);
 
     let ledger = home.open().await;
-    let told = |deeds: Vec<Deed>| deeds.into_iter().map(|deed| (deed.number, deed.outcome)).collect::<Vec<_>>();
+    let told =
+        |deeds: Vec<Deed>| deeds.into_iter().map(|deed| (deed.number, deed.outcome)).collect::<Vec<_>>();
     let all = ledger.deeds(u64::MAX, None, 10).await.unwrap();
     assert_eq!(all[2], Deed { number: first, outcome: Some("task 4".into()), ..deed("ann", "purge") });
     assert_eq!(told(all), [(third, None), (second, None), (first, Some("task 4".into()))]);

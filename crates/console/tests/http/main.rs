@@ -1,0 +1,6 @@
+//! The console over real HTTP, of a control on a real ledger.
+#![allow(clippy::unwrap_used, reason = "tests and their stage")]
+
+mod people;
+mod stage;
+mod strangers;
