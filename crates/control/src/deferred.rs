@@ -93,6 +93,7 @@ impl Deferred {
             let mut submission = Submission {
                 not_before_ms: task.not_before_ms,
                 cut: task.cut,
+                terms: task.terms.clone(),
                 // Its quota is counted already.
                 ..named.submission(&task.account, &request, &domains, (task.submitted_ms, 0))
             };

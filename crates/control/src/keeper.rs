@@ -35,7 +35,9 @@ impl Limits {
             false => {
                 let begun_ms = task.not_before_ms.unwrap_or(task.submitted_ms);
                 let age_ms = u64::try_from(now.wall_ms.saturating_sub(begun_ms)).unwrap_or(0);
-                let left = self.prefetch_deadline.saturating_sub(Duration::from_millis(age_ms));
+                let deadline = task.terms.deadline_s.map(|seconds| Duration::from_secs(seconds.into()));
+                let deadline = deadline.unwrap_or(self.prefetch_deadline);
+                let left = deadline.saturating_sub(Duration::from_millis(age_ms));
                 Limit::Deadline(now.steady + left)
             }
         }

@@ -10,7 +10,7 @@ use freshen_model::order::PrefetchItem;
 use freshen_model::pattern::{BadPattern, Pattern};
 use freshen_model::rule::{Matcher, Rule};
 use freshen_model::tag::{self, BadTag};
-use freshen_model::task::TaskKind;
+use freshen_model::task::{PrefetchTerms, TaskKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
@@ -211,6 +211,7 @@ impl Named {
             day,
             not_before_ms: None,
             cut: false,
+            terms: PrefetchTerms::default(),
         }
     }
 

@@ -239,7 +239,7 @@ impl Drop for Announced<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use freshen_model::task::{Progress as Files, Status, Step, StepState, TaskKind};
+    use freshen_model::task::{PrefetchTerms, Progress as Files, Status, Step, StepState, TaskKind};
 
     const NOW: Moment = Moment { steady: Duration::from_secs(100), wall_ms: 1 };
 
@@ -260,6 +260,7 @@ mod tests {
             steps: vec![Step { pop: pop(), state: StepState::Waiting }],
             not_before_ms: None,
             cut: false,
+            terms: PrefetchTerms::default(),
             follow: None,
             reason: None,
         }

@@ -12,7 +12,7 @@ use freshen_model::location::Scheme;
 use freshen_model::protocol::roster;
 use freshen_model::quota::{Quota, QuotaKind, day};
 use freshen_model::rule::Mode;
-use freshen_model::task::{Status, Step, StepState, TaskKind};
+use freshen_model::task::{DEADLINE_S_MAX, PrefetchTerms, Status, Step, StepState, TaskKind};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -51,12 +51,14 @@ impl SubmitRequest {
 }
 
 /// On what terms it is done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
     /// Break off answers under way; purges only.
     pub cut: bool,
     /// Not before this time, wall-clock milliseconds since 1970; absent or past: now.
     pub not_before_ms: Option<i64>,
+    /// Those of a prefetch.
+    pub prefetch: PrefetchTerms,
 }
 
 /// What was accepted.
@@ -102,6 +104,12 @@ pub enum SubmitError {
     /// A prefetch that cuts.
     #[error("a prefetch breaks off nothing, leave the cut out")]
     CutOfPrefetch,
+    /// A purge with a deadline.
+    #[error("a purge has no deadline, leave it out")]
+    TermsOfPurge,
+    /// A deadline that cannot be.
+    #[error("a prefetch's deadline is 1 second to {} days after its beginning", DEADLINE_S_MAX / 86_400)]
+    Deadline,
     /// A dry run of a prefetch.
     #[error("a dry run is of a purge, a prefetch removes nothing")]
     DryRunOfPrefetch,
@@ -176,18 +184,24 @@ impl Control {
         if request.kind == TaskKind::Prefetch && terms.cut {
             return Err(SubmitError::CutOfPrefetch);
         }
+        if request.kind.is_purge() && terms.prefetch != PrefetchTerms::default() {
+            return Err(SubmitError::TermsOfPurge);
+        }
+        if terms.prefetch.deadline_s.is_some_and(|deadline_s| !(1..=DEADLINE_S_MAX).contains(&deadline_s)) {
+            return Err(SubmitError::Deadline);
+        }
         let now_ms = self.clock.wall_ms();
         terms.not_before_ms = terms.not_before_ms.filter(|at| *at > now_ms);
         if terms.not_before_ms.is_some_and(|at| at - now_ms > NOT_BEFORE_MAX_MS) {
             return Err(SubmitError::TooLate);
         }
         for _ in 1..ATTEMPTS_MAX {
-            match self.attempt(account, within, &request, terms).await {
+            match self.attempt(account, within, &request, &terms).await {
                 Err(SubmitError::Ledger(Error::Refused(Refusal::SettingsChanged(_)))) => {}
                 outcome => return outcome,
             }
         }
-        self.attempt(account, within, &request, terms).await
+        self.attempt(account, within, &request, &terms).await
     }
 
     /// Refuses what cannot be whatever its lines are.
@@ -227,7 +241,7 @@ impl Control {
         account: &str,
         within: Option<&BTreeSet<String>>,
         request: &SubmitRequest,
-        terms: Terms,
+        terms: &Terms,
     ) -> Result<Accepted, SubmitError> {
         let domains = self.domains_within(account, within).await?;
         let mut named = Named::read(request, &domains)?;
@@ -246,6 +260,7 @@ impl Control {
         let submission = Submission {
             not_before_ms: terms.not_before_ms,
             cut: terms.cut,
+            terms: terms.prefetch.clone(),
             ..named.submission(account, request, &domains, (at_ms, quota_day))
         };
         // On a task of its own: a caller who hangs up must not leave a durable task that nobody watches.
@@ -339,6 +354,7 @@ fn record(submission: &Submission) -> TaskRecord {
         steps: Vec::new(),
         not_before_ms: submission.not_before_ms,
         cut: submission.cut,
+        terms: submission.terms.clone(),
         reason: None,
     }
 }

@@ -99,6 +99,7 @@ fn view(record: TaskRecord) -> Task {
         ended_ms: record.ended_ms,
         not_before_ms: record.not_before_ms,
         cut: record.cut,
+        terms: record.terms,
         reason: record.reason,
         pops: record.steps,
     }

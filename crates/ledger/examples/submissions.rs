@@ -55,6 +55,7 @@ async fn prepare(ledger: &dyn Ledger) -> Submission {
         day: 20_000,
         not_before_ms: None,
         cut: false,
+        terms: Default::default(),
     }
 }
 

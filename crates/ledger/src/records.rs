@@ -9,7 +9,7 @@ use freshen_model::quota::Limits;
 use freshen_model::receipt::{PublicKey, Signed, Statement};
 use freshen_model::rights::Rights;
 use freshen_model::rule::{Mode, Rule};
-use freshen_model::task::{Status, Step, TaskKind};
+use freshen_model::task::{PrefetchTerms, Status, Step, TaskKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -192,6 +192,8 @@ pub struct Submission {
     pub not_before_ms: Option<i64>,
     /// Whether a purge breaks off answers under way.
     pub cut: bool,
+    /// On what terms a prefetch is done.
+    pub terms: PrefetchTerms,
 }
 
 /// One line of a task.
@@ -252,6 +254,8 @@ pub struct TaskRecord {
     pub not_before_ms: Option<i64>,
     /// Whether it breaks off answers under way.
     pub cut: bool,
+    /// On what terms a prefetch is done.
+    pub terms: PrefetchTerms,
     /// Why it failed, where it did so before it had an order.
     pub reason: Option<String>,
 }

@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 pub const ORIGINS_MAX: usize = 16;
 /// The most that `retries` may say.
 pub const RETRIES_MAX: u8 = 5;
+/// The least that prefetches may be slowed down to, bytes a second: slower, and origins hang up.
+pub const PREFETCH_BYTES_PER_S_MIN: u64 = 64 << 10;
 /// Milliseconds that a timeout may be set to.
 pub const TIMEOUT_MS: std::ops::RangeInclusive<u32> = 100..=600_000;
 
@@ -79,6 +81,12 @@ pub struct Settings {
     /// purged as ever.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
+    /// Requests a second that prefetches of a POP may send, at least 1; absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefetch_requests_per_s: Option<u32>,
+    /// Bytes a second that prefetches of a POP may fetch, at least [`PREFETCH_BYTES_PER_S_MIN`]; absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefetch_bytes_per_s: Option<u64>,
 }
 
 impl Settings {
@@ -102,6 +110,8 @@ impl Settings {
             tag_fields: TagField::usual(),
             show_tags: false,
             stopped: false,
+            prefetch_requests_per_s: None,
+            prefetch_bytes_per_s: None,
         }
     }
 

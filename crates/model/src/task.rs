@@ -79,6 +79,17 @@ impl TaskKind {
     }
 }
 
+/// On what terms a prefetch is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrefetchTerms {
+    /// Seconds after its beginning by which every POP is to be warm, 1 to [`DEADLINE_S_MAX`]; absent: as control is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_s: Option<u32>,
+}
+
+/// The latest that a deadline may be, seconds.
+pub const DEADLINE_S_MAX: u32 = 31 * 86_400;
+
 /// How far a task is: pending → running → complete or failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -279,6 +290,9 @@ pub struct Task {
     /// Whether it breaks off answers under way.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,
+    /// On what terms a prefetch is done.
+    #[serde(flatten)]
+    pub terms: PrefetchTerms,
     /// Why it failed, where that was before any POP had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -4,7 +4,7 @@ mod purge_method;
 
 pub use purge_method::{Network, PurgeMethod};
 
-use freshen_model::domain::Settings;
+use freshen_model::domain::{PREFETCH_BYTES_PER_S_MIN, Settings};
 use freshen_model::ids::PopId;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -98,6 +98,15 @@ pub struct Config {
     /// Prefetches fetched at one time.
     #[serde(default = "defaults::prefetches_at_once")]
     pub prefetches_at_once: usize,
+    /// Files prefetched at one time from one origin; fewer while it is slow or fails.
+    #[serde(default = "defaults::prefetches_at_once_per_origin")]
+    pub prefetches_at_once_per_origin: usize,
+    /// Times that a prefetched file is tried before it counts as failed.
+    #[serde(default = "defaults::prefetch_tries_max")]
+    pub prefetch_tries_max: u32,
+    /// Bytes a second that all prefetches together may fetch; no limit if not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefetch_bytes_per_s_max: Option<u64>,
     /// Certificates for `tls_listen`; the first one is shown to viewers who ask for a name that none is for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<CertificateFiles>,
@@ -166,6 +175,9 @@ impl Config {
             sweep_interval_ms: defaults::sweep_interval_ms(),
             sweep_patience_ms: defaults::sweep_patience_ms(),
             prefetches_at_once: defaults::prefetches_at_once(),
+            prefetches_at_once_per_origin: defaults::prefetches_at_once_per_origin(),
+            prefetch_tries_max: defaults::prefetch_tries_max(),
+            prefetch_bytes_per_s_max: None,
             certificates: Vec::new(),
             purge_method: None,
         }
@@ -226,6 +238,10 @@ impl Config {
         }
         at_least("sweep_interval_ms", self.sweep_interval_ms, 10)?;
         at_least("prefetches_at_once", self.prefetches_at_once as u64, 1)?;
+        at_least("prefetches_at_once_per_origin", self.prefetches_at_once_per_origin as u64, 1)?;
+        at_least("prefetch_tries_max", u64::from(self.prefetch_tries_max), 1)?;
+        let least = PREFETCH_BYTES_PER_S_MIN;
+        at_least("prefetch_bytes_per_s_max", self.prefetch_bytes_per_s_max.unwrap_or(least), least)?;
         if self.object_bytes_max > self.disk_bytes_max / 2 {
             return Err("object_bytes_max: more than half of disk_bytes_max".into());
         }
@@ -288,7 +304,13 @@ mod defaults {
         600_000
     }
     pub fn prefetches_at_once() -> usize {
+        16
+    }
+    pub fn prefetches_at_once_per_origin() -> usize {
         8
+    }
+    pub fn prefetch_tries_max() -> u32 {
+        6
     }
 }
 
@@ -312,6 +334,7 @@ mod tests {
             ("certificates_check_ms", config(|config| config.certificates_check_ms = 99)),
             ("connections_max", config(|config| config.connections_max = usize::MAX)),
             ("certificates", config(|config| config.certificate_dir = Some("certificates".into()))),
+            ("prefetch_bytes_per_s_max", config(|config| config.prefetch_bytes_per_s_max = Some(65_535))),
             ("peer_listen", config(|config| config.peer_listen = Some("0.0.0.0:8090".into()))),
             ("peer_address", config(|config| config.peer_address = Some("pop-1:8090".into()))),
         ] {

@@ -12,6 +12,7 @@ use crate::policy::range::{self, ContentRange};
 use crate::policy::storing::{self, NotStored};
 use crate::policy::vary::VaryBy;
 use crate::policy::{conditional, fields, tags};
+use crate::prefetcher::Pace;
 use crate::pump::{Source, byte_range};
 use crate::store::Stored;
 use crate::store::body::{Body, FillId, SLICE_BYTES, SMALL_BYTES_MAX};
@@ -50,6 +51,8 @@ pub struct Question {
     pub interim: Option<origin::Interim>,
     /// Whether the object's home POP may be asked first.
     pub way: Way,
+    /// How fast it may come; absent for viewers.
+    pub pace: Option<Pace>,
 }
 
 impl Question {
@@ -210,7 +213,7 @@ impl Pop {
         body.enter(&run);
         let shown = Arc::new(head.clone());
         let silence_max = self.config.origin_silence_max(&question.domain.settings);
-        let source = Source { incoming, from, until, silence_max, of_pop };
+        let source = Source { incoming, from, until, silence_max, of_pop, pace: question.pace };
         if open {
             self.enter(fill, start, &key, head, body.clone()).await;
             self.fills.over(fill);

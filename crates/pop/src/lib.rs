@@ -190,7 +190,7 @@ impl Pop {
             cuts,
             origin: OriginClient::new(&config, metrics.clone()).map_err(StartError::Config)?,
             neighbours: Neighbours::new(&config),
-            prefetcher: Prefetcher::new(config.prefetches_at_once),
+            prefetcher: Prefetcher::new(&config),
             previewing: Arc::new(Semaphore::new(1)),
             receipts,
             certificates,

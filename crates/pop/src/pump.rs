@@ -9,6 +9,7 @@ use crate::origin::{Interim, OriginError};
 use crate::peers::{Asking, Way};
 use crate::policy::range::{self, ContentRange};
 use crate::policy::tags;
+use crate::prefetcher::Pace;
 use crate::reading::Tries;
 use crate::store::SliceFile;
 use crate::store::body::{Body, Place, SLICE_BYTES, SMALL_BYTES_MAX};
@@ -42,6 +43,8 @@ pub struct Supply {
     pub validator: Option<HeaderValue>,
     /// What the origin has called the body so far.
     pub tags: Tags,
+    /// How fast it may come; absent for viewers.
+    pub pace: Option<Pace>,
 }
 
 /// What is to be pumped into a body.
@@ -56,6 +59,8 @@ pub struct Source {
     pub silence_max: Duration,
     /// Whether another POP sends it.
     pub of_pop: bool,
+    /// How fast it may come.
+    pub pace: Option<Pace>,
 }
 
 /// A slice that a run is writing.
@@ -140,7 +145,7 @@ impl Pop {
         let silence_max = self.config.origin_silence_max(&supply.domain.settings);
         let incoming = response.into_body();
         let of_pop = start.source != fill::Source::Origin;
-        let source = Source { incoming, from, until, silence_max, of_pop };
+        let source = Source { incoming, from, until, silence_max, of_pop, pace: supply.pace.clone() };
         let last = self.pump(run, body, &supply.key, source).await?;
         self.seal(run, body, &supply.key, last).await
     }
@@ -248,7 +253,7 @@ impl Pop {
         source: Source,
         writing: &mut Option<Writing>,
     ) -> Result<(), Broken> {
-        let Source { mut incoming, from, until, silence_max, of_pop } = source;
+        let Source { mut incoming, from, until, silence_max, of_pop, pace } = source;
         let received = if of_pop { &self.metrics.peer_bytes } else { &self.metrics.origin_bytes };
         let end = body.size();
         // What comes behind a part that the origin has named is nothing it has vouched for.
@@ -257,6 +262,7 @@ impl Pop {
         let mut unneeded = 0;
         while let Some(mut chunk) = next_chunk(&mut incoming, silence_max).await? {
             received.increment(chunk.len() as u64);
+            let came = chunk.len() as u64;
             if at + chunk.len() as u64 > limit {
                 return Err(Broken::Origin("longer than it may be".into()));
             }
@@ -288,6 +294,9 @@ impl Pop {
                 if end != Some(at) {
                     run.show(at);
                 }
+            }
+            if let Some(pace) = &pace {
+                pace.came(came, || body.viewer_reads()).await;
             }
         }
         if end.is_some_and(|end| at < end.min(run.until())) {
@@ -332,7 +341,7 @@ impl Pop {
         body: &Arc<Body>,
         mut there: impl FnMut(u64),
     ) -> Result<(), Broken> {
-        let reading = body.reading(0, u64::MAX);
+        let reading = body.reading_slowly(0, u64::MAX);
         let mut at = 0;
         let mut tries = Tries::default();
         while body.size().is_none_or(|size| at < size) {

@@ -162,6 +162,7 @@ impl Pop {
             way,
             validator: range::strong_validator(&head.headers).filter(|_| slices),
             tags: head.tags.clone(),
+            pace: None,
         }
     }
 
@@ -293,6 +294,7 @@ impl Pop {
             stale_if_error: looked.allows_stale(),
             interim: None,
             way: Way::Home,
+            pace: None,
         }
     }
 

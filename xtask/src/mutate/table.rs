@@ -216,11 +216,20 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "warm without reading back",
         promise: "P6",
-        file: "crates/pop/src/prefetcher.rs",
+        file: "crates/pop/src/prefetcher/warming.rs",
         find: "self.read_back(&looked, copy).await?;",
         replace: "let _ = &looked;",
         package: "freshen-cli",
         tests: "p6_damaged_bytes_on_disk_do_not_count_as_warm",
+    },
+    Mutation {
+        name: "warm, though evicted since",
+        promise: "P6",
+        file: "crates/pop/src/prefetcher/warming.rs",
+        find: "Found::Absent { .. } => looked.view.member,",
+        replace: "Found::Absent { .. } => false,",
+        package: "freshen-cli",
+        tests: "p6_what_is_evicted_again_before_the_end_is_a_failure",
     },
     Mutation {
         name: "every miss fetches for itself",

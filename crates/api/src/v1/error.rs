@@ -124,6 +124,8 @@ impl From<SubmitError> for ApiError {
             | SubmitError::DomainsOfLines
             | SubmitError::CutOfPrefetch
             | SubmitError::DryRunOfPrefetch
+            | SubmitError::TermsOfPurge
+            | SubmitError::Deadline
             | SubmitError::TooLate => ErrorCode::Malformed,
             SubmitError::ForeignDomain(_) => ErrorCode::NotFound,
             SubmitError::NoDomains => ErrorCode::Unfit,

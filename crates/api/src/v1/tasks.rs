@@ -10,7 +10,7 @@ use freshen_model::certificate::{CertificateFile, Keys};
 use freshen_model::ids::TaskId;
 use freshen_model::location::{Location, Scheme};
 use freshen_model::rights::Right;
-use freshen_model::task::{Status, Task, TaskKind};
+use freshen_model::task::{PrefetchTerms, Status, Task, TaskKind};
 use serde::Deserialize;
 
 use super::error::ApiError;
@@ -70,19 +70,20 @@ fn read_purge(request: PurgeRequest) -> Result<(SubmitRequest, Terms), ApiError>
         scheme: Scheme::Required,
         follow: None,
     };
-    Ok((submission, Terms { cut, not_before_ms }))
+    Ok((submission, Terms { cut, not_before_ms, ..Terms::default() }))
 }
 
 pub(super) async fn prefetch(
     State(api): State<Api>,
     request: SignedRequest,
 ) -> Result<Json<TaskView>, ApiError> {
-    let PrefetchRequest { area, not_before_ms, lines, follow } = request.json()?;
+    let PrefetchRequest { area, not_before_ms, lines, follow, deadline_s } = request.json()?;
     let kind = TaskKind::Prefetch;
     let (force, soft, domains) = (false, false, Vec::new());
     let submission =
         SubmitRequest { kind, force, soft, area, lines, domains, scheme: Scheme::Required, follow };
-    submit(&api, request.may(Right::Prefetch)?, submission, Terms { cut: false, not_before_ms }).await
+    let terms = Terms { cut: false, not_before_ms, prefetch: PrefetchTerms { deadline_s } };
+    submit(&api, request.may(Right::Prefetch)?, submission, terms).await
 }
 
 async fn submit(

@@ -80,6 +80,10 @@ pub struct PrefetchRequest {
     /// each, `"first": {"segments": N}` or `{"seconds": N}`. Its `domains` are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow: Option<Follow>,
+    /// Seconds after its beginning when a POP that has not finished makes it failed, 1 to 2,678,400; absent: as control is
+    /// configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_s: Option<u32>,
 }
 
 /// `POST /v1/tasks/{id}/cancel`, for a task that is pending.

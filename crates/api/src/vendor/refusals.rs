@@ -97,9 +97,11 @@ pub(super) fn of_submit(error: SubmitError, lines: &[Line]) -> VendorError {
         SubmitError::DomainsOfLines => ErrorKind::invalid("DomainName").because(detail),
         SubmitError::NoPops(None) => ErrorKind::ServiceUnavailable.because(detail),
         // What the vendor's API cannot ask for.
-        SubmitError::CutOfPrefetch | SubmitError::DryRunOfPrefetch | SubmitError::TooLate => {
-            ErrorKind::ObjectPathMalformed.because(detail)
-        }
+        SubmitError::CutOfPrefetch
+        | SubmitError::DryRunOfPrefetch
+        | SubmitError::TermsOfPurge
+        | SubmitError::Deadline
+        | SubmitError::TooLate => ErrorKind::ObjectPathMalformed.because(detail),
         SubmitError::Ledger(error) => of_ledger(error),
     }
 }

@@ -75,6 +75,12 @@ pub struct SettingsOptions {
     /// Whether viewers get these fields.
     #[arg(long)]
     show_tags: Option<bool>,
+    /// Requests a second that prefetches of each POP may send [default: no limit].
+    #[arg(long, value_name = "N")]
+    prefetch_requests_per_s: Option<OrNone<u32>>,
+    /// Bytes a second that prefetches of each POP may fetch, at least 65536 [default: no limit].
+    #[arg(long, value_name = "BYTES")]
+    prefetch_bytes_per_s: Option<OrNone<u64>>,
 }
 
 /// A setting's new value; `none` takes it back.
@@ -158,6 +164,8 @@ impl SettingsOptions {
         }
         settings.tag_fields = list("--tag-field", self.tag_field)?.unwrap_or(settings.tag_fields);
         settings.show_tags = self.show_tags.unwrap_or(settings.show_tags);
+        change(&mut settings.prefetch_requests_per_s, self.prefetch_requests_per_s);
+        change(&mut settings.prefetch_bytes_per_s, self.prefetch_bytes_per_s);
         Ok(settings)
     }
 }
@@ -221,6 +229,8 @@ pub fn settings_rows(settings: &Settings) -> Vec<(&'static str, String)> {
         ("home", settings.home.to_string()),
         ("show-tags", settings.show_tags.to_string()),
         ("stopped", settings.stopped.to_string()),
+        ("prefetch-requests-per-s", number(settings.prefetch_requests_per_s, "no limit")),
+        ("prefetch-bytes-per-s", settings.prefetch_bytes_per_s.map_or("no limit".into(), |n| n.to_string())),
     ]);
     rows.extend(settings.tag_fields.iter().map(|field| ("tag-field", field.to_string())));
     if let Some(bucket) = &settings.origin.s3 {
@@ -259,6 +269,9 @@ mod tests {
 
     #[test]
     fn what_is_given_replaces_and_none_takes_back() {
+        let paced = given("--prefetch-requests-per-s 20 --prefetch-bytes-per-s 1000000").unwrap();
+        assert_eq!((paced.prefetch_requests_per_s, paced.prefetch_bytes_per_s), (Some(20), Some(1_000_000)));
+        assert!(settings_rows(&paced).contains(&("prefetch-requests-per-s", "20".into())));
         let same = given("").unwrap();
         assert_eq!((same.default_ttl_s, same.ttl.len()), (Some(5), 1));
         let set = given("--ttl /live/=2 --ttl .m3u8=2! --default-ttl-s none --ranges whole").unwrap();

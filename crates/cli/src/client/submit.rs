@@ -118,6 +118,10 @@ pub struct Prefetch {
     /// Only the segments that begin in the first S seconds.
     #[arg(long, value_name = "S", requires = "follow")]
     seconds: Option<u32>,
+    /// When a POP that has not finished makes the task failed: seconds, or with a unit (90s, 5m, 2h), after it began [default:
+    /// as control is configured, a day].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    deadline: Option<Duration>,
     #[command(flatten)]
     submit: Submit,
 }
@@ -177,7 +181,8 @@ impl Prefetch {
             (None, seconds) => seconds.map(First::Seconds),
         };
         let follow = self.follow.then(|| Follow { renditions: self.renditions, first, ..Follow::default() });
-        let request = PrefetchRequest { area: self.area, not_before_ms, lines, follow };
+        let deadline_s = self.deadline.map(|after| u32::try_from(after.as_secs()).unwrap_or(u32::MAX));
+        let request = PrefetchRequest { area: self.area, not_before_ms, lines, follow, deadline_s };
         self.submit.submit(&control, "/v1/prefetch", &request, Duration::from_secs(30 * 60)).await
     }
 }

@@ -34,7 +34,7 @@ async fn purge(fleet: &Installation, directory: &str, cut: bool) -> Task {
         scheme: Scheme::Required,
         follow: None,
     };
-    let terms = Terms { cut, not_before_ms: None };
+    let terms = Terms { cut, ..Terms::default() };
     let accepted = fleet.control.submit_on(ACCOUNT, request, terms).await.unwrap();
     let task = fleet.ended(accepted.submitted.task).await;
     assert_eq!((task.status, task.cut), (Status::Complete, cut));

@@ -37,6 +37,7 @@ mod p1_rules;
 mod p2_completion;
 mod p3_staleness;
 mod p5_order;
+mod p6_engine;
 mod p6_follow;
 mod p6_prefetch;
 mod p7_home;

@@ -354,7 +354,7 @@ async fn a_purge_that_cuts_ends_a_stream_and_if_need_be_its_connection() {
             scheme: Scheme::Required,
             follow: None,
         };
-        let terms = Terms { cut: true, not_before_ms: None };
+        let terms = Terms { cut: true, ..Terms::default() };
         let accepted = fleet.control.submit_on(ACCOUNT, request, terms).await.unwrap();
         let task = fleet.ended(accepted.submitted.task).await;
         Duration::from_millis((task.ended_ms.unwrap() - task.submitted_ms).unsigned_abs())

@@ -2,8 +2,8 @@
 
 use super::{ManageError, NAME_LENGTHS, domain_name, unfit, word};
 use freshen_model::domain::{
-    Bucket, ORIGINS_MAX, Origin, QueryPolicy, RETRIES_MAX, Settings, TAG_FIELDS_MAX, TIMEOUT_MS,
-    TTL_RULES_MAX, TTL_S_MAX,
+    Bucket, ORIGINS_MAX, Origin, PREFETCH_BYTES_PER_S_MIN, QueryPolicy, RETRIES_MAX, Settings,
+    TAG_FIELDS_MAX, TIMEOUT_MS, TTL_RULES_MAX, TTL_S_MAX,
 };
 use freshen_model::location::is_host_name;
 use std::ops::RangeInclusive;
@@ -34,7 +34,18 @@ pub(super) fn check_settings(settings: &Settings) -> Result<(), ManageError> {
         QueryPolicy::Keep | QueryPolicy::Ignore => {}
     }
     check_tag_fields(settings)?;
+    check_prefetches(settings)?;
     check_lifetimes(settings)
+}
+
+fn check_prefetches(settings: &Settings) -> Result<(), ManageError> {
+    if settings.prefetch_requests_per_s == Some(0) {
+        return unfit("prefetch requests a second", "write 1 or more".into());
+    }
+    if settings.prefetch_bytes_per_s.is_some_and(|per_s| per_s < PREFETCH_BYTES_PER_S_MIN) {
+        return unfit("prefetch bytes a second", format!("write {PREFETCH_BYTES_PER_S_MIN} or more"));
+    }
+    Ok(())
 }
 
 fn check_tag_fields(settings: &Settings) -> Result<(), ManageError> {
@@ -183,6 +194,12 @@ mod tests {
         settings.negative_ttl_s = Some(TTL_S_MAX + 1);
         assert_eq!(said(&settings), "negative TTL: write 0 to 31536000 seconds");
         settings.negative_ttl_s = Some(0);
+        settings.prefetch_requests_per_s = Some(0);
+        assert_eq!(said(&settings), "prefetch requests a second: write 1 or more");
+        settings.prefetch_requests_per_s = Some(1);
+        settings.prefetch_bytes_per_s = Some(65_535);
+        assert_eq!(said(&settings), "prefetch bytes a second: write 65536 or more");
+        settings.prefetch_bytes_per_s = None;
         settings.ttl = vec!["/a/=1".parse().unwrap(); TTL_RULES_MAX + 1];
         assert_eq!(said(&settings), "TTL rules: 101 are more than 100");
         settings.ttl.truncate(1);

@@ -14,16 +14,17 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3_600);
-const IN_AN_HOUR: Terms = Terms { cut: false, not_before_ms: Some(NOON_MS + 3_600_000) };
+const AN_HOUR_LATER_MS: Option<i64> = Some(NOON_MS + 3_600_000);
+
+fn in_an_hour() -> Terms {
+    Terms { not_before_ms: AN_HOUR_LATER_MS, ..Terms::default() }
+}
 
 async fn later(stage: &Stage, request: SubmitRequest) -> TaskId {
-    let accepted = stage.control.submit_on("ann", request, IN_AN_HOUR).await.unwrap();
+    let accepted = stage.control.submit_on("ann", request, in_an_hour()).await.unwrap();
     assert_eq!((accepted.submitted.seq, accepted.submitted.scope.len()), (Seq::ZERO, 0));
     let task = stage.task(accepted.submitted.task).await;
-    assert_eq!(
-        (task.status, task.percent, task.not_before_ms),
-        (Status::Pending, 0, IN_AN_HOUR.not_before_ms)
-    );
+    assert_eq!((task.status, task.percent, task.not_before_ms), (Status::Pending, 0, AN_HOUR_LATER_MS));
     task.id
 }
 
@@ -86,7 +87,7 @@ async fn p4_it_survives_a_restart_and_what_was_due_meanwhile_begins_then() {
     pop.reconnect(&stage);
     pop.confirm(stage.task(id).await.seq).await;
     assert_eq!(stage.ended(id).await.status, Status::Complete);
-    assert_eq!(in_ledger(&stage, id).await.not_before_ms, IN_AN_HOUR.not_before_ms);
+    assert_eq!(in_ledger(&stage, id).await.not_before_ms, AN_HOUR_LATER_MS);
 }
 
 #[tokio::test]
@@ -113,7 +114,7 @@ async fn what_cannot_begin_any_more_fails_and_says_why() {
     let end = stage.control.log_end();
     stage.clock.advance(HOUR);
     let task = begun(&stage, id).await;
-    assert_eq!((task.status, task.ended_ms), (Status::Failed, IN_AN_HOUR.not_before_ms));
+    assert_eq!((task.status, task.ended_ms), (Status::Failed, AN_HOUR_LATER_MS));
     assert_eq!(task.reason.as_deref(), Some("line 1: a.example is not a domain of this account"));
     assert_eq!(stage.control.log_end(), end);
 }
@@ -146,11 +147,11 @@ async fn terms_that_cannot_be_are_refused_and_a_past_time_is_now() {
         let request = request(kind, &["http://a.example/x"]);
         stage.control.submit_on("ann", request, terms).await
     };
-    let past = Terms { cut: true, not_before_ms: Some(NOON_MS) };
-    let accepted = on(TaskKind::Url, past).await.unwrap();
+    let past = Terms { cut: true, not_before_ms: Some(NOON_MS), ..Terms::default() };
+    let accepted = on(TaskKind::Url, past.clone()).await.unwrap();
     let task = stage.task(accepted.submitted.task).await;
     assert_eq!((task.status, task.cut, task.not_before_ms), (Status::Running, true, None));
-    let far = Terms { cut: false, not_before_ms: Some(NOON_MS + 32 * 86_400_000) };
+    let far = Terms { not_before_ms: Some(NOON_MS + 32 * 86_400_000), ..Terms::default() };
     assert!(matches!(on(TaskKind::Url, far).await, Err(SubmitError::TooLate)));
     assert!(matches!(on(TaskKind::Prefetch, past).await, Err(SubmitError::CutOfPrefetch)));
     // A prefetch may wait, too; its deadline counts from its beginning.
@@ -175,9 +176,10 @@ async fn p8_what_is_followed_later_lies_where_it_might_have_been_followed_at_onc
         ..request(TaskKind::Prefetch, &["http://a.example/live.m3u8"])
     };
     let at_once = Terms::default();
-    for terms in [at_once, IN_AN_HOUR] {
-        let accepted = stage.control.submit_within("ann", Some(&within), followed(), terms).await.unwrap();
-        if terms == IN_AN_HOUR {
+    for terms in [at_once, in_an_hour()] {
+        let accepted =
+            stage.control.submit_within("ann", Some(&within), followed(), terms.clone()).await.unwrap();
+        if terms == in_an_hour() {
             stage.clock.advance(HOUR);
             begun(&stage, accepted.submitted.task).await;
         }

@@ -1,7 +1,8 @@
 //! Prefetches: what POPs report, and what is made of it.
 
-use crate::stage::{NOON_MS, Stage, in_ledger, noted, report, state, within};
-use freshen_model::task::{Failure, Status, StepState, TaskKind};
+use crate::stage::{NOON_MS, Stage, in_ledger, noted, report, request, state, within};
+use freshen_control::{SubmitError, Terms};
+use freshen_model::task::{DEADLINE_S_MAX, Failure, PrefetchTerms, Status, StepState, TaskKind};
 use std::time::Duration;
 
 const LINE: &[&str] = &["http://a.example/film"];
@@ -121,6 +122,37 @@ async fn p6_the_deadline_fails_what_is_unfinished_also_over_a_restart() {
     // It may finish later; nobody waits for that any more, and it is told so.
     b.reconnect(&stage);
     assert_eq!(noted(&b.report(vec![report(prefetch.seq, 100, true, vec![])]).await), [prefetch.seq]);
+}
+
+/// Its own deadline goes before control's, over a restart and a delay too, and only a prefetch has one.
+#[tokio::test]
+async fn p6_a_submission_may_say_its_deadline() {
+    let stage = Stage::set().await;
+    let mut a = stage.pop("pop-a").await;
+    let terms = |deadline_s| Terms { prefetch: PrefetchTerms { deadline_s }, ..Terms::default() };
+    let submit = |kind, terms| stage.control.submit_on("ann", request(kind, LINE), terms);
+    let refused = submit(TaskKind::Url, terms(Some(60))).await;
+    assert!(matches!(refused, Err(SubmitError::TermsOfPurge)), "{refused:?}");
+    for deadline_s in [0, DEADLINE_S_MAX + 1] {
+        let refused = submit(TaskKind::Prefetch, terms(Some(deadline_s))).await;
+        assert!(matches!(refused, Err(SubmitError::Deadline)), "{deadline_s}: {refused:?}");
+    }
+    let task = submit(TaskKind::Prefetch, terms(Some(60))).await.unwrap().submitted.task;
+    let later = Terms { not_before_ms: Some(NOON_MS + 30_000), ..terms(Some(60)) };
+    let later = submit(TaskKind::Prefetch, later).await.unwrap().submitted.task;
+    a.confirm(stage.control.log_end()).await;
+    stage.control.stop().await;
+    stage.clock.advance(Duration::from_secs(59));
+    let stage = stage.restart().await;
+    assert_eq!(stage.task(task).await.status, Status::Running);
+    stage.until(later, |task| task.status == Status::Running).await;
+    stage.clock.advance(Duration::from_secs(1));
+    let ended = stage.ended(task).await;
+    assert_eq!((ended.status, ended.terms.deadline_s), (Status::Failed, Some(60)));
+    assert!(matches!(state(&ended, "pop-a"), StepState::Overdue { .. }));
+    assert_eq!(stage.task(later).await.status, Status::Running);
+    stage.clock.advance(Duration::from_secs(30));
+    assert_eq!(stage.ended(later).await.status, Status::Failed);
 }
 
 #[tokio::test]

@@ -8,12 +8,12 @@ use freshen_model::ids::{PopId, Seq, TaskId};
 use freshen_model::location::{Location, Scheme};
 use freshen_model::order::{Body, PrefetchItem, PrefetchOrder};
 use freshen_model::rule::Mode;
-use freshen_model::task::{Status, Step, StepState, TaskKind};
+use freshen_model::task::{PrefetchTerms, Status, Step, StepState, TaskKind};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, ToSql, params};
 
 /// The columns that [`record`] reads.
-pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.status, t.seq, t.lines, t.domains, t.submitted_ms, t.ended_ms, t.steps, t.fence_from, t.not_before_ms, t.cut, t.reason, t.follow";
+pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.status, t.seq, t.lines, t.domains, t.submitted_ms, t.ended_ms, t.steps, t.fence_from, t.not_before_ms, t.cut, t.reason, t.follow, t.terms";
 
 /// Makes a task, its lines, its quota use and, unless it is for later, its order.
 pub(super) fn submit(connection: &Connection, submission: Submission) -> Result<Submitted, Error> {
@@ -88,8 +88,8 @@ fn insert(
         .prepare_cached(
             "INSERT INTO tasks
                  (account, kind, mode, area, status, seq, fence_from, lines, domains, submitted_ms, steps,
-                  not_before_ms, cut, follow)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                  not_before_ms, cut, follow, terms)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             submission.account,
@@ -106,6 +106,7 @@ fn insert(
             submission.not_before_ms,
             submission.cut,
             submission.follow.as_ref().map(to_json).transpose()?,
+            said(&submission.terms)?,
         ])?;
     let task = connection.last_insert_rowid();
     let mut statement =
@@ -233,7 +234,17 @@ pub(super) fn record(row: &Row<'_>) -> Result<TaskRecord, Error> {
         cut: row.get(14)?,
         reason: row.get(15)?,
         follow: row.get::<_, Option<String>>(16)?.map(|text| from_json(&text)).transpose()?,
+        terms: row
+            .get::<_, Option<String>>(17)?
+            .map(|text| from_json(&text))
+            .transpose()?
+            .unwrap_or_default(),
     })
+}
+
+/// Terms as a column; null where they say nothing.
+fn said(terms: &PrefetchTerms) -> Result<Option<String>, Error> {
+    (*terms != PrefetchTerms::default()).then(|| to_json(terms)).transpose()
 }
 
 fn mode_word(mode: Mode) -> &'static str {

@@ -62,6 +62,7 @@ pub async fn purge(ledger: &dyn Ledger, lines: &[&str]) -> Submission {
         day: DAY,
         not_before_ms: None,
         cut: false,
+        terms: Default::default(),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Following: what a playlist names is warmed as if it had been submitted, level by level and within limits.
 
-use super::{Line, NotWarm, not_warm};
+use super::Line;
+use super::failure::NotWarm;
 use crate::Pop;
-use crate::look_up::Found;
+use crate::look_up::{Found, Trace};
 use crate::store::Open;
 use crate::store::body::BLOCK_BYTES;
 use crate::store::record::Variant;
@@ -93,18 +94,17 @@ impl Pop {
 
     /// A playlist that is warm, but of no use: what it names is not known.
     fn unreadable(&self, line: Line<'_>, url: Option<String>, reason: &str) {
-        line.job.change(|state| state.progress.files_warm = state.progress.files_warm.saturating_sub(1));
-        line.job.failed(1, Failure { line: line.number, url, reason: reason.to_owned() });
+        line.job.not_warm_after_all(Failure { line: line.number, url, reason: reason.to_owned() });
     }
 
     /// The bytes of a playlist as it lies in the cache; `None` where the submitted line is something else.
     async fn read_playlist(self: &Arc<Pop>, place: &Place, depth: u8) -> Result<Option<Vec<u8>>, NotWarm> {
-        let looked = self.look_up_item(&item_of(place), false).await?;
+        let looked = self.look_up_item(&item_of(place), false, Trace::Promote).await?;
         let Found::Fresh(copy) = &looked.found else {
-            return Err(not_warm("evicted or purged again before it was followed", false));
+            return Err(NotWarm::new("evicted or purged again before it was followed", false));
         };
         let must_be = depth > 0 || is_called_playlist(place, copy);
-        let too_long = || not_warm(&BadPlaylist::TooLong.to_string(), false);
+        let too_long = || NotWarm::new(BadPlaylist::TooLong.to_string(), false);
         let size = copy.body.size().unwrap_or(u64::MAX);
         if size > PLAYLIST_BYTES_MAX as u64 {
             return if must_be { Err(too_long()) } else { Ok(None) };
@@ -113,7 +113,8 @@ impl Pop {
         let mut open = Open::default();
         while (bytes.len() as u64) < size {
             let block = self.store.block(&copy.body, bytes.len() as u64 / BLOCK_BYTES, &mut open).await;
-            let block = block.map_err(|error| not_warm(&format!("read back from disk: {error}"), false))?;
+            let block =
+                block.map_err(|error| NotWarm::new(format!("read back from disk: {error}"), false))?;
             if block.is_empty() {
                 break;
             }
@@ -128,11 +129,11 @@ impl Pop {
                 match read {
                     Ok(read) if read <= PLAYLIST_BYTES_MAX => plain,
                     Ok(_) if must_be => return Err(too_long()),
-                    Err(error) if must_be => return Err(not_warm(&format!("not gzip: {error}"), false)),
+                    Err(error) if must_be => return Err(NotWarm::new(format!("not gzip: {error}"), false)),
                     _ => return Ok(None),
                 }
             }
-            Some(_) if must_be => return Err(not_warm("in a content coding other than gzip", false)),
+            Some(_) if must_be => return Err(NotWarm::new("in a content coding other than gzip", false)),
             Some(_) => return Ok(None),
         };
         Ok((must_be || kind_of(&bytes).is_some()).then_some(bytes))

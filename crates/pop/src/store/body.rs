@@ -162,6 +162,8 @@ pub enum Place {
 pub struct Reading {
     at: AtomicU64,
     last: u64,
+    /// Whether no viewer waits for it.
+    slow: bool,
 }
 
 impl Reading {
@@ -406,7 +408,22 @@ impl Body {
 
     /// Begins to read the bytes up to `last`, from `at`.
     pub fn reading(&self, at: u64, last: u64) -> Arc<Reading> {
-        let reading = Arc::new(Reading { at: AtomicU64::new(at), last });
+        self.note_reading(Reading { at: AtomicU64::new(at), last, slow: false })
+    }
+
+    /// The same for a prefetch, which may be kept waiting.
+    pub fn reading_slowly(&self, at: u64, last: u64) -> Arc<Reading> {
+        self.note_reading(Reading { at: AtomicU64::new(at), last, slow: true })
+    }
+
+    /// Whether anybody reads it who may not be kept waiting.
+    pub fn viewer_reads(&self) -> bool {
+        let Some(slices) = self.in_slices() else { return false };
+        slices.state.lock().readers.iter().filter_map(Weak::upgrade).any(|reader| !reader.slow)
+    }
+
+    fn note_reading(&self, reading: Reading) -> Arc<Reading> {
+        let reading = Arc::new(reading);
         if let Some(slices) = self.in_slices() {
             let mut state = slices.state.lock();
             state.readers.retain(|reader| reader.strong_count() > 0);
