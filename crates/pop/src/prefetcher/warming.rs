@@ -178,10 +178,14 @@ impl Pop {
         trace: Trace,
     ) -> Result<Looked, NotWarm> {
         let looked = self.look_up(&item.domain, &item.path_and_query, &fields::asking(gzip), trace).await;
-        looked.map_err(|no| match no {
+        let looked = looked.map_err(|no| match no {
             NoLookUp::UnknownHost => NotWarm::new("the domain was removed", false),
             NoLookUp::BadPath(why) => NotWarm::new(why.to_string(), false),
-        })
+        })?;
+        match looked.domain.settings.stopped {
+            true => Err(NotWarm::new("the domain is stopped", false)),
+            false => Ok(looked),
+        }
     }
 
     /// Has fetched what is missing of a file; tells how long the origin took for its head, where it was asked for it.
