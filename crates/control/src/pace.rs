@@ -17,6 +17,12 @@ struct Minute {
     lines: BTreeMap<(String, QuotaKind), u64>,
 }
 
+/// Lines that were counted.
+pub(crate) struct Taken {
+    minute: u64,
+    lines: BTreeMap<(String, QuotaKind), u64>,
+}
+
 impl Pace {
     /// Counts the lines of a submission at `now`, or says of which domain there would be too many.
     pub(crate) fn take(
@@ -25,31 +31,47 @@ impl Pace {
         lines: &[Line],
         limits: Limits,
         now: Duration,
-    ) -> Result<(), SubmitError> {
+    ) -> Result<Taken, SubmitError> {
         let limit = match kind {
             QuotaKind::Url => limits.urls_per_minute,
             QuotaKind::Directory => limits.directories_per_minute,
-            QuotaKind::Prefetch | QuotaKind::Query | QuotaKind::Regex | QuotaKind::Tag => return Ok(()),
+            QuotaKind::Prefetch | QuotaKind::Query | QuotaKind::Regex | QuotaKind::Tag => u64::MAX,
         };
-        let mut submitted: BTreeMap<&str, u64> = BTreeMap::new();
+        let number = now.as_secs() / 60;
+        let mut taken = Taken { minute: number, lines: BTreeMap::new() };
+        if limit == u64::MAX {
+            return Ok(taken);
+        }
         for line in lines {
-            *submitted.entry(&line.domain).or_default() += 1;
+            *taken.lines.entry((line.domain.clone(), kind)).or_default() += 1;
         }
         let mut minute = self.0.lock();
-        let number = now.as_secs() / 60;
         if minute.number != number {
             *minute = Minute { number, lines: BTreeMap::new() };
         }
-        let purged = |domain: &str| minute.lines.get(&(domain.to_owned(), kind)).copied().unwrap_or_default();
-        if let Some((domain, lines)) =
-            submitted.iter().find(|(domain, lines)| purged(domain) + **lines > limit)
+        let purged = |name| minute.lines.get(name).copied().unwrap_or_default();
+        if let Some(((domain, _), lines)) =
+            taken.lines.iter().find(|(name, lines)| purged(name) + **lines > limit)
         {
-            return Err(SubmitError::TooFast { kind, domain: (*domain).to_owned(), lines: *lines, limit });
+            return Err(SubmitError::TooFast { kind, domain: domain.clone(), lines: *lines, limit });
         }
-        for (domain, lines) in submitted {
-            *minute.lines.entry((domain.to_owned(), kind)).or_default() += lines;
+        for (name, lines) in &taken.lines {
+            *minute.lines.entry(name.clone()).or_default() += lines;
         }
-        Ok(())
+        Ok(taken)
+    }
+
+    /// Lines that came to nothing were not purged.
+    pub(crate) fn give_back(&self, taken: &Taken) {
+        let mut minute = self.0.lock();
+        if minute.number != taken.minute {
+            return;
+        }
+        for (name, lines) in &taken.lines {
+            if let Some(counted) = minute.lines.get_mut(name) {
+                *counted = counted.saturating_sub(*lines);
+            }
+        }
     }
 }
 
@@ -72,5 +94,25 @@ mod tests {
         assert!(take(QuotaKind::Directory, &["a"], 119) && !take(QuotaKind::Directory, &["a"], 119));
         assert!(take(QuotaKind::Prefetch, &["a"; 9], 119));
         assert!(take(QuotaKind::Url, &["a"; 3], 120));
+    }
+
+    #[test]
+    fn what_came_to_nothing_is_given_back_within_its_minute() {
+        let pace = Pace::default();
+        let limits = Limits { urls_per_minute: 2, ..Limits::default() };
+        let lines = [
+            Line { url: String::new(), domain: "a".into() },
+            Line { url: String::new(), domain: "a".into() },
+        ];
+        let take = |second| pace.take(QuotaKind::Url, &lines, limits, Duration::from_secs(second));
+        let first = take(60).unwrap();
+        assert!(take(61).is_err());
+        pace.give_back(&first);
+        let second = take(62).unwrap();
+        let third = take(120).unwrap();
+        pace.give_back(&second);
+        assert!(take(121).is_err(), "another minute's lines are not given back in this one");
+        pace.give_back(&third);
+        assert!(take(122).is_ok());
     }
 }

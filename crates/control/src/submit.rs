@@ -147,6 +147,13 @@ pub enum SubmitError {
     Ledger(Error),
 }
 
+impl SubmitError {
+    /// Whether nothing was submitted for certain; after a failure it may have been.
+    fn is_refusal(&self) -> bool {
+        !matches!(self, SubmitError::Ledger(Error::Engine(_)))
+    }
+}
+
 fn lines_text(lines: &[BadLine]) -> String {
     let lines: Vec<String> = lines.iter().map(BadLine::to_string).collect();
     lines.join("\n")
@@ -253,7 +260,7 @@ impl Control {
                 return Err(SubmitError::QueueFull { queued, limit });
             }
         }
-        self.pace.take(request.kind.quota(), &named.lines, limits, self.clock.now())?;
+        let taken = self.pace.take(request.kind.quota(), &named.lines, limits, self.clock.now())?;
         let warnings = std::mem::take(&mut named.warnings);
         let at_ms = self.clock.wall_ms();
         let quota_day = day(at_ms.div_euclid(1_000), self.quota_day_offset_s);
@@ -264,7 +271,13 @@ impl Control {
             ..named.submission(account, request, &domains, (at_ms, quota_day))
         };
         // On a task of its own: a caller who hangs up must not leave a durable task that nobody watches.
-        match tokio::spawn(self.entry.clone().make(submission, None)).await {
+        let made = tokio::spawn(self.entry.clone().make(submission, None)).await;
+        if let Ok(Err(refused)) = &made
+            && refused.is_refusal()
+        {
+            self.pace.give_back(&taken);
+        }
+        match made {
             Ok(Ok(submitted)) => {
                 if terms.not_before_ms.is_some() {
                     self.deferred.changed(submitted.task, account);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Before a count is tried again that the disk made fail.
 const RETRY: Duration = Duration::from_secs(1);
-/// Tries; then the order's count is told as «at least» what was found, lest its rules stay for ever.
+/// Tries of the walk; then the order's count is told as «at least» what was found, lest its rules stay for ever.
 const TRIES: u32 = 5;
 
 impl Pop {
@@ -20,13 +20,16 @@ impl Pop {
                 continue;
             };
             let applied = Arc::new(applied);
-            for tries_left in (0..TRIES).rev() {
+            let mut tries = 0;
+            loop {
+                tries += 1;
                 let (pop, applied) = (self.clone(), applied.clone());
-                let done = tokio::task::spawn_blocking(move || pop.count(&applied, tries_left == 0)).await;
-                match done {
+                match tokio::task::spawn_blocking(move || pop.count(&applied, tries >= TRIES)).await {
                     Ok(Ok(())) => break,
+                    // Without an end: a disk that keeps no count takes no order either, and what is not counted stays.
                     Ok(Err(error)) => tracing::warn!(%error, "what purges matched could not be counted"),
-                    Err(error) => tracing::error!(%error, "a count broke off"),
+                    Err(error) if tries < TRIES => tracing::error!(%error, "a count broke off"),
+                    Err(_) => break,
                 }
                 tokio::time::sleep(RETRY).await;
             }

@@ -61,6 +61,8 @@ struct Books {
     uncounted: BTreeSet<Seq>,
     /// Those with something to tell.
     to_tell: BTreeSet<Seq>,
+    /// Those whose rules have no digest yet.
+    undigested: BTreeSet<Seq>,
     waiting: VecDeque<Applied>,
     /// Rules up to here have left the index: what they evicted is deleted.
     dropped: Seq,
@@ -135,9 +137,7 @@ impl Receipts {
                 books.uncounted.insert(seq);
                 again.orders.push((seq, rules.clone().unwrap_or_default()));
             }
-            let rules = rules.filter(|_| owed.digest.is_none());
-            books.to_tell.insert(seq);
-            books.owed.insert(seq, Entry { owed, rules, confirmed_told: false, accounted_told: None });
+            books.take_in(seq, owed, rules);
         }
         if !again.orders.is_empty() {
             books.waiting.push_back(again);
@@ -155,9 +155,7 @@ impl Receipts {
         let mut books = self.books.lock();
         for ((seq, owed), (_, rules)) in owed.into_iter().zip(&applied.orders) {
             books.uncounted.insert(seq);
-            books.to_tell.insert(seq);
-            let rules = Some(rules.clone());
-            books.owed.insert(seq, Entry { owed, rules, confirmed_told: false, accounted_told: None });
+            books.take_in(seq, owed, Some(rules.clone()));
         }
         let last = if books.waiting.len() >= MOMENTS_MAX { books.waiting.back_mut() } else { None };
         match last {
@@ -236,16 +234,14 @@ impl Receipts {
     fn make_digests(&self) -> bool {
         let todo: Vec<(Seq, Arc<[Rule]>)> = {
             let books = self.books.lock();
-            let undigested = books.to_tell.iter().filter_map(|seq| {
-                let entry = books.owed.get(seq)?;
-                entry.owed.digest.is_none().then(|| Some((*seq, entry.rules.clone()?))).flatten()
-            });
-            undigested.take(STATEMENTS_MAX).collect()
+            let next = books.undigested.iter().take(STATEMENTS_MAX);
+            next.filter_map(|seq| Some((*seq, books.owed.get(seq)?.rules.clone()?))).collect()
         };
         let made: Vec<(Seq, Digest)> =
             todo.iter().map(|(seq, rules)| (*seq, digest_of(rules.iter().map(text_of)))).collect();
         let mut books = self.books.lock();
         for (seq, digest) in &made {
+            books.undigested.remove(seq);
             if let Some(entry) = books.owed.get_mut(seq) {
                 entry.owed.digest = Some(*digest);
                 entry.rules = None;
@@ -295,45 +291,50 @@ impl Receipts {
     fn told(&self, statements: &[Statement]) -> Vec<Seq> {
         let mut books = self.books.lock();
         books.introduced = true;
+        let mut settled = Vec::new();
         for statement in statements {
-            match statement {
+            let named = match statement {
                 Statement::StartedOver(over) => {
                     books.started_over_told = books.started_over.as_ref() == Some(over);
+                    None
                 }
                 Statement::Confirmed(Confirmed { order, .. }) => {
-                    if let Some(entry) = books.entry(order) {
-                        entry.confirmed_told = true;
-                    }
+                    books.told(order, |entry| entry.confirmed_told = true)
                 }
                 Statement::Accounted(Accounted { order, reclaimed, .. }) => {
-                    if let Some(entry) = books.entry(order) {
-                        entry.accounted_told = Some(*reclaimed);
-                    }
+                    books.told(order, |entry| entry.accounted_told = Some(*reclaimed))
                 }
-                Statement::Certificate(_) => {}
-            }
-        }
-        let dropped = books.dropped;
-        let mut settled = Vec::new();
-        for seq in std::mem::take(&mut books.to_tell) {
-            match books.owed.get(&seq) {
-                Some(entry) if entry.settled() => settled.push(seq),
-                Some(entry) if entry.has_news(seq, dropped) => {
-                    books.to_tell.insert(seq);
-                }
-                _ => {}
-            }
-        }
-        for seq in &settled {
-            books.owed.remove(seq);
+                Statement::Certificate(_) => None,
+            };
+            settled.extend(named);
         }
         settled
     }
 }
 
 impl Books {
-    fn entry(&mut self, name: &OrderName) -> Option<&mut Entry> {
-        self.owed.get_mut(&name.seq).filter(|entry| entry.owed.order == name.order)
+    fn take_in(&mut self, seq: Seq, owed: Owed, rules: Option<Arc<[Rule]>>) {
+        let rules = rules.filter(|_| owed.digest.is_none());
+        if rules.is_some() {
+            self.undigested.insert(seq);
+        }
+        self.to_tell.insert(seq);
+        self.owed.insert(seq, Entry { owed, rules, confirmed_told: false, accounted_told: None });
+    }
+
+    /// Notes what control has of an order; gives the order once nothing more is owed of it.
+    fn told(&mut self, name: &OrderName, note: impl FnOnce(&mut Entry)) -> Option<Seq> {
+        let (seq, dropped) = (name.seq, self.dropped);
+        let entry = self.owed.get_mut(&seq).filter(|entry| entry.owed.order == name.order)?;
+        note(entry);
+        let settled = entry.settled();
+        if !entry.has_news(seq, dropped) {
+            self.to_tell.remove(&seq);
+        }
+        if settled {
+            self.owed.remove(&seq);
+        }
+        settled.then_some(seq)
     }
 }
 
