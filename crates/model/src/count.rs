@@ -163,16 +163,17 @@ impl Counter {
         keys
     }
 
-    /// Takes in an object; to be called once for each. Its copies are asked for only where some rule may match them.
-    pub fn see(&mut self, key: &Key, copies: impl FnOnce() -> Vec<HeldCopy>) {
+    /// Takes in an object; to be called once for each. Its copies are asked for only where some rule may match them, and
+    /// an error there is the caller's own.
+    pub fn see<E>(&mut self, key: &Key, copies: impl FnOnce() -> Result<Vec<HeldCopy>, E>) -> Result<(), E> {
         let by_key = self.hits_of(key);
         let tags = self.tags.get(key.space());
         if by_key.0.is_empty() && tags.is_none() {
-            return;
+            return Ok(());
         }
         // Which orders matched some copy, and whether they evict one.
         let mut matched: Vec<(usize, bool)> = Vec::new();
-        for copy in copies().iter().filter(|copy| copy.provenance.epoch == self.epoch) {
+        for copy in copies()?.iter().filter(|copy| copy.provenance.epoch == self.epoch) {
             let mut hits = by_key.clone();
             if let Some(tags) = tags {
                 add_tagged(&mut hits, tags, &copy.tags);
@@ -196,6 +197,7 @@ impl Counter {
             count.objects += 1;
             count.evicted_objects += u64::from(evicted);
         }
+        Ok(())
     }
 
     /// What matches whatever copy of the object.
@@ -314,6 +316,7 @@ impl Counts {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::convert::Infallible;
 
     fn key(path: &str) -> Key {
         Key::from_parts("s", path, None)
@@ -332,6 +335,10 @@ mod tests {
         HeldCopy { provenance, tags: Tags::default(), bytes }
     }
 
+    fn see(counter: &mut Counter, key: &Key, copies: Vec<HeldCopy>) {
+        let Ok(()) = counter.see(key, || Ok::<_, Infallible>(copies));
+    }
+
     fn url(path: &str) -> Rule {
         Rule::new(Matcher::Url { key: key(path) }, Mode::Evict)
     }
@@ -347,10 +354,10 @@ mod tests {
     #[test]
     fn an_order_counts_an_object_once_and_each_of_its_copies() {
         let mut counter = counter(&[(5, vec![url("/d/a"), url("/d/a"), directory("/d/", Mode::Expire)])]);
-        counter.see(&key("/d/a"), || vec![copy(1, 4, 10), copy(4, 4, 20), copy(5, 5, 40)]);
-        counter.see(&key("/d/b"), || vec![copy(1, 5, 80)]);
-        counter.see(&key("/d/c"), || vec![copy(1, 4, 160)]);
-        counter.see(&key("/e"), || panic!("nobody asks for it"));
+        see(&mut counter, &key("/d/a"), vec![copy(1, 4, 10), copy(4, 4, 20), copy(5, 5, 40)]);
+        see(&mut counter, &key("/d/b"), vec![copy(1, 5, 80)]);
+        see(&mut counter, &key("/d/c"), vec![copy(1, 4, 160)]);
+        let Ok(()) = counter.see(&key("/e"), || -> Result<_, Infallible> { panic!("nobody asks for it") });
         let due =
             Count { objects: 2, copies: 3, bytes: 190, evicted_objects: 1, evicted_bytes: 30, exact: true };
         assert_eq!(counter.finish(), [(Seq(5), due)]);
@@ -360,7 +367,7 @@ mod tests {
     fn an_evict_counts_by_the_bytes_and_an_expire_by_the_last_confirmation() {
         let orders = [(5, vec![directory("/", Mode::Evict)]), (6, vec![directory("/", Mode::Expire)])];
         let mut counter = counter(&orders);
-        counter.see(&key("/a"), || vec![copy(4, 6, 1)]);
+        see(&mut counter, &key("/a"), vec![copy(4, 6, 1)]);
         let counts: Vec<u64> = counter.finish().iter().map(|(_, count)| count.objects).collect();
         assert_eq!(counts, [1, 0], "a 304 lifts a copy over an expire, and never over an evict");
     }
@@ -378,9 +385,9 @@ mod tests {
         let mut counter = counter(&orders);
         assert_eq!(counter.ranges(), ["other\0", "s\0"]);
         let tagged = |tags| vec![HeldCopy { tags, ..copy(1, 1, 1) }, copy(1, 1, 10)];
-        counter.see(&Key::from_parts("s", "/a", Some("q")), || tagged(Tags::default()));
-        counter.see(&key("/ab"), || tagged(Tags::of(["t", "u"])));
-        counter.see(&key("/c.jpg"), || tagged(Tags::unknown()));
+        see(&mut counter, &Key::from_parts("s", "/a", Some("q")), tagged(Tags::default()));
+        see(&mut counter, &key("/ab"), tagged(Tags::of(["t", "u"])));
+        see(&mut counter, &key("/c.jpg"), tagged(Tags::unknown()));
         let counts: Vec<_> =
             counter.finish().iter().map(|(_, count)| (count.objects, count.copies, count.bytes)).collect();
         assert_eq!(counts, [(1, 2, 11), (1, 2, 11), (2, 2, 2), (0, 0, 0)]);
@@ -389,7 +396,7 @@ mod tests {
     #[test]
     fn a_copy_of_an_older_epoch_was_gone_already() {
         let mut counter = Counter::new(Epoch(2), [(Seq(5), [url("/a")].as_slice())]);
-        counter.see(&key("/a"), || vec![copy(1, 1, 10)]);
+        see(&mut counter, &key("/a"), vec![copy(1, 1, 10)]);
         assert_eq!(counter.finish()[0].1.objects, 0);
     }
 
@@ -426,7 +433,7 @@ mod tests {
                 rules.chunks(2).zip(3..).map(|(rules, seq)| (seq, rules.to_vec())).collect();
             let copies = |path: &str| held.get(path).map(|(filled, more)| vec![copy(*filled, filled + more, 7)]);
             let mut all = counter(&orders);
-            held.keys().for_each(|path| all.see(&key(path), || copies(path).unwrap()));
+            held.keys().for_each(|path| see(&mut all, &key(path), copies(path).unwrap()));
 
             let mut walked = counter(&orders);
             let ranges = walked.ranges();
@@ -436,7 +443,7 @@ mod tests {
             }
             seen.extend(walked.objects_beside(&ranges));
             for key in &seen {
-                walked.see(key, || copies(key.path()).unwrap_or_default());
+                see(&mut walked, key, copies(key.path()).unwrap_or_default());
             }
             let mut once = seen.clone();
             once.sort_by(|one, other| one.as_str().cmp(other.as_str()));

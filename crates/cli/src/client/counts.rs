@@ -52,12 +52,16 @@ pub fn warning(counts: &Counts) -> Option<String> {
 /// Where a part of the whole is not known, «at least» stands with the POPs that are named beside it.
 fn amount(count: &Count, whole: bool) -> String {
     let at_least = if whole && !count.exact { "at least " } else { "" };
-    let objects = if count.objects == 1 { "object" } else { "objects" };
-    format!("{at_least}{} {objects}, {}", grouped(count.objects), bytes(count.bytes))
+    format!("{at_least}{}, {}", objects(count.objects), bytes(count.bytes))
 }
 
 fn pops(count: usize) -> String {
     if count == 1 { "1 POP".into() } else { format!("{count} POPs") }
+}
+
+/// `12,345 objects`.
+pub fn objects(count: u64) -> String {
+    if count == 1 { "1 object".into() } else { format!("{} objects", grouped(count)) }
 }
 
 /// `12,345`.
@@ -74,7 +78,7 @@ fn grouped(number: u64) -> String {
 }
 
 /// `1.2 GB`.
-fn bytes(number: u64) -> String {
+pub fn bytes(number: u64) -> String {
     let units = [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
     match units.iter().find(|(size, _)| number >= *size) {
         Some((size, unit)) => format!("{:.1} {unit}", number as f64 / *size as f64),

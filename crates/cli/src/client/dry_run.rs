@@ -1,5 +1,6 @@
 //! What `freshen purge --dry-run` shows.
 
+use super::counts::{bytes, objects};
 use super::moment::span_text;
 use crate::say::say;
 use freshen_api::v1::wire::DryRunView;
@@ -54,7 +55,7 @@ fn of_pop(row: &PreviewRow) -> String {
 fn amount(found: &Preview) -> String {
     let least = if found.whole { "" } else { "at least " };
     let share = found.share() * 100.0;
-    format!("{least}{} objects, {} ({share:.1} % of the cache)", found.objects, bytes(found.bytes))
+    format!("{least}{}, {} ({share:.1} % of the cache)", objects(found.objects), bytes(found.bytes))
 }
 
 fn by_itself(found: &Preview) -> String {
@@ -82,13 +83,4 @@ fn cost(cost: &Cost) -> String {
         parts.push(format!("{} conditional requests ({changed} if all have changed)", cost.conditional));
     }
     if parts.is_empty() { "nothing".into() } else { parts.join(", ") }
-}
-
-fn bytes(bytes: u64) -> String {
-    match bytes {
-        0..10_000 => format!("{bytes} bytes"),
-        10_000..10_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        10_000_000..10_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
-    }
 }

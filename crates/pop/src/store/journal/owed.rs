@@ -130,14 +130,14 @@ impl Journal {
             for entry in moment.0.prefix(&self.objects, range) {
                 let (text, record) = entry.into_inner()?;
                 if let Some(key) = std::str::from_utf8(&text).ok().and_then(Key::from_text) {
-                    counter.see(&key, || self.copies(moment, &record));
+                    counter.see(&key, || self.copies(moment, &record))?;
                 }
                 pace.step();
             }
         }
         for key in counter.objects_beside(&ranges) {
             if let Some(record) = moment.0.get(&self.objects, key.as_str())? {
-                counter.see(&key, || self.copies(moment, &record));
+                counter.see(&key, || self.copies(moment, &record))?;
             }
             pace.step();
         }
@@ -145,20 +145,19 @@ impl Journal {
     }
 
     /// The copies that a record speaks of; none where it cannot be read, as a look-up has none then.
-    fn copies(&self, moment: &Moment, record: &[u8]) -> Vec<HeldCopy> {
-        let Ok(object) = parse_object(record) else { return Vec::new() };
-        let copy = |variant: &crate::store::record::VariantRecord| HeldCopy {
-            provenance: variant.provenance,
-            tags: variant.head.tags.clone(),
-            bytes: self.bytes_there(moment, &variant.body),
+    fn copies(&self, moment: &Moment, record: &[u8]) -> Result<Vec<HeldCopy>, JournalError> {
+        let Ok(object) = parse_object(record) else { return Ok(Vec::new()) };
+        let copy = |variant: &crate::store::record::VariantRecord| {
+            let bytes = self.bytes_there(moment, &variant.body)?;
+            Ok(HeldCopy { provenance: variant.provenance, tags: variant.head.tags.clone(), bytes })
         };
         object.variants.iter().map(copy).collect()
     }
 
     /// How many bytes of a body were there.
-    fn bytes_there(&self, moment: &Moment, body: &BodyRecord) -> u64 {
+    fn bytes_there(&self, moment: &Moment, body: &BodyRecord) -> Result<u64, JournalError> {
         if body.is_small() {
-            return body.size;
+            return Ok(body.size);
         }
         let slices = moment.0.prefix(&self.slices, body.id.as_key());
         let slice_bytes = |key: &[u8]| {
@@ -166,7 +165,7 @@ impl Journal {
                 body.size.saturating_sub(u64::from(number) * SLICE_BYTES).min(SLICE_BYTES)
             })
         };
-        slices.filter_map(|entry| entry.key().ok()).map(|key| slice_bytes(&key)).sum()
+        slices.map(|entry| Ok(slice_bytes(&entry.key()?))).sum()
     }
 }
 
