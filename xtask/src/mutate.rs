@@ -21,11 +21,15 @@ pub fn run(root: &Path, filters: &[String]) -> anyhow::Result<()> {
     };
     let chosen: Vec<&Mutation> = MUTATIONS.iter().chain(SIMULATED).filter(wanted).collect();
     ensure!(!chosen.is_empty(), "no mutation has a name like that");
-    let tree = root.join("target/mutants/tree");
+    let place = root.join("target/mutants");
+    fs::create_dir_all(&place)?;
+    let lock = fs::File::create(place.join("lock"))?;
+    lock.try_lock().context("another run mutates this checkout's copy")?;
+    let tree = place.join("tree");
     copy_tree(root, &tree)?;
     let mut survived = Vec::new();
-    for mutation in &chosen {
-        eprintln!("{}: {}", mutation.promise, mutation.name);
+    for (at, mutation) in chosen.iter().enumerate() {
+        eprintln!("{} of {}: {}: {}", at + 1, chosen.len(), mutation.promise, mutation.name);
         match caught(root, &tree, mutation) {
             Ok(true) => {}
             Ok(false) => survived.push(mutation.name),
