@@ -150,10 +150,10 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "fencing counted from the last heartbeat",
         promise: "P2",
         file: "crates/control/src/progress/state.rs",
-        find: "let mut task = Watched::new(record, limit, known_at.steady, reached);",
+        find: "let mut task = Watched::new(record, limit, known_at.steady, reached, self.changes.clone());",
         replace: "let heard_ms = self.heard.values().map(|heard| heard.at_ms).min().unwrap_or(known_at.wall_ms); \
                   let silent = std::time::Duration::from_millis((known_at.wall_ms - heard_ms).max(0) as u64); \
-                  let mut task = Watched::new(record, limit, known_at.steady.saturating_sub(silent), reached);",
+                  let mut task = Watched::new(record, limit, known_at.steady.saturating_sub(silent), reached, self.changes.clone());",
         package: "freshen-control",
         tests: "p2_",
     },

@@ -5,6 +5,7 @@
 
 mod bucket;
 mod counts;
+mod crossing;
 mod cuts;
 mod disk_faults;
 mod dry_runs;

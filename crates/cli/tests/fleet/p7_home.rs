@@ -1,6 +1,7 @@
 //! P7 for the fleet: an object's home POP asks the origin for all. And P1 and P3 on that way: whatever is behind, cut off,
 //! killed or told otherwise, nothing old comes by it, and nobody waits for ever.
 
+use crate::crossing::Crossing;
 use crate::installation::{DOMAIN, Installation, Plan};
 use crate::large_origin::{LargeOrigin, bytes};
 use crate::origin::Page;
@@ -242,10 +243,13 @@ async fn part(viewer: &Viewer, wanted: Range<u64>) -> Got {
 #[tokio::test]
 async fn p7_two_pops_that_miss_the_same_slices_do_not_wait_for_each_other() {
     let origin = LargeOrigin::start(200 * MIB).await;
-    let fleet = Installation::start(of_large(&origin, Home::Fleet, each_others_home())).await;
+    let crossing = Crossing::between(["pop-1", "pop-2"]).await;
+    let plan = Plan { twist: Some(crossing.twist()), ..each_others_home() };
+    let fleet = Installation::start(of_large(&origin, Home::Fleet, plan)).await;
     let viewers = [fleet.viewer(0), fleet.viewer(1)];
     let began = Instant::now();
     for slice in [0, 30, 70, 50, 10, 90, 20, 60, 150] {
+        crossing.next_together();
         join_all(viewers.iter().map(|viewer| part(viewer, slice * MIB..slice * MIB + 99_999))).await;
     }
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
