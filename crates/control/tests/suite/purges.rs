@@ -59,12 +59,15 @@ async fn p2_one_watermark_confirms_any_number_of_purges() {
 /// nevertheless.
 #[tokio::test]
 async fn p2_a_fence_counts_from_the_append_though_the_pop_was_heard_long_ago() {
-    let stage = Stage::set().await;
+    let stage = Stage::set_with(|config| config.prefetch_deadline_s = 10).await;
     let (_dead, mut alive) = (stage.pop("pop-dead").await, stage.pop("pop-alive").await);
     stage.clock.advance(Duration::from_secs(60));
     let purge = stage.purge("http://a.example/x").await;
+    let prefetch = stage.submit(TaskKind::Prefetch, &["http://a.example/y"]).await;
     alive.confirm(purge.seq).await;
     stage.clock.advance(FENCE - MS);
+    // Once the clock has ended the one, it has been held against the other, too.
+    assert_eq!(stage.ended(prefetch.task).await.status, Status::Failed);
     let task = stage.task(purge.task).await;
     assert_eq!((task.status, task.percent), (Status::Running, 50));
     stage.clock.advance(MS);
