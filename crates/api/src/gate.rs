@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use freshen_control::Control;
+use freshen_control::manage::bearer_id;
 use freshen_ledger::{AccessKey, Error};
 use freshen_model::rights::{Right, Rights};
 use http::request::Parts;
@@ -34,7 +35,7 @@ pub struct Caller {
     pub access_key_id: String,
     /// What the key may do.
     pub rights: Rights,
-    /// Whether these are temporary credentials.
+    /// Whether these are temporary credentials, or a bearer token.
     pub temporary: bool,
 }
 
@@ -85,6 +86,23 @@ pub enum Refused {
     Ledger(#[from] Error),
 }
 
+/// Why nobody is let in for a bearer token.
+#[derive(Debug, thiserror::Error)]
+pub enum BearerRefused {
+    /// No such token; the same where its id is known.
+    #[error("no such bearer token")]
+    Unknown,
+    /// It is disabled. This and what follows is told only to who holds it.
+    #[error("the bearer token is disabled, make another")]
+    Disabled,
+    /// Its time is over.
+    #[error("the bearer token has expired, make another")]
+    Expired,
+    /// As for who signs.
+    #[error(transparent)]
+    Otherwise(#[from] Refused),
+}
+
 /// The gate, with the memory of who went through it.
 pub struct Gate {
     control: Arc<Control>,
@@ -108,6 +126,9 @@ impl Gate {
         let signed = signature::parse(request)?;
         signed.fresh(self.now())?;
         let key = self.control.key(&signed.access_key_id).await?.ok_or(Refused::UnknownKey)?;
+        if key.bearer {
+            return Err(Refused::UnknownKey);
+        }
         let verified = signed.verify(&key.secret)?;
         if key.disabled {
             return Err(Refused::DisabledKey);
@@ -115,6 +136,32 @@ impl Gate {
         self.token(&signed, &key)?;
         let seen = self.nonces.lock().remember(verified, self.now())?;
         self.log.keep(&seen, self.now()).map_err(Refused::NonceNotKept)?;
+        self.paced(key)
+    }
+
+    /// Says who holds a bearer token. Nothing keeps it from being sent again: whoever has it may.
+    pub async fn admit_bearer(&self, token: &str) -> Result<Caller, BearerRefused> {
+        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let key = match bearer_id(token) {
+            Some(id) => self.control.key(id).await.map_err(Refused::Ledger)?,
+            None => None,
+        };
+        let key = key.filter(|key| key.bearer).ok_or(BearerRefused::Unknown)?;
+        let kept = key.temporary.as_ref().ok_or(BearerRefused::Unknown)?;
+        if !bool::from(digest.ct_eq(&kept.token_digest)) {
+            return Err(BearerRefused::Unknown);
+        }
+        if key.disabled {
+            return Err(BearerRefused::Disabled);
+        }
+        if self.control.wall_ms() >= kept.expires_ms {
+            return Err(BearerRefused::Expired);
+        }
+        Ok(self.paced(key)?)
+    }
+
+    /// Lets in who is known, unless the account sends more than it may.
+    fn paced(&self, key: AccessKey) -> Result<Caller, Refused> {
         let pace = self.paces.lock().take(&key.account, key.requests_per_s, self.control.steady());
         pace.map_err(|retry_after| Refused::TooFast { retry_after })?;
         Ok(Caller {

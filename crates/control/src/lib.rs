@@ -35,13 +35,13 @@ pub use control::{Control, NotReady, StartError};
 pub use dry_run::DryRun;
 pub use fleet_view::PopView;
 pub use lines::{BadLine, LineFault};
-pub use manage::{ManageError, NewKey, NewPop, NewToken};
+pub use manage::{ManageError, NewBearer, NewKey, NewPop, NewToken};
 pub use people::{Session, SignInError};
 pub use receipts::NoCertificate;
 pub use submit::{Accepted, SubmitError, SubmitRequest, Terms};
 pub use tasks::LineView;
 
 pub use freshen_ledger::{
-    Account, DOMAINS_OF_ACCOUNT_MAX, Deed, DomainRecord, Found, StreamPlace, Submitted, TaskFilter, TaskPage,
-    TaskPlace, User,
+    Account, DOMAINS_OF_ACCOUNT_MAX, Deed, DomainRecord, Found, Once, StreamPlace, Submitted, TaskFilter,
+    TaskPage, TaskPlace, User,
 };

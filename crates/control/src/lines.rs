@@ -212,6 +212,7 @@ impl Named {
             not_before_ms: None,
             cut: false,
             terms: PrefetchTerms::default(),
+            once: None,
         }
     }
 

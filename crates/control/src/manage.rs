@@ -59,6 +59,29 @@ pub struct NewToken {
     pub expires_ms: i64,
 }
 
+/// A new bearer token, told once. It stays out of `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewBearer {
+    /// Its id, by which it is disabled; public.
+    pub id: String,
+    /// The token.
+    pub token: String,
+    /// Until when it is good, wall-clock milliseconds since 1970.
+    pub expires_ms: i64,
+}
+
+impl fmt::Debug for NewBearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NewBearer({}, until {})", self.id, self.expires_ms)
+    }
+}
+
+/// The id in a bearer token; `None` where the text is none.
+pub fn bearer_id(token: &str) -> Option<&str> {
+    let (id, secret) = token.strip_prefix(BEARER_PREFIX)?.rsplit_once('_')?;
+    (!secret.is_empty() && KEY_ID_LENGTHS.contains(&id.len())).then_some(id)
+}
+
 /// A new POP with its token, told once. The token stays out of `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewPop {
@@ -88,7 +111,13 @@ impl fmt::Debug for NewPop {
 
 /// How long temporary credentials may be good: the vendor's 15 minutes to 12 hours, and less where that does.
 const TOKEN_LIFETIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(12 * 3_600);
-/// What their ids begin with, as the vendor's.
+/// How long bearer tokens may be good.
+const BEARER_LIFETIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(366 * 86_400);
+/// What a bearer token begins with, so that whoever finds one in a log or a repository knows what it is.
+const BEARER_PREFIX: &str = "freshen_";
+/// What their ids begin with.
+const BEARER_ID_PREFIX: &str = "BT.";
+/// What the ids of temporary credentials begin with, as the vendor's.
 const TEMPORARY_ID_PREFIX: &str = "STS.";
 /// Domains that a key may be confined to.
 const DOMAINS_OF_KEY_MAX: usize = 100;
@@ -171,20 +200,44 @@ impl Control {
         rights: Rights,
         lifetime: Duration,
     ) -> Result<NewToken, ManageError> {
-        if !TOKEN_LIFETIMES.contains(&lifetime) {
-            let (shortest, longest) = (TOKEN_LIFETIMES.start().as_secs(), TOKEN_LIFETIMES.end().as_secs());
-            return unfit("expires_s", format!("write {shortest} to {longest}"));
-        }
+        let expires_ms = self.end_of(lifetime, TOKEN_LIFETIMES)?;
         let rights = self.checked(account, rights).await?;
         let id = format!("{TEMPORARY_ID_PREFIX}{}", secret::alphanumeric(KEY_ID_LENGTH)?);
         let (secret, token) = (secret::alphanumeric(SECRET_LENGTH)?, secret::token()?);
-        let lifetime_ms = i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX);
-        let expires_ms = self.clock.wall_ms().saturating_add(lifetime_ms);
         let temporary = Temporary { token_digest: secret::digest(&token), expires_ms };
         let new =
             NewAccessKey { rights, temporary: Some(temporary), ..NewAccessKey::of(account, &id, &secret) };
         self.ledger.put_key(new).await?;
         Ok(NewToken { key: NewKey { id, secret }, token, expires_ms })
+    }
+
+    /// Makes a bearer token that may do that much, for that long. Only its digest is kept.
+    pub async fn issue_bearer(
+        &self,
+        account: &str,
+        rights: Rights,
+        lifetime: Duration,
+    ) -> Result<NewBearer, ManageError> {
+        let expires_ms = self.end_of(lifetime, BEARER_LIFETIMES)?;
+        let rights = self.checked(account, rights).await?;
+        let id = format!("{BEARER_ID_PREFIX}{}", secret::alphanumeric(KEY_ID_LENGTH)?);
+        let token = format!("{BEARER_PREFIX}{id}_{}", secret::token()?);
+        let temporary = Some(Temporary { token_digest: secret::digest(&token), expires_ms });
+        // A secret that nobody is told.
+        let unused = secret::alphanumeric(SECRET_LENGTH)?;
+        let new = NewAccessKey { rights, temporary, bearer: true, ..NewAccessKey::of(account, &id, &unused) };
+        self.ledger.put_key(new).await?;
+        Ok(NewBearer { id, token, expires_ms })
+    }
+
+    /// When a lifetime that begins now is over.
+    fn end_of(&self, lifetime: Duration, fit: RangeInclusive<Duration>) -> Result<i64, ManageError> {
+        if !fit.contains(&lifetime) {
+            let (shortest, longest) = (fit.start().as_secs(), fit.end().as_secs());
+            return unfit("expires_s", format!("write {shortest} to {longest}"));
+        }
+        let lifetime_ms = i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX);
+        Ok(self.clock.wall_ms().saturating_add(lifetime_ms))
     }
 
     /// Rights as they are kept: of domains that the account has, in lower case.
@@ -229,6 +282,16 @@ impl Control {
     /// One access key, disabled or not.
     pub async fn key(&self, id: &str) -> Result<Option<AccessKey>, Error> {
         self.ledger.key(id).await
+    }
+
+    /// Some of an account's keys, or of all, behind an id; without their secrets.
+    pub async fn keys_behind(
+        &self,
+        account: Option<&str>,
+        id: Option<&str>,
+        limit: u64,
+    ) -> Result<Found<AccessKey, String>, Error> {
+        self.ledger.keys_behind(account, id, limit).await
     }
 
     /// An account's keys.

@@ -4,7 +4,9 @@ use crate::control::Control;
 use crate::lines::{BadLine, Named};
 use crate::progress::{Moment, Progress};
 use crate::telemetry;
-use freshen_ledger::{DomainRecord, Error, Ledger, PopRecord, Refusal, Submission, Submitted, TaskRecord};
+use freshen_ledger::{
+    DomainRecord, Error, Ledger, ONCE_KEPT_MS, Once, PopRecord, Refusal, Submission, Submitted, TaskRecord,
+};
 use freshen_model::area::Area;
 use freshen_model::follow::Follow;
 use freshen_model::ids::{Seq, TaskId};
@@ -68,6 +70,8 @@ pub struct Accepted {
     pub submitted: Submitted,
     /// What of it is likely a mistake, in words.
     pub warnings: Vec<String>,
+    /// Whether it was accepted before, under the same key.
+    pub repeated: bool,
 }
 
 /// Why nothing was submitted; nothing is counted either.
@@ -185,8 +189,23 @@ impl Control {
         account: &str,
         within: Option<&BTreeSet<String>>,
         request: SubmitRequest,
-        mut terms: Terms,
+        terms: Terms,
     ) -> Result<Accepted, SubmitError> {
+        self.submit_once(account, within, request, terms, None).await
+    }
+
+    /// The same, once however often it comes: the same `once` gives the same task, for [`ONCE_KEPT_MS`].
+    pub async fn submit_once(
+        &self,
+        account: &str,
+        within: Option<&BTreeSet<String>>,
+        request: SubmitRequest,
+        mut terms: Terms,
+        once: Option<&Once>,
+    ) -> Result<Accepted, SubmitError> {
+        if let Some(accepted) = self.accepted_before(account, once).await? {
+            return Ok(accepted);
+        }
         self.look_over(&request)?;
         if request.kind == TaskKind::Prefetch && terms.cut {
             return Err(SubmitError::CutOfPrefetch);
@@ -203,12 +222,39 @@ impl Control {
             return Err(SubmitError::TooLate);
         }
         for _ in 1..ATTEMPTS_MAX {
-            match self.attempt(account, within, &request, &terms).await {
+            match self.attempt(account, within, &request, &terms, once).await {
                 Err(SubmitError::Ledger(Error::Refused(Refusal::SettingsChanged(_)))) => {}
+                // Two came at once.
+                Err(SubmitError::Ledger(Error::Refused(Refusal::Repeated(_)))) => {
+                    if let Some(accepted) = self.accepted_before(account, once).await? {
+                        return Ok(accepted);
+                    }
+                }
                 outcome => return outcome,
             }
         }
-        self.attempt(account, within, &request, &terms).await
+        self.attempt(account, within, &request, &terms, once).await
+    }
+
+    /// What was accepted under that key before.
+    async fn accepted_before(
+        &self,
+        account: &str,
+        once: Option<&Once>,
+    ) -> Result<Option<Accepted>, SubmitError> {
+        let Some(once) = once else { return Ok(None) };
+        let since_ms = self.clock.wall_ms().saturating_sub(ONCE_KEPT_MS);
+        let before = self.ledger.once(account, &once.key, since_ms).await.map_err(SubmitError::Ledger)?;
+        let Some((before, task)) = before else { return Ok(None) };
+        if before.digest != once.digest {
+            return Err(SubmitError::Ledger(Refusal::KeyReused(before.key).into()));
+        }
+        let kept = self.ledger.task(task, Some(account)).await.map_err(SubmitError::Ledger)?;
+        Ok(kept.map(|kept| {
+            let scope = kept.steps.into_iter().map(|step| step.pop).collect();
+            let submitted = Submitted { task, seq: kept.seq, scope, fence_from: kept.fence_from };
+            Accepted { submitted, warnings: Vec::new(), repeated: true }
+        }))
     }
 
     /// Refuses what cannot be whatever its lines are.
@@ -249,6 +295,7 @@ impl Control {
         within: Option<&BTreeSet<String>>,
         request: &SubmitRequest,
         terms: &Terms,
+        once: Option<&Once>,
     ) -> Result<Accepted, SubmitError> {
         let domains = self.domains_within(account, within).await?;
         let mut named = Named::read(request, &domains)?;
@@ -268,6 +315,7 @@ impl Control {
             not_before_ms: terms.not_before_ms,
             cut: terms.cut,
             terms: terms.prefetch.clone(),
+            once: once.cloned(),
             ..named.submission(account, request, &domains, (at_ms, quota_day))
         };
         // On a task of its own: a caller who hangs up must not leave a durable task that nobody watches.
@@ -282,7 +330,7 @@ impl Control {
                 if terms.not_before_ms.is_some() {
                     self.deferred.changed(submitted.task, account);
                 }
-                Ok(Accepted { submitted, warnings })
+                Ok(Accepted { submitted, warnings, repeated: false })
             }
             Ok(Err(refused)) => Err(refused),
             Err(error) => {

@@ -56,6 +56,7 @@ async fn prepare(ledger: &dyn Ledger) -> Submission {
         not_before_ms: None,
         cut: false,
         terms: Default::default(),
+        once: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What can go wrong with the ledger: a refusal a caller acts on, or an engine that failed.
 
+use freshen_model::ids::TaskId;
 use freshen_model::quota::Quota;
 
 /// Why a call changed nothing.
@@ -43,6 +44,12 @@ pub enum Refusal {
         /// What was asked for.
         lines: u64,
     },
+    /// The same was submitted before, as this task.
+    #[error("this was submitted before, as task {0}")]
+    Repeated(TaskId),
+    /// Something else was submitted under this key.
+    #[error("{0:?} came with another request before: send a new idempotency key with a new request")]
+    KeyReused(String),
     /// The settings of this domain changed since they were read.
     #[error("the settings of {0} changed meanwhile")]
     SettingsChanged(String),

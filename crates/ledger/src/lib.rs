@@ -12,7 +12,7 @@ pub mod sqlite;
 pub use error::{Error, Refusal};
 pub use people::{Deed, Pass, User};
 pub use records::{
-    AccessKey, Account, DomainRecord, Found, Line, NewAccessKey, OrdersRead, PopReceipt, PopRecord,
+    AccessKey, Account, DomainRecord, Found, Line, NewAccessKey, Once, OrdersRead, PopReceipt, PopRecord,
     ReceiptsKept, Remembered, StreamPlace, Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskPlace,
     TaskReceipts, TaskRecord, TaskUpdate, Temporary,
 };
@@ -29,8 +29,13 @@ use freshen_model::protocol::roster::Place;
 use freshen_model::quota::{Limits, Quota};
 use tokio::sync::watch;
 
-/// Temporary credentials of one account at one time.
+/// Temporary credentials and bearer tokens of one account at one time.
 pub const TEMPORARY_KEYS_MAX: u64 = 1_000;
+
+/// How long it is remembered what was submitted once, milliseconds.
+pub const ONCE_KEPT_MS: i64 = 86_400_000;
+/// Keys of such submissions that one account may have at one time.
+pub const ONCE_OF_ACCOUNT_MAX: u64 = 100_000;
 
 /// Domains that one account may have.
 pub const DOMAINS_OF_ACCOUNT_MAX: u64 = 10_000;
@@ -95,6 +100,14 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// An account's keys.
     async fn keys(&self, account: &str) -> Result<Vec<AccessKey>, Error>;
+
+    /// Some of these, or of all, behind an id; without their secrets.
+    async fn keys_behind(
+        &self,
+        account: Option<&str>,
+        id: Option<&str>,
+        limit: u64,
+    ) -> Result<Found<AccessKey, String>, Error>;
 
     // ---- domains ----
 
@@ -162,9 +175,15 @@ pub trait Ledger: Send + Sync + 'static {
     /// [`Refusal::NotFound`] where a domain is gone or another account's; [`Refusal::Unfit`] where the scope is empty.
     /// From which place on POPs can be fenced is decided here too, by all domains' settings as of the order.
     ///
+    /// With `once`, [`Refusal::Repeated`] where the same was submitted within [`ONCE_KEPT_MS`] under that key, and
+    /// [`Refusal::KeyReused`] where something else was; [`Refusal::Unfit`] where the account has too many keys.
+    ///
     /// One that says `not_before_ms` becomes a pending task instead: without an order, for [`Ledger::release`].
     /// [`Refusal::Unfit`] where the account has a thousand of these.
     async fn submit(&self, submission: Submission) -> Result<Submitted, Error>;
+
+    /// What an account submitted under that key at `since_ms` or later, and as which task.
+    async fn once(&self, account: &str, key: &str, since_ms: i64) -> Result<Option<(Once, TaskId)>, Error>;
 
     /// Pending tasks that are due at that time, wall-clock milliseconds since 1970, the one due first in front; at most a
     /// hundred of them.

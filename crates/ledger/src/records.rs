@@ -52,11 +52,13 @@ pub struct AccessKey {
     pub rights: Rights,
     /// Set once it may not be used any more.
     pub disabled: bool,
-    /// Set of temporary credentials.
+    /// Set of temporary credentials, and of bearer tokens.
     pub temporary: Option<Temporary>,
+    /// Whether it is a bearer token: its token alone goes with each request, and it signs nothing.
+    pub bearer: bool,
 }
 
-/// What temporary credentials have besides a key's id and secret.
+/// What temporary credentials and bearer tokens have besides a key's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Temporary {
     /// SHA-256 of the token that goes with each request.
@@ -76,8 +78,10 @@ pub struct NewAccessKey {
     pub secret: String,
     /// What it may do.
     pub rights: Rights,
-    /// Set of temporary credentials.
+    /// Set of temporary credentials, and of bearer tokens.
     pub temporary: Option<Temporary>,
+    /// Whether it is a bearer token.
+    pub bearer: bool,
 }
 
 impl NewAccessKey {
@@ -89,6 +93,7 @@ impl NewAccessKey {
             secret: secret.to_owned(),
             rights: Rights::default(),
             temporary: None,
+            bearer: false,
         }
     }
 }
@@ -194,6 +199,17 @@ pub struct Submission {
     pub cut: bool,
     /// On what terms a prefetch is done.
     pub terms: PrefetchTerms,
+    /// Set where it is to be submitted once.
+    pub once: Option<Once>,
+}
+
+/// What is to be submitted once, however often it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// The sender's name for it.
+    pub key: String,
+    /// SHA-256 of what was sent under that name.
+    pub digest: [u8; 32],
 }
 
 /// One line of a task.

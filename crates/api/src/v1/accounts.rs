@@ -5,14 +5,19 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use freshen_control::Account;
+use freshen_control::{Account, NewBearer};
+use freshen_ledger::AccessKey;
 use freshen_model::quota::Limits;
 use freshen_model::rights::{Right, Rights};
+use serde::Deserialize;
 
 use super::error::ApiError;
 use super::page::{Page, Paging};
 use super::signed::{Name, SignedRequest};
-use super::wire::{AccountList, AccountRow, ErrorCode, KeyRequest, NewKey, NewToken, TokenRequest};
+use super::wire::{
+    AccountList, AccountRow, ErrorCode, KeyKind, KeyList, KeyRequest, KeyRow, NewBearerToken, NewKey,
+    NewToken, TokenRequest,
+};
 use crate::router::Api;
 
 pub(super) async fn list(
@@ -91,10 +96,62 @@ pub(super) async fn add_token(
     Ok(Json(NewToken { id, secret, security_token: token.token, account, expires_ms: token.expires_ms }))
 }
 
+pub(super) async fn add_bearer(
+    State(api): State<Api>,
+    request: SignedRequest,
+) -> Result<Json<NewBearerToken>, ApiError> {
+    may_make_keys(&request)?;
+    let TokenRequest { account, rights, expires_s } = request.json()?;
+    let account = account_of(&request, account)?;
+    let rights = given(&request, rights)?;
+    let made = api.control.issue_bearer(&account, rights.clone(), Duration::from_secs(expires_s)).await?;
+    let NewBearer { id, token, expires_ms } = made;
+    Ok(Json(NewBearerToken { id, token, account, rights, expires_ms }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WantedKeys {
+    account: Option<String>,
+    limit: Option<u64>,
+    cursor: Option<String>,
+}
+
+pub(super) async fn list_keys(
+    State(api): State<Api>,
+    request: SignedRequest,
+) -> Result<Json<KeyList>, ApiError> {
+    let caller = request.may(Right::Admin)?;
+    let WantedKeys { account, limit, cursor } = request.query()?;
+    let page = Page::<String>::of("keys", limit, cursor.as_deref())?;
+    let account = account.as_deref().or(caller.confines());
+    if account.is_some_and(|account| account != caller.account) {
+        request.admin()?;
+    }
+    let found = api.control.keys_behind(account, page.place.as_deref(), page.limit).await?;
+    let row = |key: AccessKey| KeyRow {
+        kind: match (&key.temporary, key.bearer) {
+            (_, true) => KeyKind::Bearer,
+            (Some(_), false) => KeyKind::Temporary,
+            (None, false) => KeyKind::Key,
+        },
+        id: key.id,
+        account: key.account,
+        rights: key.rights,
+        disabled: key.disabled,
+        expires_ms: key.temporary.map(|temporary| temporary.expires_ms),
+    };
+    Ok(Json(KeyList { keys: found.rows.into_iter().map(row).collect(), next: page.next(found.next)? }))
+}
+
 /// Temporary credentials make no others, which might outlive them.
 fn may_make_keys(request: &SignedRequest) -> Result<(), ApiError> {
+    request.not_once()?;
     if request.may(Right::Admin)?.temporary {
-        return Err(ApiError::new(ErrorCode::Forbidden, "temporary credentials make no keys"));
+        return Err(ApiError::new(
+            ErrorCode::Forbidden,
+            "temporary credentials and bearer tokens make no keys, sign with an access key",
+        ));
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use tracing::error;
 
 use super::wire::{BadLineView, ErrorBody, ErrorCode, ErrorView};
 use crate::body::BodyError;
-use crate::gate::Refused;
+use crate::gate::{BearerRefused, Refused};
 use crate::signature::SignatureError;
 
 /// An answer that is no success.
@@ -62,7 +62,9 @@ fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::BadMethod => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::TooSlow => StatusCode::REQUEST_TIMEOUT,
-        ErrorCode::Exists | ErrorCode::Unfit | ErrorCode::NoPops => StatusCode::CONFLICT,
+        ErrorCode::Exists | ErrorCode::KeyReused | ErrorCode::Unfit | ErrorCode::NoPops => {
+            StatusCode::CONFLICT
+        }
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::OverQuota | ErrorCode::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::Internal | ErrorCode::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
@@ -102,6 +104,15 @@ impl From<Refused> for ApiError {
             | Refused::TokenMismatch => ErrorCode::Unauthenticated,
         };
         ApiError::new(code, refused.to_string())
+    }
+}
+
+impl From<BearerRefused> for ApiError {
+    fn from(refused: BearerRefused) -> ApiError {
+        match refused {
+            BearerRefused::Otherwise(refused) => refused.into(),
+            refused => ApiError::new(ErrorCode::Unauthenticated, refused.to_string()),
+        }
     }
 }
 
@@ -196,6 +207,11 @@ impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> ApiError {
         let code = match &refusal {
             Refusal::Exists { .. } => ErrorCode::Exists,
+            Refusal::KeyReused(_) => {
+                let refused = ApiError::new(ErrorCode::KeyReused, refusal.to_string());
+                return refused.of_field("idempotency-key");
+            }
+            Refusal::Repeated(_) => ErrorCode::Unfit,
             Refusal::NotFound { .. } => ErrorCode::NotFound,
             Refusal::Unfit(_) | Refusal::SettingsChanged(_) => ErrorCode::Unfit,
             Refusal::OverQuota { .. } => ErrorCode::OverQuota,

@@ -1,4 +1,4 @@
-//! The API of Freshen itself, at `/v1`: JSON, signed with ACS3-HMAC-SHA256 over the real path.
+//! The API of Freshen itself, at `/v1`: JSON, signed with ACS3-HMAC-SHA256 over the real path, or with a bearer token.
 //!
 //! The action and version that the scheme's headers name are free text here; method and path say what is meant. Accounts
 //! see and manage their own domains, tasks and keys; admins everybody's, and accounts and POPs too. What is another
@@ -48,8 +48,9 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/v1/users", get(users::list).post(users::add))
         .route("/v1/users/{name}", axum::routing::delete(users::remove))
         .route("/v1/users/{name}/password", put(users::set_password))
-        .route("/v1/keys", post(accounts::add_key))
+        .route("/v1/keys", get(accounts::list_keys).post(accounts::add_key))
         .route("/v1/tokens", post(accounts::add_token))
+        .route("/v1/bearer-tokens", post(accounts::add_bearer))
         .route("/v1/keys/{id}/disable", post(accounts::disable_key))
         .route("/v1/domains", get(domains::list).post(domains::add))
         .route("/v1/domains/{name}", get(domains::one).put(domains::set).delete(domains::remove))

@@ -1,9 +1,12 @@
 //! A request of a known caller, as handlers take it.
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use freshen_control::Once;
 use freshen_model::rights::Right;
+use http::header;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
 use super::wire::ErrorCode;
@@ -11,7 +14,12 @@ use crate::body::Whole;
 use crate::gate::{self, Caller};
 use crate::router::Api;
 
-/// A request whose signature is verified.
+/// The sender's name for what is to be done once.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Its longest.
+const ONCE_KEY_BYTES_MAX: usize = 255;
+
+/// A request whose signature is verified, or that came with a bearer token.
 pub(super) struct SignedRequest {
     pub(super) caller: Caller,
     parts: Parts,
@@ -27,9 +35,19 @@ impl FromRequest<Api> for SignedRequest {
             return Err(ApiError::new(ErrorCode::TooLarge, "the query is longer than any may be here"));
         }
         let body = api.bodies.whole(&parts.headers, body).await?;
-        let caller = api.gate.admit(&gate::request(&parts, &body.bytes)).await?;
+        let caller = match bearer(&parts) {
+            Some(token) => api.gate.admit_bearer(token).await?,
+            None => api.gate.admit(&gate::request(&parts, &body.bytes)).await?,
+        };
         Ok(SignedRequest { caller, parts, body })
     }
+}
+
+/// The token of `Authorization: Bearer` (RFC 6750, 2.1).
+fn bearer(parts: &Parts) -> Option<&str> {
+    let field = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = field.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 impl SignedRequest {
@@ -47,6 +65,34 @@ impl SignedRequest {
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         serde_json::from_slice(&self.body.bytes)
             .map_err(|error| ApiError::new(ErrorCode::Malformed, format!("body: {error}")))
+    }
+
+    /// What this request is to be done once as: under the `Idempotency-Key` that came with it.
+    pub(super) fn once(&self) -> Result<Option<Once>, ApiError> {
+        let Some(field) = self.parts.headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+        let fits = |key: &&str| {
+            (1..=ONCE_KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        let Some(key) = field.to_str().ok().filter(fits) else {
+            let why = format!("idempotency-key: write 1 to {ONCE_KEY_BYTES_MAX} visible characters of ASCII");
+            return Err(ApiError::new(ErrorCode::Malformed, why).of_field(IDEMPOTENCY_KEY));
+        };
+        let mut digest = Sha256::new();
+        digest.update(self.parts.uri.path().as_bytes());
+        digest.update([0]);
+        digest.update(&self.body.bytes);
+        Ok(Some(Once { key: key.to_owned(), digest: digest.finalize().into() }))
+    }
+
+    /// Refuses a key for what tells a secret, which is told once.
+    pub(super) fn not_once(&self) -> Result<(), ApiError> {
+        match self.parts.headers.contains_key(IDEMPOTENCY_KEY) {
+            false => Ok(()),
+            true => {
+                let why = "idempotency-key: this answers a secret, which is kept nowhere to be told again; leave the key out";
+                Err(ApiError::new(ErrorCode::Malformed, why).of_field(IDEMPOTENCY_KEY))
+            }
+        }
     }
 
     /// A field of the head, where it is there once and readable.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use freshen_control::{CheckError, SubmitRequest, TaskFilter, TaskPlace, Terms};
+use freshen_control::{CheckError, Once, SubmitRequest, TaskFilter, TaskPlace, Terms};
 use freshen_model::certificate::{CertificateFile, Keys};
 use freshen_model::ids::TaskId;
 use freshen_model::location::{Location, Scheme};
@@ -32,7 +32,7 @@ pub(super) async fn purge(
     request: SignedRequest,
 ) -> Result<Json<TaskView>, ApiError> {
     let (submission, terms) = read_purge(request.json()?)?;
-    submit(&api, request.may(Right::Purge)?, submission, terms).await
+    submit(&api, request.may(Right::Purge)?, submission, terms, request.once()?.as_ref()).await
 }
 
 pub(super) async fn dry_run(
@@ -83,7 +83,8 @@ pub(super) async fn prefetch(
     let submission =
         SubmitRequest { kind, force, soft, area, lines, domains, scheme: Scheme::Required, follow };
     let terms = Terms { cut: false, not_before_ms, prefetch: PrefetchTerms { deadline_s } };
-    submit(&api, request.may(Right::Prefetch)?, submission, terms).await
+    let caller = request.may(Right::Prefetch)?;
+    submit(&api, caller, submission, terms, request.once()?.as_ref()).await
 }
 
 async fn submit(
@@ -91,8 +92,13 @@ async fn submit(
     caller: &Caller,
     submission: SubmitRequest,
     terms: Terms,
+    once: Option<&Once>,
 ) -> Result<Json<TaskView>, ApiError> {
-    let accepted = api.control.submit_within(&caller.account, caller.within(), submission, terms).await?;
+    let accepted = api.control.submit_once(&caller.account, caller.within(), submission, terms, once).await?;
+    if accepted.repeated {
+        // Whoever sends it again may be another key of the account.
+        return whole(api, caller, accepted.submitted.task).await;
+    }
     // Who submitted it may see it, whatever else it may see.
     let task = accepted.submitted.task;
     let revision = revision(api, task);

@@ -14,6 +14,10 @@ use freshen_model::role::Role;
 use freshen_model::task::{Task, TaskKind};
 use serde::{Deserialize, Serialize};
 
+/// What `POST /v1/purge` and `POST /v1/prefetch` submit with a field `Idempotency-Key` (1 to 255 visible characters of ASCII)
+/// is submitted once: the same key and body give the same task for 24 hours, another body is refused as `key_reused`.
+/// What makes a secret takes no such key, since a secret is told once.
+///
 /// `POST /v1/purge`, answered by a [`TaskView`]; `POST /v1/purge/dry-run`, answered by a [`DryRunView`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -281,7 +285,8 @@ pub struct KeyRequest {
     pub rights: Option<Rights>,
 }
 
-/// `POST /v1/tokens` (admins; or for the own account), answered by a [`NewToken`].
+/// `POST /v1/tokens` (admins; or for the own account), answered by a [`NewToken`]: temporary credentials, which sign.
+/// `POST /v1/bearer-tokens`, answered by a [`NewBearerToken`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
@@ -291,7 +296,7 @@ pub struct TokenRequest {
     /// What they may do; absent: all that the account may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rights: Option<Rights>,
-    /// How long they are good, 1 to 43,200 seconds.
+    /// How long they are good, 1 to 43,200 seconds; a bearer token up to 31,622,400.
     pub expires_s: u64,
 }
 
@@ -308,6 +313,61 @@ pub struct NewToken {
     pub account: String,
     /// Until when they are good, wall-clock milliseconds since 1970.
     pub expires_ms: i64,
+}
+
+/// A bearer token, told once: `Authorization: Bearer TOKEN`, instead of a signature, to `/v1` only.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewBearerToken {
+    /// Its id, by which it is disabled as any key.
+    pub id: String,
+    /// The token. Only its digest is kept.
+    pub token: String,
+    /// The account it acts for.
+    pub account: String,
+    /// What it may do.
+    pub rights: Rights,
+    /// Until when it is good, wall-clock milliseconds since 1970.
+    pub expires_ms: i64,
+}
+
+/// `GET /v1/keys?account=&limit=&cursor=`: those of the own account; of any, or all, for admins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeyList {
+    /// By id.
+    pub keys: Vec<KeyRow>,
+    /// The `cursor` of the next page; absent: this is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A key, without what is secret of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeyRow {
+    /// Its id.
+    pub id: String,
+    /// What it is.
+    pub kind: KeyKind,
+    /// The account it acts for.
+    pub account: String,
+    /// What it may do.
+    pub rights: Rights,
+    /// Set once it may not be used any more.
+    pub disabled: bool,
+    /// Until when it is good, wall-clock milliseconds since 1970; absent: until it is disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<i64>,
+}
+
+/// What a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyKind {
+    /// It signs, until it is disabled.
+    Key,
+    /// Temporary credentials: they sign, with their token beside.
+    Temporary,
+    /// A bearer token.
+    Bearer,
 }
 
 /// A key with its secret, told once.
@@ -436,6 +496,8 @@ pub enum ErrorCode {
     TooSlow,
     /// 409: it is there already.
     Exists,
+    /// 409: the idempotency key came with another request before.
+    KeyReused,
     /// 409: a name or setting that cannot be, or does not go together with what is there.
     Unfit,
     /// 409: there is no POP that could do it.

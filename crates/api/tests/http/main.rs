@@ -11,6 +11,7 @@ mod own;
 mod own_events;
 mod own_management;
 mod own_media;
+mod own_once;
 mod own_receipts;
 mod rights;
 mod scenario;

@@ -300,7 +300,7 @@ async fn a_purge_for_later_is_watched_and_cancelled() {
     assert_eq!((&task["seq"], &task["pops"]), (&json!(0), &json!([])));
     let path = format!("/v1/tasks/{}", task["id"].as_str().unwrap());
     // Whoever waits is told when it begins.
-    let target = format!("{path}?wait_ms=30000");
+    let target = format!("{path}?wait_ms=30000&seen={}", task["revision"]);
     let (begun, ()) = within(async {
         tokio::join!(stage.own(ANN, "GET", &target, Value::Null), async {
             stage.clock.advance(Duration::from_millis(later_ms as u64));

@@ -283,3 +283,72 @@ async fn p8_nobody_gives_rights_that_he_has_not_got() {
     let within = json!({ "rights": { "may": ["read"], "domains": ["a.example"] } });
     assert_eq!(asked("/v1/keys", within).await.0, 200);
 }
+
+#[tokio::test]
+async fn p8_a_bearer_token_opens_v1_in_its_time_and_nothing_else() {
+    let stage = Stage::set().await;
+    let made = async |body: Value| {
+        let (status, made) = stage.own(ANN, "POST", "/v1/bearer-tokens", body).await;
+        assert_eq!(status, 200, "{made}");
+        (text(&made["id"]), text(&made["token"]))
+    };
+    let said = async |method: &str, target: &str, token: &str| {
+        let answer = stage.ask(method, target, &[("authorization", &format!("Bearer {token}"))]).await;
+        (answer.status, answer.json()["error"]["message"].as_str().unwrap_or_default().to_owned())
+    };
+    let (id, token) = made(json!({ "expires_s": 3_600 })).await;
+    assert_eq!(said("GET", "/v1/quota", &token).await.0, 200);
+    assert_eq!(said("GET", "/v1/quota", &token).await.0, 200, "as often as one likes");
+    assert_eq!(said("POST", "/v1/keys", &token).await.0, 403, "no key that outlives it");
+    assert_eq!(said("GET", "/v1/accounts", &token).await.0, 403, "an admin's only");
+    let secret = token.rsplit_once('_').unwrap().1;
+    assert!(!stage.disk().windows(secret.len()).any(|bytes| bytes == secret.as_bytes()));
+
+    let unknown = (401, "no such bearer token".to_owned());
+    let spoilt = format!("{}{}", &token[..token.len() - 1], if token.ends_with('0') { '1' } else { '0' });
+    let other = token.replace(&id, &format!("{id}x"));
+    for wrong in [&*spoilt, &other, &id, "freshen__", "freshen_x_y", &format!("freshen_{}_x", ANN.0)] {
+        assert_eq!(said("GET", "/v1/quota", wrong).await, unknown, "{wrong}");
+    }
+    let bearer = format!("Bearer {token}");
+    let vendors = stage.ask("POST", "/?Action=DescribeVodRefreshQuota", &[("authorization", &bearer)]).await;
+    assert_eq!(vendors.status, 400, "{}", vendors.text());
+    let signing = Made { id: id.clone(), secret: token.clone(), token: None };
+    let refused = signing.get(&stage, "/v1/quota").await;
+    assert_eq!((refused.status, &refused.json()["error"]["message"]), (401, &json!("no such access key")));
+
+    let rights = json!({ "may": ["purge"], "domains": ["a.example"] });
+    let (_, narrow) = made(json!({ "expires_s": 60, "rights": rights })).await;
+    assert_eq!(said("GET", "/v1/quota", &narrow).await.0, 403);
+    let (_, keys) = stage.own(ANN, "GET", "/v1/keys", Value::Null).await;
+    let kinds: Vec<&str> =
+        keys["keys"].as_array().unwrap().iter().map(|key| key["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["bearer", "bearer", "key"]);
+    assert!(!keys.to_string().contains("secret"), "{keys}");
+    assert_eq!(
+        stage.own(BOB, "GET", "/v1/keys", Value::Null).await.1["keys"].as_array().map(Vec::len),
+        Some(1)
+    );
+    assert_eq!(stage.own(BOB, "GET", "/v1/keys?account=ann", Value::Null).await.0, 403);
+    assert_eq!(
+        stage.own(ADA, "GET", "/v1/keys?limit=9", Value::Null).await.1["keys"].as_array().map(Vec::len),
+        Some(5)
+    );
+
+    assert_eq!(stage.own(BOB, "POST", &format!("/v1/keys/{id}/disable"), Value::Null).await.0, 404);
+    assert_eq!(stage.own(ANN, "POST", &format!("/v1/keys/{id}/disable"), Value::Null).await.0, 204);
+    assert_eq!(
+        said("GET", "/v1/quota", &token).await,
+        (401, "the bearer token is disabled, make another".into())
+    );
+    stage.clock.advance(Duration::from_secs(60));
+    assert_eq!(
+        said("POST", "/v1/purge", &narrow).await,
+        (401, "the bearer token has expired, make another".into())
+    );
+    for expires_s in [0, 31_622_401] {
+        let (status, body) =
+            stage.own(ANN, "POST", "/v1/bearer-tokens", json!({ "expires_s": expires_s })).await;
+        assert_eq!((status, &body["error"]["field"]), (409, &json!("expires_s")));
+    }
+}

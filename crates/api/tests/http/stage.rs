@@ -152,6 +152,12 @@ impl Stage {
         self.folder.path().join("ledger.sqlite")
     }
 
+    /// All that lies on control's disk.
+    pub fn disk(&self) -> Vec<u8> {
+        let files = std::fs::read_dir(self.folder.path()).unwrap();
+        files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+    }
+
     /// Control dies as by kill -9 and starts again on the same folder.
     pub async fn restart(self) -> Stage {
         let Stage { control, ledger, process, folder, .. } = self;

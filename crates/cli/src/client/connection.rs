@@ -7,7 +7,7 @@ use freshen_api::signature::acs3::{self, Credentials, Unsigned};
 use freshen_api::v1::wire::{ErrorBody, ErrorCode, ErrorView, PopList};
 use freshen_fleet::causes;
 use freshen_model::ids::PopId;
-use http::{Method, Request, Uri};
+use http::{Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -42,6 +42,9 @@ pub struct Connection {
     /// The token of temporary credentials.
     #[arg(long, env = "FRESHEN_SECURITY_TOKEN", hide_env_values = true)]
     security_token: Option<String>,
+    /// A bearer token, instead of an access key.
+    #[arg(long, env = "FRESHEN_TOKEN", hide_env_values = true)]
+    token: Option<String>,
     /// A TOML file with endpoint, access_key_id and access_key_secret [default: freshen/client.toml in the user's
     /// configuration folder].
     #[arg(long, env = "FRESHEN_CONFIG", hide_env_values = true)]
@@ -110,9 +113,16 @@ fn explain(error: &ErrorView) -> String {
 pub struct Control {
     endpoint: String,
     authority: String,
-    key: (String, String),
-    security_token: Option<String>,
+    credential: Credential,
     client: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// What says who asks.
+enum Credential {
+    /// Signs each request.
+    Key { id: String, secret: String, security_token: Option<String> },
+    /// Goes with each request.
+    Bearer(String),
 }
 
 impl Connection {
@@ -126,6 +136,9 @@ impl Connection {
         }
         let pick = |given: &Option<String>, filed| given.clone().or(filed);
         let endpoint = pick(&self.endpoint, endpoint).unwrap_or_else(|| DEFAULT_ENDPOINT.into());
+        if let Some(token) = &self.token {
+            return Control::with(&endpoint, Credential::Bearer(token.clone()));
+        }
         let missing = |what: &str, variable: &str| {
             ClientError::Usage(format!(
                 "no {what}: give --{what}, {variable}, or a client configuration (--config)"
@@ -135,8 +148,8 @@ impl Connection {
             pick(&self.access_key_id, id).ok_or_else(|| missing("access-key-id", "FRESHEN_ACCESS_KEY_ID"))?;
         let secret = pick(&self.access_key_secret, secret)
             .ok_or_else(|| missing("access-key-secret", "FRESHEN_ACCESS_KEY_SECRET"))?;
-        let control = Control::at(&endpoint, id, secret)?;
-        Ok(Control { security_token: self.security_token.clone(), ..control })
+        let security_token = self.security_token.clone();
+        Control::with(&endpoint, Credential::Key { id, secret, security_token })
     }
 
     /// Where viewers reach each POP, as the client's configuration file says.
@@ -164,6 +177,10 @@ fn default_file() -> Option<PathBuf> {
 impl Control {
     /// Control at `http://host:port`, asked with that access key.
     pub fn at(endpoint: &str, access_key_id: String, secret: String) -> Result<Control, ClientError> {
+        Control::with(endpoint, Credential::Key { id: access_key_id, secret, security_token: None })
+    }
+
+    fn with(endpoint: &str, credential: Credential) -> Result<Control, ClientError> {
         let malformed = || ClientError::Usage(format!("the endpoint {endpoint:?} is not http://host:port"));
         let uri: Uri = endpoint.parse().map_err(|_| malformed())?;
         let authority = uri.authority().ok_or_else(malformed)?.to_string();
@@ -171,8 +188,7 @@ impl Control {
             return Err(malformed());
         }
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        let key = (access_key_id, secret);
-        Ok(Control { endpoint: endpoint.to_owned(), authority, key, security_token: None, client })
+        Ok(Control { endpoint: endpoint.to_owned(), authority, credential, client })
     }
 
     /// `GET`.
@@ -258,6 +274,16 @@ impl Control {
         path_and_query: &str,
         body: Option<Vec<u8>>,
     ) -> anyhow::Result<Request<Full<Bytes>>> {
+        let uri = format!("http://{}{path_and_query}", self.authority);
+        let (id, secret, security_token) = match &self.credential {
+            Credential::Key { id, secret, security_token } => (id, secret, security_token),
+            Credential::Bearer(token) => {
+                let request = Request::builder().method(method).uri(uri);
+                let request = request.header(header::CONTENT_TYPE, "application/json");
+                let request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+                return Ok(request.body(Full::new(Bytes::from(body.unwrap_or_default())))?);
+            }
+        };
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce)?;
@@ -276,13 +302,10 @@ impl Control {
             date: now,
             nonce: &hex::encode(nonce),
         };
-        let security_token = self.security_token.as_deref();
-        let credentials = Credentials { access_key_id: &self.key.0, secret: &self.key.1, security_token };
+        let security_token = security_token.as_deref();
+        let credentials = Credentials { access_key_id: id, secret, security_token };
         let headers = acs3::sign(&unsigned, &credentials)?;
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("http://{}{path_and_query}", self.authority))
-            .body(Full::new(Bytes::from(body)))?;
+        let mut request = Request::builder().method(method).uri(uri).body(Full::new(Bytes::from(body)))?;
         *request.headers_mut() = headers;
         Ok(request)
     }

@@ -5,7 +5,8 @@ use super::outcome::Outcome;
 use crate::say::say;
 use clap::Subcommand;
 use freshen_api::v1::wire::{
-    AccountList, AccountRow, KeyRequest, NewKey, NewPop, NewToken, PopRequest, TokenRequest,
+    AccountList, AccountRow, KeyKind, KeyList, KeyRequest, KeyRow, NewBearerToken, NewKey, NewPop, NewToken,
+    PopRequest, TokenRequest,
 };
 use freshen_model::area::Area;
 use freshen_model::ids::PopId;
@@ -123,7 +124,28 @@ pub enum KeyCommand {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Disable an access key for good.
+    /// Make a bearer token, told once: it goes with each request as `Authorization: Bearer`, and signs nothing.
+    Token {
+        /// How long it is good: seconds, or with a unit (15m, 12h, 90d).
+        #[arg(long, default_value = "90d", value_parser = super::submit::duration)]
+        expires: Duration,
+        /// The account it acts for [default: the caller's].
+        #[arg(long)]
+        account: Option<String>,
+        #[command(flatten)]
+        rights: RightsOptions,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// List keys, temporary credentials and bearer tokens, without their secrets.
+    List {
+        /// Of this account [default: the caller's; for admins all].
+        #[arg(long)]
+        account: Option<String>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Disable an access key or a bearer token for good.
     Disable {
         /// Its id.
         id: String,
@@ -240,6 +262,20 @@ impl AccountCommand {
     }
 }
 
+fn key_row(key: &KeyRow) -> String {
+    let kind = match key.kind {
+        KeyKind::Key => "key",
+        KeyKind::Temporary => "temporary",
+        KeyKind::Bearer => "bearer",
+    };
+    let may: Vec<&str> = key.rights.may.iter().map(|right| right.as_str()).collect();
+    let domains = key.rights.domains.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
+    let until = key.expires_ms.map(|ms| format!(", until {}", super::moment::show(ms.div_euclid(1_000))));
+    let disabled = if key.disabled { ", disabled" } else { "" };
+    let (may, until) = (may.join(" "), until.unwrap_or_default());
+    format!("{:<24} {kind:<9} {:<16} {may} {domains}{until}{disabled}", key.id, key.account)
+}
+
 impl KeyCommand {
     /// Does it.
     pub async fn run(self) -> Result<Outcome, ClientError> {
@@ -253,6 +289,29 @@ impl KeyCommand {
                         key.account, key.id, key.secret
                     )
                 })
+            }
+            KeyCommand::Token { expires, account, rights, connection } => {
+                let request =
+                    TokenRequest { account, rights: Some(rights.rights()), expires_s: expires.as_secs() };
+                let made: NewBearerToken =
+                    connection.open()?.call(Method::POST, "/v1/bearer-tokens", Some(&request)).await?;
+                tell(&connection, &made, || {
+                    format!(
+                        "bearer token of {}, good until {}\n  id     {}\n  token  {}   (shown once)",
+                        made.account,
+                        super::moment::show(made.expires_ms.div_euclid(1_000)),
+                        made.id,
+                        made.token
+                    )
+                })
+            }
+            KeyCommand::List { account, connection } => {
+                let of = account.map(|name| format!("account={}&", encode(&name))).unwrap_or_default();
+                let open = |list: KeyList| (list.keys, list.next);
+                let path = format!("/v1/keys?{of}");
+                let (keys, _) = connection.open()?.list(&path, usize::MAX, open).await?;
+                let list = KeyList { keys, next: None };
+                tell(&connection, &list, || list.keys.iter().map(key_row).collect::<Vec<_>>().join("\n"))
             }
             KeyCommand::Disable { id, connection } => {
                 let path = format!("/v1/keys/{}/disable", encode(&id));

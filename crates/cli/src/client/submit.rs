@@ -414,11 +414,12 @@ fn interrupts() -> Result<Signal, ClientError> {
 
 /// Seconds, or a number with s, m or h.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let (digits, unit) = match text.strip_suffix(['s', 'm', 'h']) {
+    let (digits, unit) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
         Some(digits) => (digits, &text[digits.len()..]),
         None => (text, "s"),
     };
     let seconds = match unit {
+        "d" => 86_400.0,
         "h" => 3_600.0,
         "m" => 60.0,
         _ => 1.0,

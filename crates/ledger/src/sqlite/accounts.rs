@@ -6,7 +6,7 @@ use freshen_model::quota::Limits;
 use rusqlite::{Connection, Row, params};
 
 const ACCOUNT: &str = "SELECT name, admin, limits, created_ms FROM accounts";
-const KEY: &str = "SELECT keys.id, secret, account, admin, limits, rights, disabled, token_digest, expires_ms FROM keys JOIN accounts ON accounts.name = keys.account";
+const KEY: &str = "SELECT keys.id, secret, account, admin, limits, rights, disabled, token_digest, expires_ms, bearer FROM keys JOIN accounts ON accounts.name = keys.account";
 
 pub(super) fn add(connection: &Connection, name: &str, admin: bool) -> Result<Account, Error> {
     if one(connection, name)?.is_some() {
@@ -73,7 +73,8 @@ pub(super) fn put_key(connection: &Connection, new: &NewAccessKey, secret: &str)
     let temporary = new.temporary.as_ref();
     connection
         .prepare_cached(
-            "INSERT INTO keys (id, secret, account, rights, token_digest, expires_ms) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO keys (id, secret, account, rights, token_digest, expires_ms, bearer)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             new.id,
@@ -81,7 +82,8 @@ pub(super) fn put_key(connection: &Connection, new: &NewAccessKey, secret: &str)
             new.account,
             to_json(&new.rights)?,
             temporary.map(|temporary| temporary.token_digest),
-            temporary.map(|temporary| temporary.expires_ms)
+            temporary.map(|temporary| temporary.expires_ms),
+            new.bearer
         ])?;
     Ok(())
 }
@@ -94,7 +96,9 @@ fn make_room(connection: &Connection, account: &str) -> Result<(), Error> {
         .prepare_cached("SELECT count(*) FROM keys WHERE account = ? AND expires_ms IS NOT NULL")?
         .query_row([account], |row| Ok(unsql(row.get(0)?)))?;
     if count >= TEMPORARY_KEYS_MAX {
-        let why = format!("{account} has {count} temporary credentials, wait until some have expired");
+        let why = format!(
+            "{account} has {count} temporary credentials and bearer tokens, wait until some have expired"
+        );
         return Err(Refusal::Unfit(why).into());
     }
     Ok(())
@@ -116,6 +120,21 @@ pub(super) fn key(connection: &Connection, id: &str) -> Result<Option<AccessKey>
 pub(super) fn keys(connection: &Connection, account: &str) -> Result<Vec<AccessKey>, Error> {
     let mut statement = connection.prepare_cached(&format!("{KEY} WHERE account = ? ORDER BY keys.id"))?;
     statement.query_and_then([account], access_key)?.collect()
+}
+
+/// Some of an account's keys, or of all, behind an id.
+pub(super) fn keys_behind(
+    connection: &Connection,
+    account: Option<&str>,
+    id: Option<&str>,
+    limit: u64,
+) -> Result<Found<AccessKey, String>, Error> {
+    let of_account = if account.is_some() { "account = ?1" } else { "?1 IS NULL" };
+    let query = format!("{KEY} WHERE {of_account} AND keys.id > ?2 ORDER BY keys.id LIMIT ?3");
+    let mut statement = connection.prepare_cached(&query)?;
+    let values = params![account, id.unwrap_or_default(), sql(limit.saturating_add(1))];
+    let rows = statement.query_and_then(values, access_key)?.collect::<Result<_, _>>()?;
+    Ok(cut_to(limit, rows, |key: &AccessKey| key.id.clone()))
 }
 
 fn unknown(name: &str) -> Error {
@@ -148,5 +167,6 @@ fn access_key(row: &Row<'_>) -> Result<AccessKey, Error> {
         temporary: token
             .zip(expires_ms)
             .map(|(token_digest, expires_ms)| Temporary { token_digest, expires_ms }),
+        bearer: row.get(9)?,
     })
 }

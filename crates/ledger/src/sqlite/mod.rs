@@ -9,6 +9,7 @@ mod domains;
 mod file;
 mod filter;
 mod media;
+mod once;
 mod orders;
 mod pending;
 mod pops;
@@ -22,7 +23,7 @@ mod users;
 mod writer;
 
 use crate::{
-    AccessKey, Account, Deed, DomainRecord, Error, Found, Ledger, Line, NewAccessKey, OrdersRead, Pass,
+    AccessKey, Account, Deed, DomainRecord, Error, Found, Ledger, Line, NewAccessKey, Once, OrdersRead, Pass,
     PopRecord, ReceiptsKept, Remembered, StreamPlace, Submission, Submitted, TaskFilter, TaskLine, TaskPage,
     TaskPlace, TaskReceipts, TaskRecord, TaskUpdate, User,
 };
@@ -219,6 +220,20 @@ impl Ledger for SqliteLedger {
         keys.into_iter().map(|key| self.opened_key(key)).collect()
     }
 
+    async fn keys_behind(
+        &self,
+        account: Option<&str>,
+        id: Option<&str>,
+        limit: u64,
+    ) -> Result<Found<AccessKey, String>, Error> {
+        let [account, id] = [account, id].map(|given| given.map(str::to_owned));
+        let some =
+            move |connection: &_| accounts::keys_behind(connection, account.as_deref(), id.as_deref(), limit);
+        let mut found = self.readers.call(some).await?;
+        found.rows.iter_mut().for_each(|key| key.secret.clear());
+        Ok(found)
+    }
+
     async fn add_domain(
         &self,
         account: &str,
@@ -300,6 +315,11 @@ impl Ledger for SqliteLedger {
 
     async fn submit(&self, submission: Submission) -> Result<Submitted, Error> {
         self.writer.call(move |connection| tasks::submit(connection, submission)).await
+    }
+
+    async fn once(&self, account: &str, key: &str, since_ms: i64) -> Result<Option<(Once, TaskId)>, Error> {
+        let (account, key) = (account.to_owned(), key.to_owned());
+        self.readers.call(move |connection| once::find(connection, &account, &key, since_ms)).await
     }
 
     async fn due_tasks(&self, at_ms: i64) -> Result<Vec<TaskRecord>, Error> {

@@ -1,7 +1,7 @@
 //! Tasks and their lines: submitted with their order, then kept up to date until they end.
 
 use super::{
-    accounts, domains, from_json, orders, parsed, pending, pops, quotas, receipts, sql, to_json, unsql,
+    accounts, domains, from_json, once, orders, parsed, pending, pops, quotas, receipts, sql, to_json, unsql,
 };
 use crate::{Error, Line, Refusal, Submission, Submitted, TaskRecord, TaskUpdate};
 use freshen_model::ids::{PopId, Seq, TaskId};
@@ -18,6 +18,9 @@ pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.sta
 /// Makes a task, its lines, its quota use and, unless it is for later, its order.
 pub(super) fn submit(connection: &Connection, submission: Submission) -> Result<Submitted, Error> {
     let account = accounts::existing(connection, &submission.account)?;
+    if let Some(once) = &submission.once {
+        once::check(connection, &account.name, once, submission.at_ms)?;
+    }
     check_domains(connection, &submission)?;
     let scope = pops::scope(connection, submission.kind, submission.area)?;
     let lines = submission.lines.len() as u64;
@@ -119,7 +122,11 @@ fn insert(
     for domain in named {
         statement.execute(params![domain, task, submission.at_ms])?;
     }
-    Ok(TaskId(unsql(task)))
+    let id = TaskId(unsql(task));
+    if let Some(once) = &submission.once {
+        once::keep(connection, &submission.account, once, id, submission.at_ms)?;
+    }
+    Ok(id)
 }
 
 fn body(task: TaskId, submission: Submission) -> Body {

@@ -245,7 +245,7 @@ mod tests {
         // A foreign key that is looked at only in the commit, and then not found.
         let spoiled = |connection: &Connection| {
             connection.execute_batch(
-                "PRAGMA defer_foreign_keys = ON; INSERT INTO keys VALUES ('id', 'secret', 'nobody', '{}', 0, NULL, NULL)",
+                "PRAGMA defer_foreign_keys = ON; INSERT INTO keys VALUES ('id', 'secret', 'nobody', '{}', 0, NULL, NULL, 0)",
             )?;
             Ok(())
         };

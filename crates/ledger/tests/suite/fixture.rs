@@ -63,6 +63,7 @@ pub async fn purge(ledger: &dyn Ledger, lines: &[&str]) -> Submission {
         not_before_ms: None,
         cut: false,
         terms: Default::default(),
+        once: None,
     }
 }
 
