@@ -5,7 +5,8 @@
 //! expect; [`router()`] puts them together, [`serve()`] carries them over TCP.
 //!
 //! **Invariant:** nothing is decided here about caches, tasks or quotas: that is control's. And nothing is done for
-//! a request before the [`gate`] has verified who signed it, but for health, which tells nothing about anybody.
+//! a request before the [`gate`] has verified who signed it, but for health and the OpenAPI document, which tell nothing about
+//! anybody.
 
 pub mod body;
 pub mod gate;

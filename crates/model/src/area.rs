@@ -1,9 +1,10 @@
 //! The area of a POP, by which a prefetch may be narrowed.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where a POP serves; the vendor's two words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Area {
     /// Inside the operator's own country.

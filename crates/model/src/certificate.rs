@@ -5,6 +5,7 @@ use crate::ids::{LogId, OrderId, PopId, Seq, TaskId};
 use crate::receipt::{Accounted, OrderName, PublicKey, Signed, Statement, Unproven, digest_of};
 use crate::rule::Mode;
 use crate::task::{StepState, TaskKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -78,7 +79,7 @@ pub struct PopPart {
 }
 
 /// The file that `freshen task receipt` writes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CertificateFile {
     /// Control's key.
     pub key: PublicKey,
@@ -88,7 +89,7 @@ pub struct CertificateFile {
 }
 
 /// A key with whose it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PopKey {
     /// The POP that signed with it.
     pub pop: PopId,
@@ -99,7 +100,7 @@ pub struct PopKey {
 }
 
 /// The keys of an installation, as somebody who verifies its certificates keeps them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Keys {
     /// Control's.
     pub control: PublicKey,

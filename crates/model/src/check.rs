@@ -1,6 +1,7 @@
 //! A check: what a POP would answer a viewer, if only from its cache.
 
 use crate::ids::{PopId, Seq};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What is asked of a POP.
@@ -15,7 +16,7 @@ pub struct CheckQuestion {
 }
 
 /// What the POP would answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckAnswer {
     /// `HIT`: it would answer from its cache; `EXPIRED`: it has a copy but would ask the origin first; `MISS`: it has
     /// none that it may use; `BYPASS`: it is not a member of the fleet yet, and uses no cache.
@@ -45,7 +46,7 @@ pub struct CheckAnswer {
 }
 
 /// One POP's part of a check of the whole fleet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckRow {
     /// The POP.
     pub pop: PopId,

@@ -9,11 +9,12 @@ use crate::pattern::Pattern;
 use crate::protocol::copy::Provenance;
 use crate::rule::{Matcher, Mode, Rule};
 use crate::tag::Tags;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 
 /// What an order matched at one POP.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Count {
     /// Objects of which some copy matched.
     pub objects: u64,
@@ -239,7 +240,7 @@ fn ranges_around(key: &Key) -> impl Iterator<Item = &str> {
 }
 
 /// What is known of one POP's count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "counted", rename_all = "snake_case")]
 pub enum Counted {
     /// It is counting, or has not begun.
@@ -270,7 +271,7 @@ impl Counted {
 }
 
 /// One POP's count of a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PopCount {
     /// The POP.
     pub pop: PopId,
@@ -280,7 +281,7 @@ pub struct PopCount {
 }
 
 /// The counts of a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// Whether no POP is still counting.
     pub settled: bool,

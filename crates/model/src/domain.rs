@@ -15,6 +15,7 @@ pub use ttl::{
 };
 
 use crate::secret::{SealingKey, Secret};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Origins of a domain, backups included.
@@ -27,7 +28,7 @@ pub const PREFETCH_BYTES_PER_S_MIN: u64 = 64 << 10;
 pub const TIMEOUT_MS: std::ops::RangeInclusive<u32> = 100..=600_000;
 
 /// The settings of one accelerated host name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
     /// The server the content comes from.
     pub origin: Origin,
@@ -200,7 +201,7 @@ fn retries() -> u8 {
 }
 
 /// What a POP without a lease does with a copy the origin has not lately confirmed to it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NoLease {
     /// Asks the origin with the copy's validators; a 304 counts.
@@ -242,7 +243,7 @@ impl std::str::FromStr for NoLease {
 pub struct BadNoLease(pub String);
 
 /// How a POP asks an origin for parts of large objects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Ranges {
     /// By ranges, slice by slice, where the origin has them.

@@ -1,5 +1,6 @@
 //! How far a prefetch follows the playlists it fetches.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use std::collections::BTreeSet;
 pub const DOMAINS_MAX: usize = 1_000;
 
 /// What is fetched of that which a playlist names.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Follow {
     /// Which of its renditions.
@@ -22,7 +23,7 @@ pub struct Follow {
 }
 
 /// Which renditions of a stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Renditions {
     /// Every one, that of the lowest bandwidth first.
@@ -33,7 +34,7 @@ pub enum Renditions {
 }
 
 /// How much of each rendition, from its beginning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum First {
     /// So many segments.

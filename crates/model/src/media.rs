@@ -1,6 +1,7 @@
 //! The media library: which addresses play a medium.
 
 use crate::location::{BadUrl, Location, Scheme};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The longest id of a medium, in bytes.
@@ -15,7 +16,7 @@ pub const STREAMS_OF_MEDIA_MAX: u64 = 100;
 pub const STREAMS_OF_ACCOUNT_MAX: u64 = 1_000_000;
 
 /// One address at which a medium plays.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Stream {
     /// The id of the medium: letters, digits, `-` and `_`, at most [`MEDIA_ID_BYTES_MAX`].
@@ -35,7 +36,7 @@ pub struct Stream {
 }
 
 /// What a stream is packed in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "they are the names of formats")]
 pub enum Format {
@@ -49,7 +50,7 @@ pub enum Format {
 }
 
 /// Picture or sound alone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StreamType {
     /// With a picture.

@@ -2,6 +2,7 @@
 
 use crate::ids::{PopId, Seq};
 use crate::rule::Rule;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The hottest URLs that are told.
@@ -15,7 +16,7 @@ pub struct PreviewQuestion {
 }
 
 /// What would be matched at one POP, or at all of them together. Of copies that are purged already nothing is counted.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Preview {
     /// Objects of which some copy would be matched.
     pub objects: u64,
@@ -46,7 +47,7 @@ pub struct Preview {
 }
 
 /// Requests to an origin.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cost {
     /// Requests in all.
     pub requests: u64,
@@ -59,7 +60,7 @@ pub struct Cost {
 }
 
 /// A hot object among those matched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hot {
     /// Cache space, path and query.
     pub url: String,
@@ -70,7 +71,7 @@ pub struct Hot {
 }
 
 /// One POP's part of a dry run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PreviewRow {
     /// The POP.
     pub pop: PopId,

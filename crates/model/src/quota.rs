@@ -1,9 +1,10 @@
 //! Daily quotas: how many lines an account may submit, by kind.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What is counted apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum QuotaKind {
     /// Lines of URL purges.
@@ -55,7 +56,7 @@ impl QuotaKind {
 }
 
 /// How much an account may do: lines of each kind a day, and how fast.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Limits {
     /// URL purges.
     pub url: u64,

@@ -8,6 +8,7 @@ use crate::count::Count;
 use crate::ids::{LogId, OrderId, PopId, Seq, TaskId};
 use crate::rule::Rule;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -61,7 +62,7 @@ hexadecimal!(PublicKey, 32, BadHex);
 hexadecimal!(Digest, 32, BadHex);
 
 /// A statement with its signature.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Signed {
     /// What was signed, byte by byte: the JSON of a [`Statement`].
     pub statement: String,

@@ -1,6 +1,7 @@
 //! What a person who signs in to the console may do.
 
 use crate::rights::Right;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
@@ -8,7 +9,7 @@ use std::str::FromStr;
 pub const USER_NAME_BYTES_MAX: usize = 64;
 
 /// A person's role. Each may do all that the one before may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Sees what belongs to the account.

@@ -2,10 +2,11 @@
 
 use crate::key::{Key, space_prefix};
 use crate::pattern::Pattern;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What becomes of a matched copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Revalidate with the origin before the next use; a 304 keeps the copy.

@@ -3,10 +3,11 @@
 use crate::ids::{PopId, Seq, TaskId};
 use crate::quota::QuotaKind;
 use crate::rule::Mode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a task does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskKind {
     /// Purges URLs.
@@ -80,7 +81,7 @@ impl TaskKind {
 }
 
 /// On what terms a prefetch is done.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PrefetchTerms {
     /// Seconds after its beginning by which every POP is to be warm, 1 to [`DEADLINE_S_MAX`]; absent: as control is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,7 +92,7 @@ pub struct PrefetchTerms {
 pub const DEADLINE_S_MAX: u32 = 31 * 86_400;
 
 /// How far a task is: pending → running → complete or failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Durable; its order is not in the log yet.
@@ -133,7 +134,7 @@ impl Status {
 }
 
 /// What one POP in scope has done for a task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// The POP.
     pub pop: PopId,
@@ -143,7 +144,7 @@ pub struct Step {
 }
 
 /// How far one POP is with one task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum StepState {
     /// Has not confirmed yet.
@@ -213,7 +214,7 @@ impl StepState {
 pub const FAILURES_MAX: usize = 1_000;
 
 /// How far a POP is with a prefetch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// Files to warm: lines, and what followed playlists name; grows as those are read.
     pub files: u64,
@@ -248,7 +249,7 @@ impl Progress {
 }
 
 /// Why one line of a prefetch is not warm at a POP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// The line's place in the submission, from 1.
     pub line: u32,
@@ -260,10 +261,11 @@ pub struct Failure {
 }
 
 /// A task as it is shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Task {
     /// Its number; decimal digits as text, since some clients read numbers as floats.
     #[serde(with = "digits")]
+    #[schemars(with = "String")]
     pub id: TaskId,
     /// What it does.
     #[serde(rename = "type")]

@@ -9,6 +9,7 @@ use freshen_control::{Account, NewBearer};
 use freshen_ledger::AccessKey;
 use freshen_model::quota::Limits;
 use freshen_model::rights::{Right, Rights};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::error::ApiError;
@@ -109,11 +110,14 @@ pub(super) async fn add_bearer(
     Ok(Json(NewBearerToken { id, token, account, rights, expires_ms }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct WantedKeys {
+pub(super) struct WantedKeys {
+    /// Of this account; absent: of the caller's, for admins of all.
     account: Option<String>,
+    /// Rows of a page, 1 to 100; 20 if not said.
     limit: Option<u64>,
+    /// `next` of the page before.
     cursor: Option<String>,
 }
 

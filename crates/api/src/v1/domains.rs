@@ -3,8 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use freshen_control::DomainRecord;
+use freshen_control::{DomainRecord, ManageError};
 use freshen_model::rights::Right;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::error::ApiError;
@@ -13,11 +14,14 @@ use super::signed::{Name, SignedRequest};
 use super::wire::{DomainList, DomainRow, ErrorCode};
 use crate::router::Api;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(super) struct Wanted {
+    /// With this in their name.
     text: Option<String>,
+    /// Rows of a page, 1 to 100; 20 if not said.
     limit: Option<u64>,
+    /// `next` of the page before.
     cursor: Option<String>,
 }
 
@@ -53,7 +57,7 @@ pub(super) async fn add(State(api): State<Api>, request: SignedRequest) -> Resul
     request.admin()?;
     let DomainRow { name, account, settings } = request.json()?;
     let account = account.unwrap_or_else(|| request.caller.account.clone());
-    Ok(Json(row(api.control.add_domain(&account, &name, &settings).await?)))
+    Ok(Json(row(api.control.add_domain(&account, &name, &settings).await.map_err(of_settings)?)))
 }
 
 pub(super) async fn set(
@@ -78,7 +82,7 @@ pub(super) async fn set(
     if !body.settings.origins().eq(domain.settings.origins()) {
         request.admin()?;
     }
-    Ok(Json(row(api.control.set_domain(confines, &name, &body.settings).await?)))
+    Ok(Json(row(api.control.set_domain(confines, &name, &body.settings).await.map_err(of_settings)?)))
 }
 
 pub(super) async fn remove(
@@ -88,6 +92,16 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     api.control.remove_domain(request.may(Right::Admin)?.confines(), &name).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What cannot be of a domain, by the name that it has in the body.
+fn of_settings(error: ManageError) -> ApiError {
+    let field = match &error {
+        ManageError::Unfit { field: "domain", .. } => Some("name".to_owned()),
+        ManageError::Unfit { field, .. } => Some(format!("settings.{field}")),
+        _ => None,
+    };
+    field.into_iter().fold(error.into(), ApiError::of_field)
 }
 
 /// A domain as it is shown: without its secrets, which are told to nobody again.

@@ -17,6 +17,7 @@ use freshen_control::{Feed, TaskWatch, Told};
 use freshen_model::ids::TaskId;
 use freshen_model::rights::Right;
 use futures_util::stream;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
@@ -44,9 +45,9 @@ struct Listener {
     _place: Place,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(super) struct Wanted {
     /// Whether the counts of an ended purge are waited for.
     #[serde(default)]
     counted: bool,

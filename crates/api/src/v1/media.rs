@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use freshen_control::StreamPlace;
 use freshen_model::rights::Right;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::error::ApiError;
@@ -13,11 +14,14 @@ use super::signed::{Name, SignedRequest};
 use super::wire::{ErrorCode, StreamList, StreamsRequest};
 use crate::router::Api;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(super) struct Wanted {
+    /// Of this medium.
     media: Option<String>,
+    /// Rows of a page, 1 to 100; 20 if not said.
     limit: Option<u64>,
+    /// `next` of the page before.
     cursor: Option<String>,
 }
 

@@ -9,6 +9,7 @@ mod domains;
 mod error;
 mod events;
 mod media;
+pub mod openapi;
 mod page;
 mod pops;
 mod signed;
@@ -18,42 +19,130 @@ pub mod wire;
 
 use axum::Router;
 use axum::http::{Method, Uri};
-use axum::routing::{any, get, post, put};
+use axum::routing::{self, any};
+use freshen_model::certificate::{CertificateFile, Keys};
+use freshen_model::quota::Limits;
 
 use crate::router::Api;
 use error::ApiError;
-use wire::ErrorCode;
+use openapi::{Operation, delete, get, post, put};
+use page::Paging;
+use wire::{
+    AccountList, AccountRow, CheckView, DomainList, DomainRow, DryRunView, ErrorCode, KeyList, KeyRequest,
+    NewBearerToken, NewKey, NewPop, NewToken, NewUser, PasswordRequest, PopList, PopRequest, PrefetchRequest,
+    PurgeRequest, QuotaView, StreamList, StreamsRequest, TaskList, TaskView, TokenRequest, UserList,
+    UserRequest,
+};
+
+/// Everything that `/v1` does: the router and the document are made of this.
+fn operations() -> Vec<Operation> {
+    vec![
+        post("/v1/purge", "purge", "Purge on every POP", tasks::purge)
+            .takes::<PurgeRequest>()
+            .gives::<TaskView>(),
+        post("/v1/purge/dry-run", "dryRun", "Ask every POP what a purge would match", tasks::dry_run)
+            .takes::<PurgeRequest>()
+            .gives::<DryRunView>(),
+        post("/v1/prefetch", "prefetch", "Fetch into every POP before viewers ask", tasks::prefetch)
+            .takes::<PrefetchRequest>()
+            .gives::<TaskView>(),
+        get("/v1/tasks", "listTasks", "List tasks, the newest first", tasks::list)
+            .asks::<tasks::Wanted>()
+            .gives::<TaskList>(),
+        get("/v1/tasks/{id}", "getTask", "Read a task, or wait until it has changed", tasks::one)
+            .asks::<tasks::Wait>()
+            .gives::<TaskView>(),
+        get("/v1/tasks/{id}/events", "followTask", "Follow a task to its end", events::of_task)
+            .asks::<events::Wanted>()
+            .tells::<TaskView>(),
+        get("/v1/events", "followTasks", "Follow all tasks that the caller sees", events::of_tasks)
+            .tells::<TaskView>(),
+        post("/v1/tasks/{id}/cancel", "cancelTask", "Cancel a task that is pending", tasks::cancel)
+            .gives::<TaskView>(),
+        get(
+            "/v1/tasks/{id}/receipt",
+            "getReceipt",
+            "Read the certificate of a complete purge",
+            tasks::receipt,
+        )
+        .asks::<tasks::ReceiptWait>()
+        .gives::<CertificateFile>(),
+        get("/v1/receipt-keys", "listReceiptKeys", "Read the keys of certificates", tasks::receipt_keys)
+            .gives::<Keys>(),
+        get("/v1/quota", "getQuota", "Read what is left today", tasks::quota).gives::<QuotaView>(),
+        get("/v1/check", "check", "Ask every POP what a viewer would get now", tasks::check)
+            .asks::<tasks::Question>()
+            .gives::<CheckView>(),
+        get("/v1/media", "listMedia", "List the streams of the media library", media::list)
+            .asks::<media::Wanted>()
+            .gives::<StreamList>(),
+        post("/v1/media", "addMedia", "Add streams to the media library", media::add)
+            .takes::<StreamsRequest>(),
+        delete("/v1/media/{id}", "removeMedia", "Remove a medium with its streams", media::remove),
+        get("/v1/pops", "listPops", "List POPs", pops::list).asks::<Paging>().gives::<PopList>(),
+        post("/v1/pops", "addPop", "Register a POP (admins)", pops::add)
+            .takes::<PopRequest>()
+            .gives::<NewPop>(),
+        delete("/v1/pops/{id}", "removePop", "Remove a POP (admins)", pops::remove).asks::<pops::Removal>(),
+        get("/v1/accounts", "listAccounts", "List accounts (admins)", accounts::list)
+            .asks::<Paging>()
+            .gives::<AccountList>(),
+        post("/v1/accounts", "addAccount", "Add an account (admins)", accounts::add)
+            .takes::<AccountRow>()
+            .gives::<AccountRow>(),
+        get("/v1/accounts/{name}", "getAccount", "Read an account", accounts::one).gives::<AccountRow>(),
+        put(
+            "/v1/accounts/{name}/limits",
+            "setLimits",
+            "Change an account's limits (admins)",
+            accounts::set_limits,
+        )
+        .takes::<Limits>()
+        .gives::<AccountRow>(),
+        get("/v1/users", "listUsers", "List who may sign in to the console (admins)", users::list)
+            .gives::<UserList>(),
+        post("/v1/users", "addUser", "Add somebody who may sign in (admins)", users::add)
+            .takes::<UserRequest>()
+            .gives::<NewUser>(),
+        delete("/v1/users/{name}", "removeUser", "Remove somebody who may sign in (admins)", users::remove),
+        put(
+            "/v1/users/{name}/password",
+            "setPassword",
+            "Give somebody another password (admins)",
+            users::set_password,
+        )
+        .takes::<PasswordRequest>()
+        .gives::<NewUser>(),
+        get("/v1/keys", "listKeys", "List keys without their secrets", accounts::list_keys)
+            .asks::<accounts::WantedKeys>()
+            .gives::<KeyList>(),
+        post("/v1/keys", "addKey", "Make an access key", accounts::add_key)
+            .takes::<KeyRequest>()
+            .gives::<NewKey>(),
+        post("/v1/tokens", "addToken", "Make temporary credentials", accounts::add_token)
+            .takes::<TokenRequest>()
+            .gives::<NewToken>(),
+        post("/v1/bearer-tokens", "addBearerToken", "Make a bearer token", accounts::add_bearer)
+            .takes::<TokenRequest>()
+            .gives::<NewBearerToken>(),
+        post("/v1/keys/{id}/disable", "disableKey", "Disable a key or a bearer token", accounts::disable_key),
+        get("/v1/domains", "listDomains", "List domains", domains::list)
+            .asks::<domains::Wanted>()
+            .gives::<DomainList>(),
+        post("/v1/domains", "addDomain", "Add a domain (admins)", domains::add)
+            .takes::<DomainRow>()
+            .gives::<DomainRow>(),
+        get("/v1/domains/{name}", "getDomain", "Read a domain's settings", domains::one).gives::<DomainRow>(),
+        put("/v1/domains/{name}", "setDomain", "Change a domain's settings", domains::set)
+            .takes::<DomainRow>()
+            .gives::<DomainRow>(),
+        delete("/v1/domains/{name}", "removeDomain", "Remove a domain", domains::remove),
+    ]
+}
 
 pub(crate) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/v1/purge", post(tasks::purge))
-        .route("/v1/purge/dry-run", post(tasks::dry_run))
-        .route("/v1/prefetch", post(tasks::prefetch))
-        .route("/v1/tasks", get(tasks::list))
-        .route("/v1/tasks/{id}", get(tasks::one))
-        .route("/v1/tasks/{id}/events", get(events::of_task))
-        .route("/v1/events", get(events::of_tasks))
-        .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
-        .route("/v1/tasks/{id}/receipt", get(tasks::receipt))
-        .route("/v1/receipt-keys", get(tasks::receipt_keys))
-        .route("/v1/quota", get(tasks::quota))
-        .route("/v1/check", get(tasks::check))
-        .route("/v1/media", get(media::list).post(media::add))
-        .route("/v1/media/{id}", axum::routing::delete(media::remove))
-        .route("/v1/pops", get(pops::list).post(pops::add))
-        .route("/v1/pops/{id}", axum::routing::delete(pops::remove))
-        .route("/v1/accounts", get(accounts::list).post(accounts::add))
-        .route("/v1/accounts/{name}", get(accounts::one))
-        .route("/v1/accounts/{name}/limits", put(accounts::set_limits))
-        .route("/v1/users", get(users::list).post(users::add))
-        .route("/v1/users/{name}", axum::routing::delete(users::remove))
-        .route("/v1/users/{name}/password", put(users::set_password))
-        .route("/v1/keys", get(accounts::list_keys).post(accounts::add_key))
-        .route("/v1/tokens", post(accounts::add_token))
-        .route("/v1/bearer-tokens", post(accounts::add_bearer))
-        .route("/v1/keys/{id}/disable", post(accounts::disable_key))
-        .route("/v1/domains", get(domains::list).post(domains::add))
-        .route("/v1/domains/{name}", get(domains::one).put(domains::set).delete(domains::remove))
+    openapi::routed(operations())
+        .route("/v1/openapi.json", routing::get(openapi::serve))
         .method_not_allowed_fallback(bad_method)
         .route("/v1", any(not_found))
         .route("/v1/", any(not_found))

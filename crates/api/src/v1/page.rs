@@ -5,6 +5,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -18,10 +19,12 @@ const ROWS_MAX: u64 = 100;
 const CURSOR_BYTES_MAX: usize = 1_000;
 
 /// The query of a list that takes nothing else.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Paging {
+    /// Rows of a page, 1 to 100; 20 if not said.
     pub(super) limit: Option<u64>,
+    /// `next` of the page before.
     pub(super) cursor: Option<String>,
 }
 

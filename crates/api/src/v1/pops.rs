@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use freshen_control::PopView;
 use freshen_model::ids::PopId;
 use freshen_model::rights::Right;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::error::ApiError;
@@ -34,9 +35,10 @@ pub(super) async fn add(State(api): State<Api>, request: SignedRequest) -> Resul
     Ok(Json(NewPop { id, token: new.token }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Removal {
+pub(super) struct Removal {
+    /// Its machine is known to serve nobody any more.
     #[serde(default)]
     destroyed: bool,
 }

@@ -1,5 +1,7 @@
 //! A request of a known caller, as handlers take it.
 
+use std::error::Error;
+
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use freshen_control::Once;
 use freshen_model::rights::Right;
@@ -63,8 +65,28 @@ impl SignedRequest {
 
     /// The body.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        serde_json::from_slice(&self.body.bytes)
-            .map_err(|error| ApiError::new(ErrorCode::Malformed, format!("body: {error}")))
+        let mut reader = serde_json::Deserializer::from_slice(&self.body.bytes);
+        let mut track = serde_path_to_error::Track::new();
+        let mut unknown = None;
+        let tracked = serde_path_to_error::Deserializer::new(&mut reader, &mut track);
+        let read = serde_ignored::deserialize(tracked, |path| {
+            unknown.get_or_insert_with(|| path.to_string());
+        });
+        let malformed = |error: serde_json::Error, field: Option<String>| {
+            let error = ApiError::new(ErrorCode::Malformed, format!("body: {error}"));
+            field.into_iter().fold(error, ApiError::of_field)
+        };
+        let read: T = read.map_err(|error| {
+            let field = track.path().to_string();
+            malformed(error, (field != ".").then_some(field))
+        })?;
+        reader.end().map_err(|error| malformed(error, None))?;
+        // What is not known is not passed over: a setting with a slip would be none.
+        if let Some(field) = unknown {
+            let why = format!("body: unknown field `{field}`, leave it out or see /v1/openapi.json");
+            return Err(ApiError::new(ErrorCode::Malformed, why).of_field(field));
+        }
+        Ok(read)
     }
 
     /// What this request is to be done once as: under the `Idempotency-Key` that came with it.
@@ -102,9 +124,13 @@ impl SignedRequest {
 
     /// The query.
     pub(super) fn query<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        let query = Query::try_from_uri(&self.parts.uri);
-        let Query(query) =
-            query.map_err(|error| ApiError::new(ErrorCode::Malformed, format!("query: {error}")))?;
+        let Query(query) = Query::try_from_uri(&self.parts.uri).map_err(|error| {
+            let said = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            // `NAME: why`, where it is one field's fault.
+            let field = said.split_once(": ").map(|(name, _)| name.to_owned());
+            let refused = ApiError::new(ErrorCode::Malformed, format!("query: {said}"));
+            field.into_iter().fold(refused, ApiError::of_field)
+        })?;
         Ok(query)
     }
 }

@@ -11,6 +11,7 @@ use freshen_model::ids::TaskId;
 use freshen_model::location::{Location, Scheme};
 use freshen_model::rights::Right;
 use freshen_model::task::{PrefetchTerms, Status, Task, TaskKind};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::error::ApiError;
@@ -130,12 +131,15 @@ async fn whole(api: &Api, caller: &Caller, id: TaskId) -> Result<Json<TaskView>,
     Ok(shown)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Wait {
+pub(super) struct Wait {
+    /// Wait for a change up to that many milliseconds, at most 30,000.
     #[serde(default)]
     wait_ms: u64,
+    /// The `revision` that was seen; absent: what it is now.
     seen: Option<u64>,
+    /// Wait until an ended purge is counted.
     #[serde(default)]
     counted: bool,
 }
@@ -191,9 +195,10 @@ pub(super) fn task_id(id: &str) -> Result<TaskId, ApiError> {
     id.parse().map(TaskId).map_err(|_| ApiError::not_found("task", id))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ReceiptWait {
+pub(super) struct ReceiptWait {
+    /// Wait for signatures and counts up to that many milliseconds, at most 30,000.
     #[serde(default)]
     wait_ms: u64,
 }
@@ -257,18 +262,28 @@ fn visible_to(caller: &Caller) -> TaskFilter {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(super) struct Wanted {
+    /// Of this kind.
     #[serde(rename = "type")]
     kind: Option<TaskKind>,
+    /// In this status.
     status: Option<Status>,
+    /// With a line of this domain.
     domain: Option<String>,
+    /// With exactly this line.
     url: Option<String>,
+    /// With a line that has this in it, 1 to 200 bytes; letters of ASCII in either case. Pages may then be short, or empty,
+    /// with a `next` behind which there is more.
     text: Option<String>,
+    /// Submitted at this time or later, wall-clock milliseconds since 1970.
     from_ms: Option<i64>,
+    /// Submitted before this time.
     to_ms: Option<i64>,
+    /// Rows of a page, 1 to 100; 20 if not said.
     limit: Option<u64>,
+    /// `next` of the page before.
     cursor: Option<String>,
 }
 
@@ -311,10 +326,12 @@ pub(super) async fn quota(
     Ok(Json(QuotaView { quotas: quotas.collect() }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Question {
+pub(super) struct Question {
+    /// What a viewer would ask for.
     url: String,
+    /// Whether he takes gzip.
     #[serde(default)]
     gzip: bool,
 }

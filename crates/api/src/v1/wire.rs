@@ -12,6 +12,7 @@ use freshen_model::quota::{Limits, QuotaKind};
 use freshen_model::rights::Rights;
 use freshen_model::role::Role;
 use freshen_model::task::{Task, TaskKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What `POST /v1/purge` and `POST /v1/prefetch` submit with a field `Idempotency-Key` (1 to 255 visible characters of ASCII)
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 /// What makes a secret takes no such key, since a secret is told once.
 ///
 /// `POST /v1/purge`, answered by a [`TaskView`]; `POST /v1/purge/dry-run`, answered by a [`DryRunView`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PurgeRequest {
     /// What the lines are: `url`, `directory`, `query`, `regex`, `tag` or `host`.
@@ -57,7 +58,7 @@ fn url() -> TaskKind {
 }
 
 /// What a purge would do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DryRunView {
     /// Every POP's part.
     pub pops: Vec<PreviewRow>,
@@ -69,7 +70,7 @@ pub struct DryRunView {
 }
 
 /// `POST /v1/prefetch`, answered by a [`TaskView`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrefetchRequest {
     /// Only the POPs there.
@@ -97,7 +98,7 @@ pub struct PrefetchRequest {
 ///
 /// `GET /v1/tasks/{id}/receipt?wait_ms=N` answers a [`freshen_model::certificate::CertificateFile`], once all is signed
 /// and counted or `N` passed; `GET /v1/receipt-keys` the [`freshen_model::certificate::Keys`] it is verified with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskView {
     /// The task.
     #[serde(flatten)]
@@ -116,11 +117,11 @@ pub struct TaskView {
 /// with the number of the change as its id. `GET /v1/tasks/{id}/events` is the same for one task and begins with how it is;
 /// the last event, of the ended task, has the id `end`. With `?counted=true` that one waits for a purge's counts. Both go on
 /// from `Last-Event-ID`; an event `error` has an [`ErrorView`] and is the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventsReady {}
 
 /// The event `missed`: what changed in between is not known, the list is to be read anew.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventsMissed {
     /// For people.
     pub message: String,
@@ -131,7 +132,7 @@ pub struct EventsMissed {
 ///
 /// As of every list, `limit` is 1 to 100, 20 if not said, and `cursor` is `next` of the page before. A search of texts may give
 /// pages that are short or empty, with a `next` behind which there is more.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskList {
     /// Some of them.
     pub tasks: Vec<Task>,
@@ -141,14 +142,14 @@ pub struct TaskList {
 }
 
 /// `GET /v1/quota`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct QuotaView {
     /// Each kind.
     pub quotas: Vec<QuotaRow>,
 }
 
 /// What is left of one kind today.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct QuotaRow {
     /// What is counted.
     pub kind: QuotaKind,
@@ -161,7 +162,7 @@ pub struct QuotaRow {
 }
 
 /// `GET /v1/check?url=&gzip=`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckView {
     /// What was asked for.
     pub url: String,
@@ -171,7 +172,7 @@ pub struct CheckView {
 
 /// `POST /v1/media`, answered by status 204: adds streams to the library of the caller's account, 1 to 1,000, all or none.
 /// `DELETE /v1/media/{id}`, answered by status 204, removes a medium.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StreamsRequest {
     /// The streams.
@@ -179,7 +180,7 @@ pub struct StreamsRequest {
 }
 
 /// `GET /v1/media?media=&limit=&cursor=`, by medium, those of one the newest first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StreamList {
     /// Some of them.
     pub streams: Vec<Stream>,
@@ -189,7 +190,7 @@ pub struct StreamList {
 }
 
 /// `GET /v1/pops?limit=&cursor=`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PopList {
     /// All that are not gone, by id.
     pub pops: Vec<PopRow>,
@@ -199,7 +200,7 @@ pub struct PopList {
 }
 
 /// A POP as control knows it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PopRow {
     /// Its name.
     pub id: PopId,
@@ -227,7 +228,7 @@ pub struct PopRow {
 
 /// `POST /v1/pops` (admins), answered by a [`NewPop`]. `DELETE /v1/pops/{id}` (admins), with `?destroyed=true` for a machine
 /// that is known to serve nobody any more, answered by status 204.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PopRequest {
     /// Its name.
@@ -239,7 +240,7 @@ pub struct PopRequest {
 }
 
 /// A POP's token, told once.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NewPop {
     /// Its name.
     pub id: PopId,
@@ -249,7 +250,7 @@ pub struct NewPop {
 
 /// An account, all of it for admins: `POST /v1/accounts` takes one, `GET /v1/accounts` lists them. `GET /v1/accounts/{name}` is
 /// also for the account's own keys.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccountRow {
     /// Its name.
@@ -263,7 +264,7 @@ pub struct AccountRow {
 }
 
 /// `GET /v1/accounts?limit=&cursor=`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AccountList {
     /// By name.
     pub accounts: Vec<AccountRow>,
@@ -274,7 +275,7 @@ pub struct AccountList {
 
 /// `POST /v1/keys` (admins; or for the own account), answered by a [`NewKey`]. `POST /v1/keys/{id}/disable`, answered by
 /// status 204.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyRequest {
     /// The account it acts for; absent: the caller's.
@@ -287,7 +288,7 @@ pub struct KeyRequest {
 
 /// `POST /v1/tokens` (admins; or for the own account), answered by a [`NewToken`]: temporary credentials, which sign.
 /// `POST /v1/bearer-tokens`, answered by a [`NewBearerToken`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
     /// The account they act for; absent: the caller's.
@@ -301,7 +302,7 @@ pub struct TokenRequest {
 }
 
 /// Temporary credentials, told once. All three go with each request; the token as `SecurityToken`.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NewToken {
     /// The access key's id.
     pub id: String,
@@ -316,7 +317,7 @@ pub struct NewToken {
 }
 
 /// A bearer token, told once: `Authorization: Bearer TOKEN`, instead of a signature, to `/v1` only.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NewBearerToken {
     /// Its id, by which it is disabled as any key.
     pub id: String,
@@ -331,7 +332,7 @@ pub struct NewBearerToken {
 }
 
 /// `GET /v1/keys?account=&limit=&cursor=`: those of the own account; of any, or all, for admins.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyList {
     /// By id.
     pub keys: Vec<KeyRow>,
@@ -341,7 +342,7 @@ pub struct KeyList {
 }
 
 /// A key, without what is secret of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyRow {
     /// Its id.
     pub id: String,
@@ -359,7 +360,7 @@ pub struct KeyRow {
 }
 
 /// What a key is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyKind {
     /// It signs, until it is disabled.
@@ -371,7 +372,7 @@ pub enum KeyKind {
 }
 
 /// A key with its secret, told once.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NewKey {
     /// Its id.
     pub id: String,
@@ -386,7 +387,7 @@ pub struct NewKey {
 
 /// People who sign in to the console, all of it for admins. `POST /v1/users`, answered by a [`NewUser`];
 /// `DELETE /v1/users/{name}`, answered by status 204.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserRequest {
     /// The name to sign in with: 1 to 64 letters, digits or any of `._@-`.
@@ -402,7 +403,7 @@ pub struct UserRequest {
 }
 
 /// `PUT /v1/users/{name}/password`, answered by a [`NewUser`]. Ends all sessions of the user.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordRequest {
     /// As in [`UserRequest`].
@@ -411,7 +412,7 @@ pub struct PasswordRequest {
 }
 
 /// A user, with a password that was made here, told once.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NewUser {
     /// The user.
     #[serde(flatten)]
@@ -422,14 +423,14 @@ pub struct NewUser {
 }
 
 /// `GET /v1/users`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UserList {
     /// By name.
     pub users: Vec<UserRow>,
 }
 
 /// A user of the console.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UserRow {
     /// The name to sign in with.
     pub name: String,
@@ -442,7 +443,7 @@ pub struct UserRow {
 }
 
 /// `GET /v1/domains?text=&limit=&cursor=`: the caller's, or all for admins; those with `text` in their name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DomainList {
     /// By name.
     pub domains: Vec<DomainRow>,
@@ -453,7 +454,7 @@ pub struct DomainList {
 
 /// A domain. `POST /v1/domains` (admins; account absent: the caller's) and `PUT /v1/domains/{name}` take
 /// one, `GET` and both of these answer one; `DELETE /v1/domains/{name}` answers status 204.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DomainRow {
     /// Its name.
@@ -466,14 +467,14 @@ pub struct DomainRow {
 }
 
 /// The body of every answer that is no success.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// What went wrong.
     pub error: ErrorView,
 }
 
 /// What went wrong, as a word. Each goes with one status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// 400: some lines cannot be submitted.
@@ -516,7 +517,7 @@ pub enum ErrorCode {
 }
 
 /// What went wrong.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorView {
     /// For programs.
     pub code: ErrorCode,
@@ -531,7 +532,7 @@ pub struct ErrorView {
 }
 
 /// A line that cannot be submitted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BadLineView {
     /// Its place, from 1.
     pub line: usize,

@@ -136,15 +136,27 @@ async fn settings_are_told_as_they_were_given_and_refused_with_their_name() {
     let put = async |body: &Value| stage.own(ANN, "PUT", "/v1/domains/a.example", body.clone()).await;
     assert_eq!(put(&domain).await, (200, domain.clone()));
     assert_eq!(stage.own(ANN, "GET", "/v1/domains/a.example", Value::Null).await, (200, domain.clone()));
+    // What cannot be read is named with its place, and a slip is not passed over.
+    for (name, value, field) in [
+        ("ranges", json!("some"), "settings.ranges"),
+        ("ttl", json!([{ "when": { "path": "/" }, "ttl_s": -1 }]), "settings.ttl[0].ttl_s"),
+        ("retrys", json!(2), "settings.retrys"),
+    ] {
+        let mut bad = domain.clone();
+        bad["settings"][name] = value;
+        let (status, answer) = put(&bad).await;
+        assert_eq!((status, answer["error"]["field"].as_str()), (400, Some(field)), "{answer}");
+    }
     for (name, value, said) in [
-        ("ttl", json!([{ "when": { "path": "live" }, "ttl_s": 2 }]), "TTL rules: "),
-        ("negative_ttl_s", json!(31_536_001), "negative TTL: "),
+        ("ttl", json!([{ "when": { "path": "live" }, "ttl_s": 2 }]), "ttl: "),
+        ("negative_ttl_s", json!(31_536_001), "negative_ttl_s: "),
     ] {
         let mut bad = domain.clone();
         bad["settings"][name] = value;
         let (status, answer) = put(&bad).await;
         let message = answer["error"]["message"].as_str().unwrap();
         assert!(status == 409 && message.contains(said), "{status} {message}");
+        assert_eq!(answer["error"]["field"], format!("settings.{name}"));
     }
 }
 

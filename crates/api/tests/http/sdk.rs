@@ -13,6 +13,7 @@ use freshen_model::task::TaskKind;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
@@ -217,4 +218,18 @@ async fn every_sdk_sends_the_token_of_temporary_credentials() {
             assert_eq!(outcome.body["UrlQuota"], "2000", "{script}: {outcome:?}");
         }
     }
+}
+
+/// The document is held against a validator that knows nothing of us, and answers against the document.
+#[tokio::test]
+async fn what_v1_answers_is_what_its_document_says() {
+    let python = std::env::var_os("FRESHEN_TEST_PYTHON")
+        .expect("the document's validator needs a Python that has it: run this with `cargo xtask test`");
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-asia").await;
+    let made = stage.control.issue_bearer("ann", Rights::default(), Duration::from_secs(600)).await.unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/openapi.py");
+    let mut reading = Command::new(python);
+    reading.arg(script).arg(format!("http://{}", stage.address)).arg(made.token).kill_on_drop(true);
+    assert!(within(reading.status()).await.unwrap().success());
 }

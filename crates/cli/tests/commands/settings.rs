@@ -39,7 +39,7 @@ async fn settings_are_set_shown_and_taken_back() {
     for (options, said) in [
         ("--ttl live=2", "begins with /, or a suffix"),
         ("--retries 6", "retries: 6 is more than 5"),
-        ("--origin-head-ms-max 1", "origin head timeout: write 100 to 600000 milliseconds"),
+        ("--origin-head-ms-max 1", "origin_head_ms_max: write 100 to 600000 milliseconds"),
         ("--s3-region eu-1 --s3-access-key-id id", "give the one of id"),
         ("--s3-bucket films", "a bucket is in a --s3-region"),
     ] {

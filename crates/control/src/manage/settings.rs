@@ -20,7 +20,7 @@ pub(super) fn check_settings(settings: &Settings) -> Result<(), ManageError> {
     if let Some(other) = &settings.share_cache
         && domain_name(other)? != *other
     {
-        return unfit("share cache", format!("{other:?} is no domain in lower case"));
+        return unfit("share_cache", format!("{other:?} is no domain in lower case"));
     }
     match &settings.query {
         QueryPolicy::Only(names) | QueryPolicy::Drop(names) => {
@@ -28,7 +28,7 @@ pub(super) fn check_settings(settings: &Settings) -> Result<(), ManageError> {
             if names.is_empty() || names.len() > QUERY_NAMES_MAX || !names.iter().all(fits) {
                 let reason =
                     format!("name 1 to {QUERY_NAMES_MAX} parameters of 1 to {QUERY_NAME_BYTES_MAX} bytes");
-                return unfit("query policy", reason);
+                return unfit("query", reason);
             }
         }
         QueryPolicy::Keep | QueryPolicy::Ignore => {}
@@ -51,11 +51,11 @@ fn check_prefetches(settings: &Settings) -> Result<(), ManageError> {
 fn check_tag_fields(settings: &Settings) -> Result<(), ManageError> {
     let fields = &settings.tag_fields;
     if fields.len() > TAG_FIELDS_MAX {
-        return unfit("tag fields", format!("{} are more than {TAG_FIELDS_MAX}", fields.len()));
+        return unfit("tag_fields", format!("{} are more than {TAG_FIELDS_MAX}", fields.len()));
     }
     for (place, field) in fields.iter().enumerate() {
         if fields[..place].iter().any(|other| other.name == field.name) {
-            return unfit("tag fields", format!("{} is named twice", field.name));
+            return unfit("tag_fields", format!("{} is named twice", field.name));
         }
     }
     Ok(())
@@ -80,8 +80,8 @@ fn check_origins(settings: &Settings) -> Result<(), ManageError> {
         return unfit("retries", format!("{} is more than {RETRIES_MAX}", settings.retries));
     }
     for (field, ms) in [
-        ("origin head timeout", settings.origin_head_ms_max),
-        ("origin silence timeout", settings.origin_silence_ms_max),
+        ("origin_head_ms_max", settings.origin_head_ms_max),
+        ("origin_silence_ms_max", settings.origin_silence_ms_max),
     ] {
         if ms.is_some_and(|ms| !TIMEOUT_MS.contains(&ms)) {
             let (least, most) = (TIMEOUT_MS.start(), TIMEOUT_MS.end());
@@ -102,18 +102,18 @@ fn check_origin(origin: &Origin) -> Result<(), ManageError> {
     if let Some(host) = &origin.host_header {
         let (name, port) = host.split_once(':').unwrap_or((host, "80"));
         if !is_host_name(&name.to_ascii_lowercase()) || port.parse::<u16>().is_err() {
-            return unfit("origin host header", format!("{host:?} is no host name with or without port"));
+            return unfit("origin.host_header", format!("{host:?} is no host name with or without port"));
         }
     }
     Ok(())
 }
 
 fn check_bucket(bucket: &Bucket, shares: bool) -> Result<(), ManageError> {
-    word("bucket region", &bucket.region, NAME_LENGTHS, "-_")?;
+    word("origin.s3.region", &bucket.region, NAME_LENGTHS, "-_")?;
     if let Some(name) = &bucket.bucket {
-        word("bucket", name, BUCKET_LENGTHS, ".-_")?;
+        word("origin.s3.bucket", name, BUCKET_LENGTHS, ".-_")?;
     }
-    word("bucket access key id", &bucket.access_key_id, BUCKET_KEY_LENGTHS, "._-")?;
+    word("origin.s3.access_key_id", &bucket.access_key_id, BUCKET_KEY_LENGTHS, "._-")?;
     match bucket.secret_access_key.plain() {
         Some(secret)
             if BUCKET_KEY_LENGTHS.contains(&secret.len()) && secret.bytes().all(|b| b.is_ascii_graphic()) =>
@@ -121,24 +121,24 @@ fn check_bucket(bucket: &Bucket, shares: bool) -> Result<(), ManageError> {
             Ok(())
         }
         None if shares => Ok(()),
-        Some(_) => unfit("bucket secret access key", "write 1 to 256 printable ASCII characters".into()),
-        None => unfit("bucket secret access key", format!("give the one of {}", bucket.access_key_id)),
+        Some(_) => unfit("origin.s3.secret_access_key", "write 1 to 256 printable ASCII characters".into()),
+        None => unfit("origin.s3.secret_access_key", format!("give the one of {}", bucket.access_key_id)),
     }
 }
 
 fn check_lifetimes(settings: &Settings) -> Result<(), ManageError> {
     for (field, seconds) in
-        [("default TTL", settings.default_ttl_s), ("negative TTL", settings.negative_ttl_s)]
+        [("default_ttl_s", settings.default_ttl_s), ("negative_ttl_s", settings.negative_ttl_s)]
     {
         if seconds.is_some_and(|seconds| seconds > TTL_S_MAX) {
             return unfit(field, format!("write 0 to {TTL_S_MAX} seconds"));
         }
     }
     if settings.ttl.len() > TTL_RULES_MAX {
-        return unfit("TTL rules", format!("{} are more than {TTL_RULES_MAX}", settings.ttl.len()));
+        return unfit("ttl", format!("{} are more than {TTL_RULES_MAX}", settings.ttl.len()));
     }
     match settings.ttl.iter().find_map(|rule| rule.check().err()) {
-        Some(error) => unfit("TTL rules", error.to_string()),
+        Some(error) => unfit("ttl", error.to_string()),
         None => Ok(()),
     }
 }
@@ -162,10 +162,10 @@ mod tests {
         assert!(said(&origin("a/b:80")).starts_with("origin: an origin is http://host[:port] or https://"));
         let mut settings = origin("a.example:80");
         settings.origin.host_header = Some("a\r\nb".into());
-        assert!(said(&settings).starts_with("origin host header:"));
+        assert!(said(&settings).starts_with("origin.host_header:"));
         settings.origin.host_header = Some("www.a.example:8080".into());
         settings.query = QueryPolicy::Only(vec![String::new()]);
-        assert!(said(&settings).starts_with("query policy:"));
+        assert!(said(&settings).starts_with("query:"));
         settings.query = QueryPolicy::Keep;
         settings.backups = (1..=ORIGINS_MAX).map(|n| format!("http://b{n}").parse().unwrap()).collect();
         assert_eq!(said(&settings), "origin: 17 origins are more than 16");
@@ -179,20 +179,20 @@ mod tests {
             access_key_id: "reader".into(),
             secret_access_key: Secret::withheld(),
         });
-        assert!(said(&settings).starts_with("bucket: write 1 to 255 letters"));
+        assert!(said(&settings).starts_with("origin.s3.bucket: write 1 to 255 letters"));
         settings.origin.s3.as_mut().unwrap().bucket = None;
-        assert_eq!(said(&settings), "bucket secret access key: give the one of reader");
+        assert_eq!(said(&settings), "origin.s3.secret_access_key: give the one of reader");
         settings.origin.s3.as_mut().unwrap().secret_access_key = Secret::Plain("a\nb".into());
-        assert!(said(&settings).starts_with("bucket secret access key: write 1 to 256"));
+        assert!(said(&settings).starts_with("origin.s3.secret_access_key: write 1 to 256"));
         settings.origin.s3 = None;
         settings.retries = 6;
         assert_eq!(said(&settings), "retries: 6 is more than 5");
         settings.retries = 0;
         settings.origin_head_ms_max = Some(99);
-        assert_eq!(said(&settings), "origin head timeout: write 100 to 600000 milliseconds");
+        assert_eq!(said(&settings), "origin_head_ms_max: write 100 to 600000 milliseconds");
         settings.origin_head_ms_max = None;
         settings.negative_ttl_s = Some(TTL_S_MAX + 1);
-        assert_eq!(said(&settings), "negative TTL: write 0 to 31536000 seconds");
+        assert_eq!(said(&settings), "negative_ttl_s: write 0 to 31536000 seconds");
         settings.negative_ttl_s = Some(0);
         settings.prefetch_requests_per_s = Some(0);
         assert_eq!(said(&settings), "prefetch requests a second: write 1 or more");
@@ -201,9 +201,9 @@ mod tests {
         assert_eq!(said(&settings), "prefetch bytes a second: write 65536 or more");
         settings.prefetch_bytes_per_s = None;
         settings.ttl = vec!["/a/=1".parse().unwrap(); TTL_RULES_MAX + 1];
-        assert_eq!(said(&settings), "TTL rules: 101 are more than 100");
+        assert_eq!(said(&settings), "ttl: 101 are more than 100");
         settings.ttl.truncate(1);
         settings.ttl[0].when = When::Path("a".into());
-        assert_eq!(said(&settings), "TTL rules: \"a=1\" is not a TTL rule: a path begins with /");
+        assert_eq!(said(&settings), "ttl: \"a=1\" is not a TTL rule: a path begins with /");
     }
 }

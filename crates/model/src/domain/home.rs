@@ -1,12 +1,13 @@
 //! Which POP fetches a domain's objects from the origin for the others.
 
 use crate::ids::PopId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// Among which POPs each object has a home, which asks the origin for the others.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub enum Home {
     /// None: each POP asks the origin.

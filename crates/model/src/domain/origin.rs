@@ -1,10 +1,11 @@
 //! Where a domain's content is fetched.
 
 use crate::secret::{SealingKey, Secret};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where a domain's content is fetched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Origin {
     /// `host:port`; reached by HTTP/1.1.
     pub address: String,
@@ -20,7 +21,7 @@ pub struct Origin {
 }
 
 /// A private bucket of an S3-compatible store, read by signed requests (AWS Signature Version 4).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bucket {
     /// Its region, as the store knows it.
     pub region: String,

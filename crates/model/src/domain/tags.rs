@@ -1,6 +1,8 @@
 //! In which fields an origin names the tags of its answers.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 
 /// Fields that a domain may name.
 pub const TAG_FIELDS_MAX: usize = 4;
@@ -95,6 +97,16 @@ impl std::str::FromStr for TagField {
         let token = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
         let fits = (1..=NAME_BYTES_MAX).contains(&name.len()) && token && !OTHERS.contains(&name.as_str());
         if fits { Ok(TagField { name, parted_by }) } else { Err(bad()) }
+    }
+}
+
+impl JsonSchema for TagField {
+    fn schema_name() -> Cow<'static, str> {
+        "TagField".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "description": "`comma:NAME` or `space:NAME`: a field, and what parts the tags in it." })
     }
 }
 

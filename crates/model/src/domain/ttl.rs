@@ -1,5 +1,6 @@
 //! How long answers stay fresh, by path.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Rules that a domain may have.
@@ -10,7 +11,7 @@ pub const TTL_MATCH_BYTES_MAX: usize = 1_024;
 pub const TTL_S_MAX: u32 = 31_536_000;
 
 /// How long answers of certain paths stay fresh.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TtlRule {
     /// Which paths.
     pub when: When,
@@ -37,7 +38,7 @@ fn is_weight_min(weight: &u8) -> bool {
 }
 
 /// The paths that a rule is for. They are those of keys: normalised, without query, in the case they are written in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum When {
     /// Those that begin with this text; it begins with `/`, and names a directory where it ends with one.
@@ -47,7 +48,7 @@ pub enum When {
 }
 
 /// What a rule is against what the origin says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TtlMode {
     /// Only for answers that say nothing about their freshness.
