@@ -30,6 +30,8 @@ use crate::router::Api;
 
 /// Between two looks at what changes all the time.
 const PACE: Duration = Duration::from_millis(100);
+/// Events of a task that are told as fast as they come; most tasks have ended by then.
+const AT_ONCE: u32 = 8;
 /// A comment goes out that often where there is no event, and the caller's key is looked at again.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long an ended purge's counts are waited for, where that is asked.
@@ -71,7 +73,7 @@ pub(super) async fn of_task(
     let listener = Listener::new(api, caller)?;
     // The first event says how it is now, unless that was seen.
     let seen = seen.filter(|seen| *seen == watch.number());
-    let following = OfTask { listener, task, watch, seen, counted };
+    let following = OfTask { listener, task, watch, seen, told: 0, counted };
     Ok(events(stream::unfold(Some(following), |following| async {
         let mut following = following?;
         let (event, last) = following.next().await?;
@@ -151,8 +153,9 @@ struct OfTask {
     listener: Listener,
     task: TaskId,
     watch: TaskWatch,
-    /// The number that was told last.
+    /// The number that was told last, and how many were.
     seen: Option<u64>,
+    told: u32,
     counted: bool,
 }
 
@@ -165,8 +168,9 @@ impl OfTask {
     async fn look(&mut self) -> Result<Option<(Event, bool)>, ApiError> {
         if let Some(seen) = self.seen {
             let watch = &mut self.watch;
+            let pace = if self.told < AT_ONCE { Duration::ZERO } else { PACE };
             let paced = async {
-                sleep(PACE).await;
+                sleep(pace).await;
                 watch.changed_after(seen).await;
             };
             if self.listener.until(paced).await?.is_none() {
@@ -180,7 +184,7 @@ impl OfTask {
         if ended && self.counted {
             Json(shown) = counted_within(api, Json(shown), COUNTED_MAX).await?;
         }
-        self.seen = Some(number);
+        (self.seen, self.told) = (Some(number), self.told.saturating_add(1));
         let event = Event::default().event("task");
         let event = if ended { event.id(END) } else { id(event, number) };
         Ok(Some((written(event, &shown)?, ended)))

@@ -52,10 +52,8 @@ def call(method, template, *, body=None, query="", expected=200, **names):
 task = call("POST", "/v1/purge", body={"lines": ["http://a.example/x"]})
 call("GET", "/v1/tasks/{id}", id=task["id"], query="?wait_ms=1&seen=0")
 call("POST", "/v1/prefetch", body={"lines": ["http://a.example/x.m3u8"], "follow": {"first": {"segments": 2}}})
-call("POST", "/v1/purge/dry-run", body={"type": "directory", "lines": ["http://a.example/d/"]})
 call("GET", "/v1/tasks", query="?limit=1&text=x")
 call("GET", "/v1/quota")
-call("GET", "/v1/check", query="?url=http://a.example/x")
 stream = {"media": "m1", "url": "http://a.example/x.m3u8", "format": "m3u8", "definition": "HD"}
 call("POST", "/v1/media", body={"streams": [stream]}, expected=204)
 call("GET", "/v1/media")

@@ -7,8 +7,9 @@ use freshen_api::signature::acs3::{self, Credentials, Unsigned};
 use freshen_api::v1::wire::{ErrorBody, ErrorCode, ErrorView, PopList};
 use freshen_fleet::causes;
 use freshen_model::ids::PopId;
-use http::{Method, Request, Uri, header};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -229,6 +230,25 @@ impl Control {
         Ok(PopList { pops, next: None })
     }
 
+    /// The body of events that come as they happen, behind the one that was seen last.
+    pub async fn open(&self, path: &str, last_seen: Option<&str>) -> Result<Incoming, ClientError> {
+        let failed = |error: &dyn std::fmt::Display| ClientError::Failed(error.to_string());
+        let mut request = self.sign(Method::GET, path, None).map_err(|error| failed(&error))?;
+        if let Some(last_seen) = last_seen {
+            let last_seen = HeaderValue::from_str(last_seen).map_err(|error| failed(&error))?;
+            request.headers_mut().insert("last-event-id", last_seen);
+        }
+        let answer = tokio::time::timeout(ANSWER_MAX, self.client.request(request)).await;
+        let answer = answer.map_err(|_| self.unreachable(format!("no answer within {ANSWER_MAX:?}")))?;
+        let (head, body) = answer.map_err(|error| self.unreachable(causes(&error)))?.into_parts();
+        if head.status.is_success() {
+            return Ok(body);
+        }
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| self.unreachable(error.to_string()))?;
+        Err(self.refused(head.status, &body.to_bytes()))
+    }
+
     /// Any method, with or without a body.
     pub async fn call<T: DeserializeOwned>(
         &self,
@@ -259,12 +279,15 @@ impl Control {
             return serde_json::from_slice(&body)
                 .map_err(|error| failed(&format!("control's answer is not understood: {error}")));
         }
-        match serde_json::from_slice::<ErrorBody>(&body) {
-            Ok(refused) if status.is_client_error() => Err(ClientError::Refused(refused.error)),
-            Ok(failure) => Err(ClientError::Failed(format!("control failed: {}", failure.error.message))),
-            Err(_) => {
-                Err(ClientError::Failed(format!("{} is no control: it answered {status}", self.endpoint)))
-            }
+        Err(self.refused(status, &body))
+    }
+
+    /// What an answer without success says.
+    fn refused(&self, status: StatusCode, body: &[u8]) -> ClientError {
+        match serde_json::from_slice::<ErrorBody>(body) {
+            Ok(refused) if status.is_client_error() => ClientError::Refused(refused.error),
+            Ok(failure) => ClientError::Failed(format!("control failed: {}", failure.error.message)),
+            Err(_) => ClientError::Failed(format!("{} is no control: it answered {status}", self.endpoint)),
         }
     }
 
@@ -310,7 +333,8 @@ impl Control {
         Ok(request)
     }
 
-    fn unreachable(&self, reason: String) -> ClientError {
+    /// Control is not reached, for that reason.
+    pub fn unreachable(&self, reason: String) -> ClientError {
         ClientError::Unreachable { endpoint: self.endpoint.clone(), reason }
     }
 }

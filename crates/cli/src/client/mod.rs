@@ -4,6 +4,7 @@ pub mod connection;
 mod counts;
 mod domain;
 mod dry_run;
+mod events;
 mod fleet;
 pub mod manage;
 mod media;

@@ -1,6 +1,7 @@
 //! `freshen purge` and `freshen prefetch`: submit, and wait if asked.
 
 use super::connection::{ClientError, Connection, Control, print_json};
+use super::events::Events;
 use super::outcome::Outcome;
 use super::task::{self, Counted, print_task};
 use super::{dry_run, moment};
@@ -25,11 +26,6 @@ const WAIT_MS: u128 = 10_000;
 const COUNTS_MAX: Duration = Duration::from_secs(1);
 /// Between tries while control is away, or is asked too often for the account.
 const AWAY_PAUSE: Duration = Duration::from_millis(300);
-/// Questions after a task that are asked as fast as there is news; most tasks have ended by then.
-const QUESTIONS_AT_ONCE: u32 = 8;
-/// Between two of the others: nobody sees progress move faster, and the account's other requests need their share.
-const QUESTION_PAUSE: Duration = Duration::from_millis(100);
-
 /// Purges.
 #[derive(clap::Args)]
 pub struct Purge {
@@ -355,31 +351,58 @@ async fn watched(
     timeout: Duration,
     bar: &ProgressBar,
 ) -> Result<TaskView, ClientError> {
-    let began = Instant::now();
-    let mut questions = 0;
+    let over = tokio::time::sleep(timeout);
+    tokio::pin!(over);
+    let id = view.task.id.to_string();
+    let mut last = None;
     loop {
-        bar.set_position(u64::from(view.task.percent));
-        bar.set_message(task::pops_line(&view.task));
-        let left = timeout.saturating_sub(began.elapsed());
-        if view.task.status.ended() || left.is_zero() {
+        show(bar, &view);
+        if view.task.status.ended() {
             return Ok(view);
         }
-        if questions >= QUESTIONS_AT_ONCE {
-            tokio::time::sleep(QUESTION_PAUSE.min(left)).await;
-        }
-        questions += 1;
-        let wait_ms = left.as_millis().clamp(1, WAIT_MS);
-        let path = format!("/v1/tasks/{}?wait_ms={wait_ms}&seen={}", view.task.id, view.revision);
-        match control.get(&path).await {
-            Ok(news) => view = news,
-            Err(ClientError::Unreachable { reason, .. }) => {
-                bar.set_message(format!("control is away ({reason}); the task goes on"));
-                tokio::time::sleep(AWAY_PAUSE.min(left)).await;
-            }
-            Err(error) if error.is_too_often() => tokio::time::sleep(AWAY_PAUSE.min(left)).await,
-            Err(error) => return Err(error),
+        let listening = listen(control, &id, &mut last, &mut view, bar);
+        let trouble = tokio::select! {
+            heard = listening => match heard {
+                Ok(()) => continue,
+                Err(ClientError::Unreachable { reason, .. }) => {
+                    format!("control is away ({reason}); the task goes on")
+                }
+                Err(error) if error.is_too_often() => "control is asked too often; the task goes on".into(),
+                Err(error) => return Err(error),
+            },
+            () = &mut over => return Ok(view),
+        };
+        bar.set_message(trouble);
+        tokio::select! {
+            () = tokio::time::sleep(AWAY_PAUSE) => {}
+            () = &mut over => return Ok(view),
         }
     }
+}
+
+/// Follows a task's events until it ends, or control ends them.
+async fn listen(
+    control: &Control,
+    id: &str,
+    last: &mut Option<String>,
+    view: &mut TaskView,
+    bar: &ProgressBar,
+) -> Result<(), ClientError> {
+    let mut events = Events::of(control, id, last.clone()).await?;
+    while let Some(news) = events.next(control).await? {
+        *last = events.last();
+        *view = news;
+        show(bar, view);
+        if view.task.status.ended() {
+            return Ok(());
+        }
+    }
+    Err(control.unreachable("it ended the events".into()))
+}
+
+fn show(bar: &ProgressBar, view: &TaskView) {
+    bar.set_position(u64::from(view.task.percent));
+    bar.set_message(task::pops_line(&view.task));
 }
 
 /// Waits until every POP has counted what an ended purge matched, or `patience` is over.
