@@ -14,6 +14,11 @@ impl Fields {
         Fields(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
     }
 
+    /// A form that is filled in already.
+    pub(crate) fn of(filled: &[(&str, &str)]) -> Fields {
+        Fields(filled.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
     /// The first value of that name, without spaces around it; empty where there is none.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.whole(name).trim()
@@ -23,6 +28,25 @@ impl Fields {
     pub(crate) fn whole(&self, name: &str) -> &str {
         self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str())
     }
+
+    /// The value of that name, where one is typed.
+    pub(crate) fn given(&self, name: &str) -> Option<&str> {
+        Some(self.text(name)).filter(|text| !text.is_empty())
+    }
+
+    /// Whether a box of that name is ticked.
+    pub(crate) fn ticked(&self, name: &str) -> bool {
+        !self.text(name).is_empty()
+    }
+
+    /// What was typed line by line, with its place from 1; empty lines are passed over.
+    pub(crate) fn lines(&self, name: &str) -> Vec<(usize, String)> {
+        let lines = self.whole(name).lines().zip(1..);
+        lines
+            .map(|(line, place)| (place, line.trim().to_owned()))
+            .filter(|(_, line)| !line.is_empty())
+            .collect()
+    }
 }
 
 #[cfg(test)]
@@ -31,8 +55,10 @@ mod tests {
 
     #[test]
     fn fields_are_read_as_browsers_send_them() {
-        let fields = Fields::read(b"url=http%3A%2F%2Fa.example%2Fx+&to=a&to=b");
-        assert_eq!((fields.text("url"), fields.whole("url")), ("http://a.example/x", "http://a.example/x "));
-        assert_eq!((fields.text("to"), fields.text("none")), ("a", ""));
+        let fields =
+            Fields::read(b"urls=http%3A%2F%2Fa.example%2Fx%0D%0A%0D%0A+b+&force=on&to=a&to=b&empty=");
+        assert_eq!(fields.lines("urls"), [(1, "http://a.example/x".to_owned()), (3, "b".to_owned())]);
+        assert!(fields.ticked("force") && !fields.ticked("empty") && !fields.ticked("none"));
+        assert_eq!((fields.given("to"), fields.given("empty")), (Some("a"), None));
     }
 }

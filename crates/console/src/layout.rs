@@ -14,6 +14,7 @@ const HTMX: &str = r#"{"allowEval":false,"includeIndicatorStyles":false,"selfReq
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Overview,
+    Refresh,
     Users,
     Trail,
     Me,
@@ -23,7 +24,13 @@ pub(crate) enum Place {
 type Entry = (Place, &'static str, &'static str, Right);
 
 const PLACES: [(&str, &[Entry]); 2] = [
-    ("Content", &[(Place::Overview, "/ui/", "Overview", Right::Read)]),
+    (
+        "Content",
+        &[
+            (Place::Overview, "/ui/", "Overview", Right::Read),
+            (Place::Refresh, "/ui/refresh/purge", "Refresh and Prefetch", Right::Read),
+        ],
+    ),
     (
         "Administration",
         &[
@@ -123,18 +130,21 @@ pub(crate) fn notice(kind: Notice, text: &str) -> Markup {
 /// What kind of word it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Notice {
+    Warning,
     Refused,
 }
 
 impl Notice {
     fn class(self) -> &'static str {
         match self {
+            Notice::Warning => "warn",
             Notice::Refused => "ill",
         }
     }
 
     fn role(self) -> &'static str {
         match self {
+            Notice::Warning => "status",
             Notice::Refused => "alert",
         }
     }

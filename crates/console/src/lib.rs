@@ -14,6 +14,8 @@ mod me;
 mod moment;
 mod overview;
 mod person;
+mod records;
+mod refresh;
 mod refused;
 mod sent;
 mod sign_in;
@@ -27,6 +29,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{Redirect, Response};
 use axum::routing::{get, post};
 use freshen_control::Control;
+use tokio_util::sync::CancellationToken;
 
 use overview::Statuses;
 use person::Person;
@@ -47,6 +50,8 @@ struct Parts {
     /// The name of the session's cookie. Cookies know no ports, so each installation has its own.
     cookie: String,
     statuses: Statuses,
+    /// Ends what would go on for as long as somebody looks.
+    stop: CancellationToken,
 }
 
 impl Console {
@@ -55,14 +60,14 @@ impl Console {
     }
 }
 
-/// The console's paths, all below `/ui`. `https`: browsers reach it by https only.
+/// The console's paths, all below `/ui`. `https`: browsers reach it by https only. Live pages end once `stop` is cancelled.
 ///
 /// Addresses of browsers are those that requests carry as `ConnectInfo<SocketAddr>`; without it nobody enters by a link.
-pub fn router(control: Arc<Control>, https: bool) -> Router {
+pub fn router(control: Arc<Control>, https: bool, stop: CancellationToken) -> Router {
     let log = control.log_id().to_string();
     let cookie = format!("freshen_{}", log.chars().take(12).collect::<String>());
     let statuses = Statuses::new(control.clone());
-    let console = Console(Arc::new(Parts { control, https, cookie, statuses }));
+    let console = Console(Arc::new(Parts { control, https, cookie, statuses, stop }));
     Router::new()
         .route("/ui", get(async || Redirect::permanent("/ui/")))
         .route("/ui/", get(overview::page))
@@ -70,6 +75,18 @@ pub fn router(control: Arc<Control>, https: bool) -> Router {
         .route("/ui/sign-out", post(sign_in::sign_out))
         .route("/ui/enter", get(sign_in::enter))
         .route("/ui/me", get(me::page).post(me::change))
+        .route("/ui/refresh", get(async || Redirect::to("/ui/refresh/purge")))
+        .route("/ui/refresh/purge", get(refresh::purge::page).post(refresh::purge::submit))
+        .route("/ui/refresh/purge/look", post(refresh::purge::look))
+        .route("/ui/refresh/purge/preview", post(refresh::purge::preview))
+        .route("/ui/refresh/prefetch", get(refresh::prefetch::page).post(refresh::prefetch::submit))
+        .route("/ui/refresh/prefetch/look", post(refresh::prefetch::look))
+        .route("/ui/refresh/records", get(records::list::page))
+        .route("/ui/refresh/records/live", get(records::live::list))
+        .route("/ui/refresh/records/{id}", get(records::record::page))
+        .route("/ui/refresh/records/{id}/live", get(records::live::record))
+        .route("/ui/refresh/records/{id}/receipt.json", get(records::record::receipt))
+        .route("/ui/refresh/records/{id}/cancel", post(records::record::cancel))
         .route("/ui/users", get(users::page).post(users::add))
         .route("/ui/users/password", post(users::set_password))
         .route("/ui/users/remove", post(users::remove))

@@ -36,6 +36,24 @@ impl Person {
         self.user.role.may(right)
     }
 
+    /// The account beyond which the person sees and does nothing; `None` for admins.
+    pub(crate) fn confines(&self) -> Option<&str> {
+        (!self.may(Right::Admin)).then_some(self.user.account.as_str())
+    }
+
+    /// The account that a form is about: the person's, or for admins the one that is chosen.
+    pub(crate) fn account<'a>(&'a self, chosen: Option<&'a str>) -> &'a str {
+        match chosen {
+            Some(chosen) if self.may(Right::Admin) => chosen,
+            _ => &self.user.account,
+        }
+    }
+
+    /// Whether the session still stands.
+    pub(crate) async fn stays(&self, control: &Control) -> bool {
+        control.user_of_session(&self.session).await.is_ok_and(|user| user.is_some())
+    }
+
     /// Does something and keeps who did it: first what is to be done, then what came of it. It is done to its end though
     /// the browser goes away.
     pub(crate) async fn does<T, E>(

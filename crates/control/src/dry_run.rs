@@ -58,6 +58,18 @@ impl Control {
         Ok(DryRun { pops, all, warnings: named.warnings })
     }
 
+    /// Reads the lines of a submission as it is read, with the same refusals, and asks nobody; gives what is likely a
+    /// mistake, in words.
+    pub async fn look_at_lines(
+        &self,
+        account: &str,
+        request: &SubmitRequest,
+    ) -> Result<Vec<String>, SubmitError> {
+        self.look_over(request)?;
+        let domains = self.domains_within(account, None).await?;
+        Ok(Named::read(request, &domains)?.warnings)
+    }
+
     async fn preview(&self, pop: PopId, question: PreviewQuestion) -> PreviewRow {
         let none = PreviewRow { pop: pop.clone(), watermark: None, found: None, error: None };
         match self.hub().ask(&pop, Question::Preview(question), PATIENCE).await {

@@ -39,7 +39,7 @@ pub use manage::{ManageError, NewBearer, NewKey, NewPop, NewToken};
 pub use people::{Session, SignInError};
 pub use receipts::NoCertificate;
 pub use submit::{Accepted, SubmitError, SubmitRequest, Terms};
-pub use tasks::LineView;
+pub use tasks::{LineView, Operation};
 
 pub use freshen_ledger::{
     Account, DOMAINS_OF_ACCOUNT_MAX, Deed, DomainRecord, Found, Once, StreamPlace, Submitted, TaskFilter,

@@ -2,8 +2,11 @@
 
 use crate::control::Control;
 use freshen_ledger::{Error, Found, Line, TaskFilter, TaskPage, TaskPlace, TaskRecord};
+use freshen_model::area::Area;
+use freshen_model::follow::Follow;
 use freshen_model::ids::TaskId;
 use freshen_model::task::{Failure, StepState, Task};
+use std::collections::HashMap;
 
 /// A line with its task.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,17 +33,63 @@ impl LineView {
     }
 }
 
+/// A task with what only people look at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operation {
+    /// The task.
+    pub task: Task,
+    /// Whose it is.
+    pub account: String,
+    /// The POPs it is for; absent: all.
+    pub area: Option<Area>,
+    /// How a prefetch follows playlists; absent: it doesn't.
+    pub follow: Option<Follow>,
+    /// The domains its lines name, each once.
+    pub domains: Vec<String>,
+}
+
+impl Operation {
+    fn of(record: TaskRecord) -> Operation {
+        let (account, domains) = (record.account.clone(), record.domains.clone());
+        let (area, follow) = (record.area, record.follow.clone());
+        Operation { task: view(record), account, area, follow, domains }
+    }
+}
+
 impl Control {
-    /// One task; of `account` where that is given.
-    pub async fn task(&self, account: Option<&str>, id: TaskId) -> Result<Option<Task>, Error> {
+    /// One operation; of `account` where that is given.
+    pub async fn operation(&self, account: Option<&str>, id: TaskId) -> Result<Option<Operation>, Error> {
+        Ok(self.record(account, id).await?.map(Operation::of))
+    }
+
+    /// Operations, as [`Control::tasks_behind`] gives tasks; each with its first line.
+    pub async fn operations_behind(
+        &self,
+        filter: &TaskFilter,
+        place: Option<TaskPlace>,
+    ) -> Result<Found<(Operation, String), TaskPlace>, Error> {
+        let found = self.ledger.tasks_behind(filter, place).await?;
+        let ids = found.rows.iter().map(|record| record.id).collect();
+        let mut first: HashMap<TaskId, String> = self.ledger.first_lines(ids).await?.into_iter().collect();
+        let rows = found.rows.into_iter().map(|record| {
+            let line = first.remove(&record.id).unwrap_or_default();
+            (Operation::of(self.progress.task(record.id).unwrap_or(record)), line)
+        });
+        Ok(Found { rows: rows.collect(), next: found.next })
+    }
+
+    async fn record(&self, account: Option<&str>, id: TaskId) -> Result<Option<TaskRecord>, Error> {
         // First the running ones: whatever is not among them any more has its end in the ledger.
-        let running = self.progress.task(id);
-        let record = match running {
+        let record = match self.progress.task(id) {
             Some(record) => Some(record),
             None => self.ledger.task(id, account).await?,
         };
-        let own = |record: &TaskRecord| account.is_none_or(|account| account == record.account);
-        Ok(record.filter(own).map(view))
+        Ok(record.filter(|record| account.is_none_or(|account| account == record.account)))
+    }
+
+    /// One task; of `account` where that is given.
+    pub async fn task(&self, account: Option<&str>, id: TaskId) -> Result<Option<Task>, Error> {
+        Ok(self.record(account, id).await?.map(view))
     }
 
     /// Tasks that fit, newest first.

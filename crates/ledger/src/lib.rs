@@ -213,6 +213,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// One task; of `account` where that is given.
     async fn task(&self, id: TaskId, account: Option<&str>) -> Result<Option<TaskRecord>, Error>;
 
+    /// The first line of each of these tasks, in no order.
+    async fn first_lines(&self, ids: Vec<TaskId>) -> Result<Vec<(TaskId, String)>, Error>;
+
     /// A task's lines, in order.
     async fn task_lines(&self, id: TaskId) -> Result<Vec<Line>, Error>;
 

@@ -71,7 +71,8 @@ pub async fn serve(
     let stopping = CancellationToken::new();
     let router = freshen_api::router(control.clone(), &config.data, render, stopping.clone())
         .with_context(|| format!("cannot keep nonces in {}", config.data.display()))?;
-    let router = router.merge(freshen_console::router(control.clone(), config.console_https));
+    let router =
+        router.merge(freshen_console::router(control.clone(), config.console_https, stopping.clone()));
     tracing::info!(listen = %config.listen, fleet = %config.fleet_listen, log = %control.log_id(), "control runs");
     let hub = control.hub().serve(fleet, stopped(stop.clone()));
     let users = freshen_api::serve(users, router, stopping.clone());

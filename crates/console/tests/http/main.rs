@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "tests and their stage")]
 
 mod people;
+mod refresh;
 mod stage;
 mod strangers;

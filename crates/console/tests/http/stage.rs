@@ -15,6 +15,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 pub const PASSWORD: &str = "correct horse";
 
@@ -63,7 +64,7 @@ impl Stage {
         let control = Control::start(Arc::new(ledger), &config).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let router = freshen_console::router(control.clone(), false);
+        let router = freshen_console::router(control.clone(), false, CancellationToken::new());
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
         for (account, domain) in [("ann", "a.example"), ("bob", "b.example")] {

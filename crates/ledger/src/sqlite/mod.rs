@@ -356,6 +356,10 @@ impl Ledger for SqliteLedger {
         self.readers.call(move |connection| tasks::one(connection, id, account.as_deref())).await
     }
 
+    async fn first_lines(&self, ids: Vec<TaskId>) -> Result<Vec<(TaskId, String)>, Error> {
+        self.readers.call(move |connection| tasks::first_lines(connection, &ids)).await
+    }
+
     async fn task_lines(&self, id: TaskId) -> Result<Vec<Line>, Error> {
         self.readers.call(move |connection| tasks::lines(connection, id)).await
     }

@@ -10,7 +10,7 @@ use freshen_model::order::{Body, PrefetchItem, PrefetchOrder};
 use freshen_model::rule::Mode;
 use freshen_model::task::{PrefetchTerms, Status, Step, StepState, TaskKind};
 use rusqlite::types::Type;
-use rusqlite::{Connection, Row, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 /// The columns that [`record`] reads.
 pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.status, t.seq, t.lines, t.domains, t.submitted_ms, t.ended_ms, t.steps, t.fence_from, t.not_before_ms, t.cut, t.reason, t.follow, t.terms";
@@ -199,6 +199,18 @@ pub(super) fn one(
 }
 
 /// A task's lines, in order.
+/// The first line of each of these tasks.
+pub(super) fn first_lines(connection: &Connection, ids: &[TaskId]) -> Result<Vec<(TaskId, String)>, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT url FROM task_lines WHERE task = ? AND line = 1")?;
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let line = statement.query_row([sql(id.0)], |row| row.get(0)).optional()?;
+        found.extend(line.map(|line| (*id, line)));
+    }
+    Ok(found)
+}
+
 pub(super) fn lines(connection: &Connection, id: TaskId) -> Result<Vec<Line>, Error> {
     let mut statement =
         connection.prepare_cached("SELECT url, domain FROM task_lines WHERE task = ? ORDER BY line")?;
