@@ -36,6 +36,7 @@ pub fn router(
     render: RenderMetrics,
     stop: CancellationToken,
 ) -> io::Result<Router> {
+    control.tell_media_by(Arc::new(vendor::Teller));
     let gate = Arc::new(Gate::open(control.clone(), data)?);
     let api = Api { control, gate, bodies: Arc::new(Bodies::new()), stop };
     Ok(Router::new()

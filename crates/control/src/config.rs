@@ -1,7 +1,10 @@
 //! The configuration of the control process.
 
+use crate::resolver;
+use freshen_model::network::Network;
+use freshen_model::secret::Secret;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What a control process is told; domains, POPs and accounts are not configuration, they live in the ledger.
@@ -35,6 +38,64 @@ pub struct Config {
     pub password_memory_kib: u32,
     /// Passes over that memory, 1 to 100.
     pub password_passes: u32,
+    /// How control calls addresses that users named.
+    pub outbound: Outbound,
+    /// Who is asked for media that are not in a library; absent: nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_resolver: Option<MediaResolver>,
+}
+
+/// Who is asked for media that are not in a library.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MediaResolver {
+    /// Where he listens; `outbound` holds for him, too.
+    pub url: String,
+    /// What he verifies the question by; at least 16 characters, as they are or as `whsec_` and base64.
+    pub secret: Secret,
+    /// For one question, 100 to 60,000. Whoever submits a media job waits for it.
+    #[serde(default = "resolver_time_ms_max")]
+    pub time_ms_max: u64,
+    /// How long an answer is believed, 0 to 86,400.
+    #[serde(default = "resolver_ttl_s")]
+    pub ttl_s: u64,
+}
+
+fn resolver_time_ms_max() -> u64 {
+    2_000
+}
+
+fn resolver_ttl_s() -> u64 {
+    60
+}
+
+/// How control calls addresses that users or the operator named, to tell them something or to ask them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Outbound {
+    /// Addresses and networks that may be called though they are loopback, private, the machine's own or otherwise special.
+    pub allow: Vec<Network>,
+    /// Certificates (PEM) that receivers are trusted by beside those of the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// For one call, from the name's resolution to the answer's end; 100 to 60,000.
+    pub time_ms_max: u64,
+    /// How often a callback is sent, if nobody takes it; 1 to 50.
+    pub tries_max: u32,
+    /// Before it is sent a second time; each further time is three times as long, up to an hour. 1 to 3,600,000.
+    pub retry_after_ms: u64,
+}
+
+impl Default for Outbound {
+    fn default() -> Outbound {
+        Outbound {
+            allow: Vec::new(),
+            ca_file: None,
+            time_ms_max: 10_000,
+            tries_max: 10,
+            retry_after_ms: 5_000,
+        }
+    }
 }
 
 impl Default for Config {
@@ -52,6 +113,8 @@ impl Default for Config {
             session_s: 43_200,
             password_memory_kib: 19_456,
             password_passes: 2,
+            outbound: Outbound::default(),
+            media_resolver: None,
         }
     }
 }
@@ -123,12 +186,44 @@ impl Config {
         if !PASSWORD_PASSES.contains(&self.password_passes) {
             return bad("password_passes", format!("{} is outside 1 to 100", self.password_passes));
         }
-        Ok(())
+        self.outbound.validate()?;
+        self.media_resolver.as_ref().map_or(Ok(()), MediaResolver::validate)
+    }
+
+    /// Changes the names of files to what `beside` makes of them: as they stand beside the file that has them.
+    pub fn resolve(&mut self, beside: impl Fn(&Path) -> PathBuf) {
+        self.data = beside(&self.data);
+        for file in [&mut self.secrets_key_file, &mut self.outbound.ca_file] {
+            *file = file.take().map(|file| beside(&file));
+        }
     }
 
     /// The lease time.
     pub fn lease(&self) -> Duration {
         Duration::from_millis(self.lease_ms)
+    }
+}
+
+fn within(field: &'static str, value: u64, (least, most): (u64, u64)) -> Result<(), BadConfig> {
+    match (least..=most).contains(&value) {
+        true => Ok(()),
+        false => Err(BadConfig { field, reason: format!("{value} is outside {least} to {most}") }),
+    }
+}
+
+impl MediaResolver {
+    fn validate(&self) -> Result<(), BadConfig> {
+        resolver::look_over(self).map_err(|(field, reason)| BadConfig { field, reason })?;
+        within("media_resolver.time_ms_max", self.time_ms_max, (100, 60_000))?;
+        within("media_resolver.ttl_s", self.ttl_s, (0, 86_400))
+    }
+}
+
+impl Outbound {
+    fn validate(&self) -> Result<(), BadConfig> {
+        within("outbound.time_ms_max", self.time_ms_max, (100, 60_000))?;
+        within("outbound.tries_max", self.tries_max.into(), (1, 50))?;
+        within("outbound.retry_after_ms", self.retry_after_ms, (1, 3_600_000))
     }
 }
 
@@ -155,6 +250,16 @@ mod tests {
             ("session_s = 59", "session_s: 59 is outside 60 to 2592000"),
             ("password_memory_kib = 7", "password_memory_kib: 7 is outside 8 to 1048576"),
             ("password_passes = 0", "password_passes: 0 is outside 1 to 100"),
+            ("outbound.tries_max = 0", "outbound.tries_max: 0 is outside 1 to 50"),
+            (
+                "media_resolver = { url = 'nowhere', secret = '0123456789abcdef' }",
+                "media_resolver.url: write http:// or https:// before it",
+            ),
+            (
+                "media_resolver = { url = 'http://a.example', secret = 'short' }",
+                "media_resolver.secret: write 16 or more characters",
+            ),
+            ("outbound.time_ms_max = 99", "outbound.time_ms_max: 99 is outside 100 to 60000"),
             ("quota_day_offset_minutes = 841", "quota_day_offset_minutes: 841 is outside -720 to 840"),
         ] {
             assert_eq!(config(text).validate().unwrap_err().to_string(), said);

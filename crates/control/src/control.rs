@@ -1,14 +1,18 @@
 //! The control process as one thing: what it is made of, its start and its stop.
 
+use crate::callbacks::Callbacks;
 use crate::changes::Changes;
 use crate::clock::{Clock, SteadyClock};
 use crate::config::{BadConfig, Config};
 use crate::deferred::Deferred;
 use crate::keeper::{Keeper, Limits};
+use crate::media_jobs::{self, MediaJobs};
 use crate::members::{Members, Terms};
+use crate::outbound::Outbound;
 use crate::pace::Pace;
 use crate::people::People;
 use crate::progress::{Moment, Progress};
+use crate::resolver::Resolver;
 use crate::submit::Entry;
 use crate::telemetry;
 use freshen_fleet::{Host, Hub};
@@ -32,6 +36,9 @@ pub struct Control {
     pub(crate) progress: Arc<Progress>,
     pub(crate) entry: Entry,
     pub(crate) deferred: Arc<Deferred>,
+    pub(crate) callbacks: Callbacks,
+    pub(crate) media_jobs: MediaJobs,
+    pub(crate) resolver: Option<Resolver>,
     pub(crate) pace: Pace,
     pub(crate) people: People,
     pub(crate) quota_day_offset_s: i32,
@@ -41,7 +48,7 @@ pub struct Control {
     pub(crate) receipt_key: SigningKey,
     hub: Arc<Hub>,
     stop: watch::Sender<bool>,
-    /// The background work: the keeper, and the release of tasks for later.
+    /// The background work: the keeper, the release of tasks for later, callbacks and media jobs.
     work: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -82,6 +89,9 @@ impl Control {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Control>, StartError> {
         config.validate()?;
+        let outbound = Outbound::new(&config.outbound)
+            .map_err(|reason| BadConfig { field: "outbound.ca_file", reason })?;
+        let outbound = Arc::new(outbound);
         telemetry::describe();
         let (terms, lease_change) = agree_on_lease(ledger.as_ref(), config, clock.now()).await?;
         let limits = Limits {
@@ -118,11 +128,15 @@ impl Control {
         let entry =
             Entry { ledger: ledger.clone(), clock: clock.clone(), progress: progress.clone(), limits };
         let deferred = Arc::new(Deferred::new(entry.clone()));
+        let resolver = config.media_resolver.as_ref();
+        let resolver = resolver.map(|config| Resolver::new(config, outbound.clone(), clock.clone()));
+        let callbacks = Callbacks::new(ledger.clone(), clock.clone(), outbound, &config.outbound);
         let work = vec![
             tokio::spawn(keeper.run(stopped.clone())),
-            tokio::spawn(deferred.clone().release_in_time(stopped)),
+            tokio::spawn(deferred.clone().release_in_time(stopped.clone())),
+            tokio::spawn(callbacks.clone().send_in_time(stopped.clone())),
         ];
-        Ok(Arc::new(Control {
+        let control = Arc::new(Control {
             hub: Hub::new(members.clone()),
             ledger,
             clock,
@@ -130,6 +144,9 @@ impl Control {
             progress,
             entry,
             deferred,
+            callbacks,
+            media_jobs: MediaJobs::default(),
+            resolver,
             pace: Pace::default(),
             people: People::new(config),
             quota_day_offset_s: config.quota_day_offset_minutes * 60,
@@ -137,7 +154,10 @@ impl Control {
             receipt_key,
             stop,
             work: Mutex::new(work),
-        }))
+        });
+        let finishing = media_jobs::finish_in_time(Arc::downgrade(&control), stopped);
+        control.work.lock().push(tokio::spawn(finishing));
+        Ok(control)
     }
 
     /// The side that POPs connect to, to be served on the fleet's listener.

@@ -4,6 +4,7 @@
 //! clock. It never reads a POP's clock, never counts a POP as done because it fell silent, never shows a task as ended
 //! before the ledger has that durably, and never serves a viewer.
 
+mod callbacks;
 pub mod changes;
 pub mod check;
 pub mod clock;
@@ -16,12 +17,15 @@ mod keeper;
 mod lines;
 pub mod manage;
 pub mod media;
+pub mod media_jobs;
 mod members;
+mod outbound;
 mod pace;
 mod peers;
 pub mod people;
 mod progress;
 pub mod receipts;
+mod resolver;
 mod secret;
 pub mod submit;
 pub mod tasks;
@@ -36,8 +40,10 @@ pub use dry_run::DryRun;
 pub use fleet_view::PopView;
 pub use lines::{BadLine, LineFault};
 pub use manage::{ManageError, NewBearer, NewKey, NewPop, NewToken};
+pub use media_jobs::{MediaJobError, MediaSubmitted, MediaTeller};
 pub use people::{Session, SignInError};
 pub use receipts::NoCertificate;
+pub use resolver::ResolverError;
 pub use submit::{Accepted, SubmitError, SubmitRequest, Terms};
 pub use tasks::{LineView, Operation};
 

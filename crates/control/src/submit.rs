@@ -5,7 +5,8 @@ use crate::lines::{BadLine, Named};
 use crate::progress::{Moment, Progress};
 use crate::telemetry;
 use freshen_ledger::{
-    DomainRecord, Error, Ledger, ONCE_KEPT_MS, Once, PopRecord, Refusal, Submission, Submitted, TaskRecord,
+    DomainRecord, Error, Ledger, ONCE_KEPT_MS, Once, PartPlace, PopRecord, Refusal, Submission, Submitted,
+    TaskRecord,
 };
 use freshen_model::area::Area;
 use freshen_model::follow::Follow;
@@ -61,6 +62,8 @@ pub struct Terms {
     pub not_before_ms: Option<i64>,
     /// Those of a prefetch.
     pub prefetch: PrefetchTerms,
+    /// The part of a media job that it is the task of.
+    pub part: Option<PartPlace>,
 }
 
 /// What was accepted.
@@ -316,6 +319,7 @@ impl Control {
             cut: terms.cut,
             terms: terms.prefetch.clone(),
             once: once.cloned(),
+            part: terms.part,
             ..named.submission(account, request, &domains, (at_ms, quota_day))
         };
         // On a task of its own: a caller who hangs up must not leave a durable task that nobody watches.

@@ -7,9 +7,11 @@ pub mod causes;
 pub mod host;
 pub mod hub;
 pub mod link;
+pub mod trust;
 pub mod wire;
 
 pub use causes::causes;
 pub use host::Host;
 pub use hub::{AskError, Hub};
 pub use link::{Event, HttpLink, Link, LinkError};
+pub use trust::trust;

@@ -57,6 +57,7 @@ async fn prepare(ledger: &dyn Ledger) -> Submission {
         cut: false,
         terms: Default::default(),
         once: None,
+        part: None,
     }
 }
 

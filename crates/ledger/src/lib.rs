@@ -12,18 +12,21 @@ pub mod sqlite;
 pub use error::{Error, Refusal};
 pub use people::{Deed, Pass, User};
 pub use records::{
-    AccessKey, Account, DomainRecord, Found, Line, NewAccessKey, Once, OrdersRead, PopReceipt, PopRecord,
-    ReceiptsKept, Remembered, StreamPlace, Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskPlace,
-    TaskReceipts, TaskRecord, TaskUpdate, Temporary,
+    AccessKey, Account, DomainRecord, DueCallback, Found, Line, MediaJobRecord, NewAccessKey, NewMediaJob,
+    Once, OrdersRead, PartPlace, PopReceipt, PopRecord, ReceiptsKept, Remembered, StreamPlace, Submission,
+    Submitted, TaskFilter, TaskLine, TaskPage, TaskPlace, TaskReceipts, TaskRecord, TaskUpdate, Temporary,
+    Tried,
 };
 pub use sqlite::SqliteLedger;
 
 use async_trait::async_trait;
 use freshen_model::area::Area;
+use freshen_model::callback::{Callback, NewCallback};
 use freshen_model::certificate::PopKey;
 use freshen_model::domain::Settings;
 use freshen_model::ids::{LogId, PopId, Seq, TaskId};
 use freshen_model::media::Stream;
+use freshen_model::media_job::{MediaJob, PartState};
 use freshen_model::order::{End, Snapshot};
 use freshen_model::protocol::roster::Place;
 use freshen_model::quota::{Limits, Quota};
@@ -313,6 +316,59 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Deeds with numbers below `before`, the newest first; of one user where that is given.
     async fn deeds(&self, before: u64, user: Option<&str>, limit: u64) -> Result<Vec<Deed>, Error>;
+
+    /// The streams of these media, those of each the newest first; media that have none are left out.
+    async fn media_of(&self, account: &str, media: Vec<String>) -> Result<Vec<(String, Vec<Stream>)>, Error>;
+
+    // ---- media jobs ----
+
+    /// Adds a job whose parts all wait; gives its number. A submission that names a part gives it its task.
+    /// [`Refusal::Unfit`] where too many of the account's parts wait.
+    async fn add_media_job(&self, new: NewMediaJob) -> Result<i64, Error>;
+
+    /// Ends a waiting part without a task. [`Refusal::Unfit`] where it does not wait any more.
+    async fn end_media_part(&self, part: PartPlace, state: PartState, at_ms: i64) -> Result<(), Error>;
+
+    /// Queues callbacks for a job's ended parts, all or none, after which nobody is to be told of these any more.
+    async fn media_job_told(&self, job: i64, callbacks: Vec<NewCallback>) -> Result<(), Error>;
+
+    /// Jobs with parts that wait or are to be told of, the oldest first; some of them, where they are many.
+    async fn unfinished_media_jobs(&self) -> Result<Vec<MediaJobRecord>, Error>;
+
+    /// One job; of `account` where that is given.
+    async fn media_job(&self, account: Option<&str>, id: &str) -> Result<Option<MediaJobRecord>, Error>;
+
+    /// Some of an account's jobs, the newest first, behind a place.
+    async fn media_jobs(
+        &self,
+        account: &str,
+        behind: Option<u64>,
+        limit: u64,
+    ) -> Result<Found<MediaJob, u64>, Error>;
+
+    // ---- callbacks ----
+
+    /// Queues callbacks, all or none; one whose id is there changes nothing. [`Refusal::Unfit`] where one is too long, its
+    /// address cannot be, or too many of the account wait.
+    async fn queue_callbacks(&self, new: Vec<NewCallback>) -> Result<(), Error>;
+
+    /// Callbacks that are due at that time, some of them where they are many: of each account those due longest. One is
+    /// due until [`Ledger::callback_tried`] says otherwise.
+    async fn due_callbacks(&self, at_ms: i64) -> Result<Vec<DueCallback>, Error>;
+
+    /// When the next callback is due, of those that are due behind that time.
+    async fn next_callback_ms(&self, behind_ms: i64) -> Result<Option<i64>, Error>;
+
+    /// Notes what came of sending a callback; of one that has ended nothing changes.
+    async fn callback_tried(&self, number: i64, tried: Tried) -> Result<(), Error>;
+
+    /// Some of an account's callbacks, the newest first, behind a place.
+    async fn callbacks(
+        &self,
+        account: &str,
+        behind: Option<u64>,
+        limit: u64,
+    ) -> Result<Found<Callback, u64>, Error>;
 
     // ---- what control remembers of itself ----
 

@@ -4,6 +4,7 @@ use freshen_model::area::Area;
 use freshen_model::domain::Settings;
 use freshen_model::follow::Follow;
 use freshen_model::ids::{DataId, OrderId, PopId, Seq, TaskId};
+use freshen_model::media_job::{MediaJob, MediaRequest};
 use freshen_model::order::{Order, PrefetchItem};
 use freshen_model::quota::Limits;
 use freshen_model::receipt::{PublicKey, Signed, Statement};
@@ -201,6 +202,8 @@ pub struct Submission {
     pub terms: PrefetchTerms,
     /// Set where it is to be submitted once.
     pub once: Option<Once>,
+    /// The part of a media job that this is the task of; refused where that does not wait any more.
+    pub part: Option<PartPlace>,
 }
 
 /// What is to be submitted once, however often it is sent.
@@ -210,6 +213,45 @@ pub struct Once {
     pub key: String,
     /// SHA-256 of what was sent under that name.
     pub digest: [u8; 32],
+}
+
+/// A part of a media job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartPlace {
+    /// The job's number.
+    pub job: i64,
+    /// The part's place in it, from 1.
+    pub place: u32,
+}
+
+/// A media job that is to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMediaJob {
+    /// Its name.
+    pub id: String,
+    /// Whose it is.
+    pub account: String,
+    /// What is wanted.
+    pub request: MediaRequest,
+    /// The domains that the submitter reaches; absent: all of the account's.
+    pub within: Option<BTreeSet<String>>,
+    /// Its media with the addresses of each.
+    pub parts: Vec<(String, Vec<String>)>,
+    /// When, wall-clock milliseconds since 1970.
+    pub at_ms: i64,
+}
+
+/// A media job as kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaJobRecord {
+    /// Its number, within the ledger only.
+    pub number: i64,
+    /// Whose it is.
+    pub account: String,
+    /// The domains that its submitter reaches.
+    pub within: Option<BTreeSet<String>>,
+    /// The job.
+    pub job: MediaJob,
 }
 
 /// One line of a task.
@@ -402,4 +444,34 @@ pub struct TaskLine {
     pub line: u32,
     /// The URL or directory, as submitted.
     pub url: String,
+}
+
+/// A callback that is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueCallback {
+    /// Its place in the queue.
+    pub number: i64,
+    /// Whose it is.
+    pub account: String,
+    /// Its name.
+    pub id: String,
+    /// Where to.
+    pub url: String,
+    /// What is told.
+    pub body: String,
+    /// How often it was sent.
+    pub tries: u32,
+}
+
+/// What came of sending a callback once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// When, wall-clock milliseconds since 1970.
+    pub at_ms: i64,
+    /// Whether it was taken.
+    pub delivered: bool,
+    /// When it is sent again; absent: never.
+    pub again_ms: Option<i64>,
+    /// What came of it, in words.
+    pub outcome: String,
 }

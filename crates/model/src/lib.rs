@@ -7,6 +7,7 @@
 mod hexadecimal;
 
 pub mod area;
+pub mod callback;
 pub mod certificate;
 pub mod check;
 pub mod count;
@@ -16,6 +17,8 @@ pub mod ids;
 pub mod key;
 pub mod location;
 pub mod media;
+pub mod media_job;
+pub mod network;
 pub mod order;
 pub mod pattern;
 pub mod peers;

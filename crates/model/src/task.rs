@@ -320,7 +320,7 @@ impl Task {
     }
 }
 
-mod digits {
+pub(crate) mod digits {
     use super::TaskId;
     use serde::{Deserialize, Deserializer, Serializer};
 

@@ -2,7 +2,7 @@
 
 mod purge_method;
 
-pub use purge_method::{Network, PurgeMethod};
+pub use purge_method::PurgeMethod;
 
 use freshen_model::domain::{PREFETCH_BYTES_PER_S_MIN, Settings};
 use freshen_model::ids::PopId;

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use bucket::{NotForBucket, object_path, sign};
 use bytes::Bytes;
-use freshen_fleet::causes;
+use freshen_fleet::{causes, trust};
 use freshen_model::domain::Origin;
 use freshen_model::protocol::follower::Domain;
 use health::Healths;
@@ -19,12 +19,8 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use std::borrow::Cow;
 use std::error::Error as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -118,8 +114,10 @@ impl OriginClient {
         // With TLS it is asked for https:// addresses, too.
         connector.enforce_http(false);
         connector.set_connect_timeout(Some(Duration::from_millis(config.origin_connect_ms_max)));
+        let tls = trust(config.origin_ca_file.as_deref());
+        let tls = tls.map_err(|error| format!("origin_ca_file {error}"))?;
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(trust(config.origin_ca_file.as_deref())?)
+            .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
@@ -332,29 +330,6 @@ fn unreliable(answer: &Response<Incoming>) -> Option<&'static str> {
 
 fn empty() -> UpstreamBody {
     Either::Left(Empty::new())
-}
-
-/// Who vouches for origins: the machine's certificates, and those of a file.
-fn trust(file: Option<&Path>) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    let machines = rustls_native_certs::load_native_certs();
-    for error in machines.errors {
-        tracing::warn!(%error, "a certificate of the machine is not trusted");
-    }
-    roots.add_parsable_certificates(machines.certs);
-    if let Some(file) = file {
-        let said = |error: String| format!("origin_ca_file {}: {error}", file.display());
-        let certificates = CertificateDer::pem_file_iter(file).map_err(|error| said(error.to_string()))?;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| said(error.to_string()))?;
-            roots.add(certificate).map_err(|error| said(error.to_string()))?;
-        }
-    }
-    let ring = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(ring)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// The fields of a request to an origin: the viewer's without those of the hop. `Host` is each origin's own.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::error::ApiError;
 use super::page::Page;
 use super::signed::{Name, SignedRequest};
-use super::wire::{ErrorCode, StreamList, StreamsRequest};
+use super::wire::{StreamList, StreamsRequest};
 use crate::router::Api;
 
 #[derive(Deserialize, JsonSchema)]
@@ -25,26 +25,13 @@ pub(super) struct Wanted {
     cursor: Option<String>,
 }
 
-/// The account whose library it is. A library names addresses of all the account's domains, so it is not for keys that are
-/// confined to some of them.
-fn library_of(request: &SignedRequest, right: Right) -> Result<&str, ApiError> {
-    let caller = request.may(right)?;
-    if caller.within().is_some() {
-        return Err(ApiError::new(
-            ErrorCode::Forbidden,
-            "this key is confined to some domains; the library is for keys of the whole account",
-        ));
-    }
-    Ok(&caller.account)
-}
-
 pub(super) async fn list(
     State(api): State<Api>,
     request: SignedRequest,
 ) -> Result<Json<StreamList>, ApiError> {
     let Wanted { media, limit, cursor } = request.query()?;
     let page = Page::<(String, u64)>::of("media", limit, cursor.as_deref())?;
-    let account = library_of(&request, Right::Read)?;
+    let account = request.of_whole_account(Right::Read)?;
     let place = page.place.clone().map(|(media, number)| StreamPlace { media, number });
     let found = api.control.streams(account, media.as_deref(), place, page.limit).await?;
     let next = page.next(found.next.map(|place| (place.media, place.number)))?;
@@ -53,7 +40,7 @@ pub(super) async fn list(
 
 pub(super) async fn add(State(api): State<Api>, request: SignedRequest) -> Result<StatusCode, ApiError> {
     let StreamsRequest { streams } = request.json()?;
-    api.control.add_streams(library_of(&request, Right::Admin)?, streams).await?;
+    api.control.add_streams(request.of_whole_account(Right::Admin)?, streams).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -62,6 +49,6 @@ pub(super) async fn remove(
     Name(media): Name,
     request: SignedRequest,
 ) -> Result<StatusCode, ApiError> {
-    api.control.remove_media(library_of(&request, Right::Admin)?, &media).await?;
+    api.control.remove_media(request.of_whole_account(Right::Admin)?, &media).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -5,10 +5,12 @@
 //! account's is answered exactly like what is not there.
 
 mod accounts;
+mod callbacks;
 mod domains;
 mod error;
 mod events;
 mod media;
+mod media_jobs;
 pub mod openapi;
 mod page;
 mod pops;
@@ -21,6 +23,7 @@ use axum::Router;
 use axum::http::{Method, Uri};
 use axum::routing::{self, any};
 use freshen_model::certificate::{CertificateFile, Keys};
+use freshen_model::media_job::MediaJob;
 use freshen_model::quota::Limits;
 
 use crate::router::Api;
@@ -28,10 +31,10 @@ use error::ApiError;
 use openapi::{Operation, delete, get, post, put};
 use page::Paging;
 use wire::{
-    AccountList, AccountRow, CheckView, DomainList, DomainRow, DryRunView, ErrorCode, KeyList, KeyRequest,
-    NewBearerToken, NewKey, NewPop, NewToken, NewUser, PasswordRequest, PopList, PopRequest, PrefetchRequest,
-    PurgeRequest, QuotaView, StreamList, StreamsRequest, TaskList, TaskView, TokenRequest, UserList,
-    UserRequest,
+    AccountList, AccountRow, CallbackList, CallbackSecretView, CheckView, DomainList, DomainRow, DryRunView,
+    ErrorCode, KeyList, KeyRequest, MediaJobList, NewBearerToken, NewKey, NewPop, NewToken, NewUser,
+    PasswordRequest, PopList, PopRequest, PrefetchRequest, PurgeRequest, QuotaView, StreamList,
+    StreamsRequest, TaskList, TaskView, TokenRequest, UserList, UserRequest,
 };
 
 /// Everything that `/v1` does: the router and the document are made of this.
@@ -79,6 +82,20 @@ fn operations() -> Vec<Operation> {
         post("/v1/media", "addMedia", "Add streams to the media library", media::add)
             .takes::<StreamsRequest>(),
         delete("/v1/media/{id}", "removeMedia", "Remove a medium with its streams", media::remove),
+        get("/v1/media-jobs", "listMediaJobs", "List media jobs, the newest first", media_jobs::list)
+            .asks::<Paging>()
+            .gives::<MediaJobList>(),
+        get("/v1/media-jobs/{id}", "getMediaJob", "Read a media job", media_jobs::one).gives::<MediaJob>(),
+        get("/v1/callbacks", "listCallbacks", "List callbacks and what became of them", callbacks::list)
+            .asks::<Paging>()
+            .gives::<CallbackList>(),
+        get(
+            "/v1/callback-secret",
+            "getCallbackSecret",
+            "Read what callbacks are signed with",
+            callbacks::secret,
+        )
+        .gives::<CallbackSecretView>(),
         get("/v1/pops", "listPops", "List POPs", pops::list).asks::<Paging>().gives::<PopList>(),
         post("/v1/pops", "addPop", "Register a POP (admins)", pops::add)
             .takes::<PopRequest>()

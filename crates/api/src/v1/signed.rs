@@ -63,6 +63,17 @@ impl SignedRequest {
         if self.caller.rights.allow(right) { Ok(&self.caller) } else { Err(ApiError::denied(right)) }
     }
 
+    /// The caller's account, where its key has that right in all of it: what is of all its domains is not for keys that are
+    /// confined to some of them.
+    pub(super) fn of_whole_account(&self, right: Right) -> Result<&str, ApiError> {
+        let caller = self.may(right)?;
+        if caller.within().is_some() {
+            let why = "this key is confined to some domains; this is for keys of the whole account";
+            return Err(ApiError::new(ErrorCode::Forbidden, why));
+        }
+        Ok(&caller.account)
+    }
+
     /// The body.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         let mut reader = serde_json::Deserializer::from_slice(&self.body.bytes);

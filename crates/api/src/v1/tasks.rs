@@ -83,7 +83,7 @@ pub(super) async fn prefetch(
     let (force, soft, domains) = (false, false, Vec::new());
     let submission =
         SubmitRequest { kind, force, soft, area, lines, domains, scheme: Scheme::Required, follow };
-    let terms = Terms { cut: false, not_before_ms, prefetch: PrefetchTerms { deadline_s } };
+    let terms = Terms { not_before_ms, prefetch: PrefetchTerms { deadline_s }, ..Terms::default() };
     let caller = request.may(Right::Prefetch)?;
     submit(&api, caller, submission, terms, request.once()?.as_ref()).await
 }

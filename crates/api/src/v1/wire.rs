@@ -1,12 +1,14 @@
 //! The messages of `/v1`, as control answers them and the command line reads them.
 
 use freshen_model::area::Area;
+use freshen_model::callback::Callback;
 use freshen_model::check::CheckRow;
 use freshen_model::count::Counts;
 use freshen_model::domain::Settings;
 use freshen_model::follow::Follow;
 use freshen_model::ids::{PopId, Seq};
 use freshen_model::media::Stream;
+use freshen_model::media_job::MediaJob;
 use freshen_model::preview::{Preview, PreviewRow};
 use freshen_model::quota::{Limits, QuotaKind};
 use freshen_model::rights::Rights;
@@ -184,6 +186,33 @@ pub struct StreamsRequest {
 pub struct StreamList {
     /// Some of them.
     pub streams: Vec<Stream>,
+    /// The `cursor` of the next page; absent: this is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// `GET /v1/callbacks?limit=&cursor=`, the newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallbackList {
+    /// Some of them.
+    pub callbacks: Vec<Callback>,
+    /// The `cursor` of the next page; absent: this is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// `GET /v1/callback-secret`.
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallbackSecretView {
+    /// What the account's callbacks are signed with, `whsec_` and base64.
+    pub secret: String,
+}
+
+/// `GET /v1/media-jobs?limit=&cursor=`, the newest first; `GET /v1/media-jobs/{id}` gives one of these.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MediaJobList {
+    /// Some of them.
+    pub jobs: Vec<MediaJob>,
     /// The `cursor` of the next page; absent: this is the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,

@@ -65,6 +65,10 @@ actions! {
         DescribeVodRefreshTasks,
         /// Tells the day's quotas and what remains of them.
         DescribeVodRefreshQuota,
+        /// Submits purges or prefetches of all that plays some media.
+        RefreshMediaPlayUrls,
+        /// Tells what was submitted for such media.
+        GetMediaRefreshJobs,
         /// Adds a domain.
         AddVodDomain,
         /// Changes a domain's origins.
@@ -105,7 +109,7 @@ actions! {
 }
 
 impl Action {
-    /// What a key must have the right to do.
+    /// What a key must have the right to do; for some of its calls it must have more.
     pub fn right(self) -> Right {
         match self {
             Action::RefreshVodObjectCaches
@@ -119,6 +123,8 @@ impl Action {
             | Action::DescribeRefreshQuota
             | Action::DescribePreloadDetailById
             | Action::DescribeCdnUserQuota
+            | Action::RefreshMediaPlayUrls
+            | Action::GetMediaRefreshJobs
             | Action::DescribeVodUserDomains
             | Action::DescribeVodDomainDetail
             | Action::DescribeVodDomainConfigs => Right::Read,

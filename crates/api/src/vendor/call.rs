@@ -4,7 +4,10 @@ use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-use super::{Action, DomainCall, ErrorKind, Params, Product, TaskStatus, TaskType, VendorError};
+use super::{
+    Action, DomainCall, ErrorKind, MediaCall, MediaJobQuery, Params, Product, TaskStatus, TaskType,
+    VendorError,
+};
 use crate::signature::WINDOW_SECONDS;
 use crate::timestamp;
 
@@ -42,6 +45,10 @@ pub enum Call {
     PreloadDetail(u64),
     /// Tell the quotas.
     Quota,
+    /// Submit purges or prefetches of what plays some media.
+    Media(MediaCall),
+    /// Tell what was submitted for some media.
+    MediaJobs(MediaJobQuery),
     /// Something about domains.
     Domain(DomainCall),
 }
@@ -61,6 +68,8 @@ impl Call {
             }
             A::DescribeRefreshTaskById => Call::TasksById(task_ids(params)?),
             A::DescribePreloadDetailById => Call::PreloadDetail(one_task_id(params)?),
+            A::RefreshMediaPlayUrls => Call::Media(MediaCall::parse(params)?),
+            A::GetMediaRefreshJobs => Call::MediaJobs(MediaJobQuery::parse(params)?),
             A::AddVodDomain
             | A::UpdateVodDomain
             | A::DeleteVodDomain

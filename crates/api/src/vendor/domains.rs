@@ -216,11 +216,12 @@ pub(super) async fn perform(
         let domain = control.own_domain(Some(&caller.account), name).await.map_err(refusal)?;
         match caller.rights.reach(&domain.name) {
             true => Ok(domain),
-            false => Err(refusals::denied(caller, action, Some(&domain.name))),
+            false => Err(refusals::out_of_reach(caller, action, &domain.name)),
         }
     };
     // An origin is where POPs connect to: that is for the operator to say.
-    let as_operator = || if caller.admin { Ok(()) } else { Err(refusals::denied(caller, action, None)) };
+    let as_operator =
+        || if caller.admin { Ok(()) } else { Err(refusals::denied(caller, action, action.right())) };
     match call {
         DomainCall::Add(name, origins) => {
             as_operator()?;

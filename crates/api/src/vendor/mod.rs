@@ -11,6 +11,7 @@ mod domains;
 mod envelope;
 mod error;
 mod functions;
+mod media;
 mod params;
 mod quotas;
 mod refusals;
@@ -24,10 +25,12 @@ pub use domains::{DomainCall, DomainDetail, DomainQuery, Domains};
 pub use envelope::{Envelope, RequestId};
 pub use error::{Denial, ErrorKind, VendorError};
 pub use functions::{DomainConfigs, Function};
+pub use media::{MediaCall, MediaJobQuery, MediaRow};
 pub use params::{Format, Params};
 pub use reply::{
     CdnQuota, CdnUserQuota, Process, Reply, TaskRow, TaskStatus, TaskType, UrlDetail, UrlProgress, VodQuota,
 };
 
 use call::LISTED_SECONDS;
+pub(crate) use media::Teller;
 pub(crate) use serve::serve;

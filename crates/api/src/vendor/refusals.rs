@@ -4,6 +4,7 @@ use freshen_control::{BadLine, LineFault, SubmitError};
 use freshen_ledger::{Error, Refusal};
 use freshen_model::location::BadUrl;
 use freshen_model::quota::QuotaKind;
+use freshen_model::rights::Right;
 use tracing::error;
 
 use super::{Action, Denial, ErrorKind, Line, Product, VendorError};
@@ -55,23 +56,27 @@ pub(super) fn of_gate(refused: Refused) -> VendorError {
     }
 }
 
-/// A key that may not do this at all, or not to `domain`.
-pub(super) fn denied(caller: &Caller, action: Action, domain: Option<&str>) -> VendorError {
+/// A key that may not do this at all.
+pub(super) fn denied(caller: &Caller, action: Action, right: Right) -> VendorError {
+    let (key, right) = (&caller.access_key_id, right.as_str());
+    denial(caller, action).because(format!("access key {key} has not the right {right:?}"))
+}
+
+/// A key that may not do this to `domain`.
+pub(super) fn out_of_reach(caller: &Caller, action: Action, domain: &str) -> VendorError {
+    denial(caller, action).because(format!("access key {} does not reach {domain}", caller.access_key_id))
+}
+
+fn denial(caller: &Caller, action: Action) -> ErrorKind {
     let product = match action.product() {
         Product::Vod => "vod",
         Product::Cdn => "cdn",
     };
-    let denial = Denial {
+    ErrorKind::ForbiddenRam(Denial {
         auth_action: format!("{product}:{}", action.name()),
         auth_principal_display_name: caller.access_key_id.clone(),
         auth_principal_owner_id: caller.account.clone(),
-    };
-    let right = action.right().as_str();
-    let why = match domain {
-        Some(domain) => format!("access key {} does not reach {domain}", caller.access_key_id),
-        None => format!("access key {} has not the right {right:?}", caller.access_key_id),
-    };
-    ErrorKind::ForbiddenRam(denial).because(why)
+    })
 }
 
 /// A submission of `lines` that was not taken.

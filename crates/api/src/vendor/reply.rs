@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::{DomainConfigs, DomainDetail, Domains, Product};
+use super::{DomainConfigs, DomainDetail, Domains, MediaRow, Product};
 use crate::timestamp;
 
 /// The fields of a success, besides `RequestId`.
@@ -59,6 +59,22 @@ pub enum Reply {
         total_count: u64,
         /// One for each domain of the task.
         url_details: Vec<UrlDetail>,
+    },
+    /// To a request for some media.
+    #[serde(rename_all = "PascalCase")]
+    MediaJob {
+        /// The job; empty where none of the media was left for one.
+        media_refresh_job_id: String,
+        /// Media that are not known, parted by commas.
+        non_exist_media_ids: String,
+        /// Media that the caller does not reach, parted by commas.
+        forbidden_media_ids: String,
+    },
+    /// To a question for a job of media, without nesting.
+    #[serde(rename_all = "PascalCase")]
+    MediaJobs {
+        /// One for each medium.
+        media_refresh_jobs: Vec<MediaRow>,
     },
     /// To a change of domains: nothing but the request's id.
     Done {},

@@ -11,7 +11,7 @@ use tracing::error;
 
 use super::{
     Action, Area, Call, Envelope, ErrorKind, Format, Line, ObjectType, Params, Prefetch, Purge, PurgeTags,
-    Reply, RequestId, VendorError, domains, quotas, refusals, rows,
+    Reply, RequestId, VendorError, domains, media, quotas, refusals, rows,
 };
 use crate::body::{BodyError, Whole};
 use crate::gate::{self, Caller};
@@ -82,7 +82,7 @@ async fn admitted(
 ) -> Result<Reply, VendorError> {
     let caller = api.gate.admit(request).await.map_err(refusals::of_gate)?;
     if !caller.rights.allow(action.right()) {
-        return Err(refusals::denied(&caller, action, None));
+        return Err(refusals::denied(&caller, action, action.right()));
     }
     let (control, account, product) = (&api.control, caller.account.as_str(), action.product());
     let now = control.wall_ms().div_euclid(1_000);
@@ -96,6 +96,11 @@ async fn admitted(
         Call::Tasks(call) => rows::list(control, &caller, product, &call).await,
         Call::TasksById(ids) => rows::by_id(control, &caller, &ids, now).await,
         Call::PreloadDetail(id) => rows::preload_detail(control, &caller, id, now).await,
+        Call::Media(call) if !caller.rights.allow(call.right()) => {
+            Err(refusals::denied(&caller, action, call.right()))
+        }
+        Call::Media(call) => media::submit(control, &caller, call).await,
+        Call::MediaJobs(query) => media::rows(control, &caller, query).await,
         Call::Domain(call) => domains::perform(control, &caller, action, call).await,
         Call::Quota => quotas::of(control, account, action).await,
     }
@@ -176,7 +181,7 @@ async fn submit(
     let submitted =
         api.control.submit_within(&caller.account, caller.within(), request, Terms::default()).await;
     let submitted = submitted.map_err(|error| match refusals::beyond_reach(&error) {
-        Some(domain) if caller.within().is_some() => refusals::denied(caller, action, Some(domain)),
+        Some(domain) if caller.within().is_some() => refusals::out_of_reach(caller, action, domain),
         _ => refusals::of_submit(error, lines),
     })?;
     Ok(submitted.submitted.task.0)

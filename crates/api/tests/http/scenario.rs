@@ -1,7 +1,7 @@
 //! Scenarios: calls and what is expected of them, as data in `tests/scenarios`, whoever makes the calls.
 //!
-//! `$uuid`, `$time`, `$text` and `$number` stand for any such value, `$id name` for a task's id that is from then on
-//! `{name}`. Everything else is exact: no field may be missing or more, none of another type.
+//! `$uuid`, `$time`, `$text` and `$number` stand for any such value, `$id name` and `$job name` for the id of a task or of
+//! a job that is from then on `{name}`. Everything else is exact: no field may be missing or more, none of another type.
 
 use crate::stage::{Pop, Stage};
 use freshen_model::ids::TaskId;
@@ -128,6 +128,17 @@ fn is_as(place: &str, found: &Value, expected: &Value, known: &mut BTreeMap<Stri
                 );
                 known.insert(name.to_owned(), found.clone());
             }
+            // The same task for each of several addresses.
+            Some(("$ids", name)) => {
+                let (first, others) = found.split_once(',').unwrap_or((found, ""));
+                assert!(others.split(',').all(|id| id == first), "{place}: {found}");
+                assert!(first.bytes().all(|byte| byte.is_ascii_digit()), "{place}: {found}");
+                known.insert(name.to_owned(), first.to_owned());
+            }
+            Some(("$job", name)) => {
+                assert!(is_job(found), "{place}: {found}");
+                known.insert(name.to_owned(), found.clone());
+            }
             _ => match expected.as_str() {
                 "$text" => {}
                 "$uuid" => assert!(is_uuid(found), "{place}: {found}"),
@@ -140,6 +151,10 @@ fn is_as(place: &str, found: &Value, expected: &Value, known: &mut BTreeMap<Stri
         }
         _ => assert_eq!(found, expected, "{place}"),
     }
+}
+
+fn is_job(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn is_uuid(text: &str) -> bool {

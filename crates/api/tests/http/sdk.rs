@@ -66,6 +66,7 @@ async fn run(signature: &str) {
 
 const VOD: &str = include_str!("../scenarios/vod.json");
 const CDN: &str = include_str!("../scenarios/cdn.json");
+const MEDIA: &str = include_str!("../scenarios/media.json");
 
 #[tokio::test]
 async fn the_newer_python_sdks_make_every_call() {
@@ -97,10 +98,11 @@ async fn the_older_node_sdk_makes_every_call_by_get() {
     play_all("FRESHEN_TEST_NODE", "node/old.js", &[("FRESHEN_METHOD", "GET")]).await;
 }
 
-/// Both scenarios, each on a stage of its own, through the SDK that the script speaks for.
+/// All scenarios, each on a stage of its own, through the SDK that the script speaks for.
 async fn play_all(runtime: &str, script: &str, environment: &[(&str, &str)]) {
-    for scenario in [VOD, CDN] {
+    for scenario in [VOD, CDN, MEDIA] {
         let stage = Stage::set().await;
+        stage.library().await;
         let mut pop = stage.pop("pop-asia").await;
         let mut sdk = Sdk::start(&stage, runtime, script, environment);
         scenario::play(scenario, &stage, &mut pop, &mut sdk).await;

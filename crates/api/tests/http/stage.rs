@@ -5,13 +5,15 @@ use freshen_api::signature::acs3::{self, Credentials, Unsigned};
 use freshen_api::vendor::{Action, Product};
 use freshen_control::{Config, Control, ManualClock};
 use freshen_fleet::{Event, HttpLink, Link};
-use freshen_ledger::SqliteLedger;
+use freshen_ledger::{Ledger, NewAccessKey, SqliteLedger};
 use freshen_model::area::Area;
 use freshen_model::domain::Settings;
 use freshen_model::ids::{BootId, DataId, PopId, Seq, TaskId};
+use freshen_model::media::{Format, Stream, StreamType};
 use freshen_model::protocol::follower::{Follower, Identity, Saved};
 use freshen_model::protocol::heartbeat::{PrefetchReport, Standing};
 use freshen_model::protocol::now::Now;
+use freshen_model::rights::Rights;
 use freshen_model::task::{Failure, Progress, Task};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
@@ -110,8 +112,40 @@ impl Stage {
         stage
     }
 
+    /// One more key, with rights.
+    pub async fn add_key(&self, account: &str, key: Key, rights: Rights) {
+        let new = NewAccessKey { rights, ..NewAccessKey::of(account, key.0, &key.secret()) };
+        self.ledger.put_key(new).await.unwrap();
+    }
+
+    /// Media of `ann`: `film` in two definitions and as a playlist, `song`; and `gone`, whose domain is hers no more.
+    pub async fn library(&self) {
+        let stream = |media: &str, url: &str, format, definition: &str, kind| Stream {
+            media: media.into(),
+            url: format!("http://{url}"),
+            format,
+            definition: definition.into(),
+            kind,
+            duration_s: None,
+        };
+        let (video, audio) = (StreamType::Video, StreamType::Audio);
+        let streams = vec![
+            stream("film", "a.example/old.mp4", Format::Mp4, "HD", video),
+            stream("film", "a.example/film.m3u8", Format::M3u8, "HD", video),
+            stream("film", "a.example/low.mp4", Format::Mp4, "LD", video),
+            stream("film", "a.example/film.mp4", Format::Mp4, "HD", video),
+            stream("song", "a.example/song.mp3", Format::Mp3, "SQ", audio),
+            stream("gone", "gone.example/x.mp4", Format::Mp4, "HD", video),
+        ];
+        self.control.add_domain("ann", "gone.example", &settings()).await.unwrap();
+        self.control.add_streams("ann", streams).await.unwrap();
+        self.control.remove_domain(Some("ann"), "gone.example").await.unwrap();
+    }
+
     async fn raise(folder: TempDir) -> Stage {
-        let config = Config { data: folder.path().into(), ..Config::default() };
+        let mut config = Config { data: folder.path().into(), ..Config::default() };
+        // Receivers of callbacks.
+        config.outbound.allow = vec!["127.0.0.1".parse().unwrap()];
         // Clients sign by their own clocks; only the clock that fences moves by hand.
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
         let clock = Arc::new(ManualClock::new(now_ms));

@@ -1,5 +1,6 @@
 //! The client commands: they know what `/v1` tells them, and say it to people and programs.
 
+mod callback;
 pub mod connection;
 mod counts;
 mod domain;
@@ -53,6 +54,9 @@ pub enum Command {
     /// Manage the media library: which addresses play a medium.
     #[command(subcommand)]
     Media(media::MediaCommand),
+    /// Show what control told addresses that users named, and what it signs that with.
+    #[command(subcommand)]
+    Callback(callback::CallbackCommand),
     /// Manage accounts.
     #[command(subcommand)]
     Account(manage::AccountCommand),
@@ -92,6 +96,7 @@ pub async fn run(command: Command) -> ExitCode {
         Command::Probe(probe) => probe.run().await,
         Command::Domain(command) => command.run().await,
         Command::Media(command) => command.run().await,
+        Command::Callback(command) => command.run().await,
         Command::Account(command) => command.run().await,
         Command::Key(command) => command.run().await,
         Command::User(command) => command.run().await,

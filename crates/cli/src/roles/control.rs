@@ -16,8 +16,7 @@ use tokio_util::sync::CancellationToken;
 pub async fn run(path: PathBuf) -> anyhow::Result<()> {
     let render = telemetry::start()?;
     let mut config: Config = config_file::read(&path)?;
-    config.data = config_file::beside(&path, &config.data);
-    config.secrets_key_file = config.secrets_key_file.map(|file| config_file::beside(&path, &file));
+    config.resolve(|file| config_file::beside(&path, file));
     let stop = stop_signal()?;
     let control = open(&config).await?;
     serve(control, &config, render, stop).await

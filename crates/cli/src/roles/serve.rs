@@ -48,7 +48,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         config_file::write(&control_file, "The configuration of control.", &config)?;
     }
     let mut config: freshen_control::Config = config_file::read(&control_file)?;
-    config.data = config_file::beside(&control_file, &config.data);
+    config.resolve(|file| config_file::beside(&control_file, file));
     let control = super::control::open(&config).await?;
     let id: PopId = "pop-1".parse()?;
     bootstrap::admin(&control, ADMIN, || {

@@ -54,6 +54,22 @@ pub(super) fn behind(
     Ok(Found { rows: found.rows.into_iter().map(|(stream, _)| stream).collect(), next: found.next })
 }
 
+/// The streams of these media, those of each the newest first.
+pub(super) fn of(
+    connection: &Connection,
+    account: &str,
+    media: Vec<String>,
+) -> Result<Vec<(String, Vec<Stream>)>, Error> {
+    let mut known = Vec::new();
+    for id in media {
+        let streams = behind(connection, account, Some(&id), None, STREAMS_OF_MEDIA_MAX)?.rows;
+        if !streams.is_empty() {
+            known.push((id, streams));
+        }
+    }
+    Ok(known)
+}
+
 /// Removes a medium with all its streams.
 pub(super) fn remove(connection: &Connection, account: &str, media: &str) -> Result<(), Error> {
     let removed = connection

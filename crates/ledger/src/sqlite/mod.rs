@@ -3,12 +3,14 @@
 //! **Invariant:** this folder is the only place that knows SQL, and every change goes through the writer.
 
 mod accounts;
+mod callbacks;
 mod control;
 mod deeds;
 mod domains;
 mod file;
 mod filter;
 mod media;
+mod media_jobs;
 mod once;
 mod orders;
 mod pending;
@@ -23,16 +25,19 @@ mod users;
 mod writer;
 
 use crate::{
-    AccessKey, Account, Deed, DomainRecord, Error, Found, Ledger, Line, NewAccessKey, Once, OrdersRead, Pass,
-    PopRecord, ReceiptsKept, Remembered, StreamPlace, Submission, Submitted, TaskFilter, TaskLine, TaskPage,
-    TaskPlace, TaskReceipts, TaskRecord, TaskUpdate, User,
+    AccessKey, Account, Deed, DomainRecord, DueCallback, Error, Found, Ledger, Line, MediaJobRecord,
+    NewAccessKey, NewMediaJob, Once, OrdersRead, PartPlace, Pass, PopRecord, ReceiptsKept, Remembered,
+    StreamPlace, Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskPlace, TaskReceipts, TaskRecord,
+    TaskUpdate, Tried, User,
 };
 use async_trait::async_trait;
 use freshen_model::area::Area;
+use freshen_model::callback::{Callback, NewCallback};
 use freshen_model::certificate::PopKey;
 use freshen_model::domain::Settings;
 use freshen_model::ids::{LogId, PopId, Seq, TaskId};
 use freshen_model::media::Stream;
+use freshen_model::media_job::{MediaJob, PartState};
 use freshen_model::order::{Body, End, Snapshot};
 use freshen_model::protocol::roster::Place;
 use freshen_model::quota::{Limits, Quota};
@@ -482,6 +487,69 @@ impl Ledger for SqliteLedger {
     async fn deeds(&self, before: u64, user: Option<&str>, limit: u64) -> Result<Vec<Deed>, Error> {
         let user = user.map(str::to_owned);
         self.readers.call(move |connection| deeds::before(connection, before, user.as_deref(), limit)).await
+    }
+
+    async fn media_of(&self, account: &str, media: Vec<String>) -> Result<Vec<(String, Vec<Stream>)>, Error> {
+        let account = account.to_owned();
+        self.readers.call(move |connection| media::of(connection, &account, media)).await
+    }
+
+    async fn add_media_job(&self, new: NewMediaJob) -> Result<i64, Error> {
+        self.writer.call(move |connection| media_jobs::add(connection, &new)).await
+    }
+
+    async fn end_media_part(&self, part: PartPlace, state: PartState, at_ms: i64) -> Result<(), Error> {
+        self.writer.call(move |connection| media_jobs::end(connection, part, &state, at_ms)).await
+    }
+
+    async fn media_job_told(&self, job: i64, callbacks: Vec<NewCallback>) -> Result<(), Error> {
+        self.writer.call(move |connection| media_jobs::told(connection, job, &callbacks)).await
+    }
+
+    async fn unfinished_media_jobs(&self) -> Result<Vec<MediaJobRecord>, Error> {
+        self.readers.call(media_jobs::unfinished).await
+    }
+
+    async fn media_job(&self, account: Option<&str>, id: &str) -> Result<Option<MediaJobRecord>, Error> {
+        let (account, id) = (account.map(str::to_owned), id.to_owned());
+        self.readers.call(move |connection| media_jobs::one(connection, account.as_deref(), &id)).await
+    }
+
+    async fn media_jobs(
+        &self,
+        account: &str,
+        behind: Option<u64>,
+        limit: u64,
+    ) -> Result<Found<MediaJob, u64>, Error> {
+        let account = account.to_owned();
+        self.readers.call(move |connection| media_jobs::behind(connection, &account, behind, limit)).await
+    }
+
+    async fn queue_callbacks(&self, new: Vec<NewCallback>) -> Result<(), Error> {
+        let queue = move |connection: &_| new.iter().try_for_each(|new| callbacks::queue(connection, new));
+        self.writer.call(queue).await
+    }
+
+    async fn due_callbacks(&self, at_ms: i64) -> Result<Vec<DueCallback>, Error> {
+        self.readers.call(move |connection| callbacks::due(connection, at_ms)).await
+    }
+
+    async fn next_callback_ms(&self, behind_ms: i64) -> Result<Option<i64>, Error> {
+        self.readers.call(move |connection| callbacks::next_due_ms(connection, behind_ms)).await
+    }
+
+    async fn callback_tried(&self, number: i64, tried: Tried) -> Result<(), Error> {
+        self.writer.call(move |connection| callbacks::tried(connection, number, &tried)).await
+    }
+
+    async fn callbacks(
+        &self,
+        account: &str,
+        behind: Option<u64>,
+        limit: u64,
+    ) -> Result<Found<Callback, u64>, Error> {
+        let account = account.to_owned();
+        self.readers.call(move |connection| callbacks::behind(connection, &account, behind, limit)).await
     }
 
     async fn lease_ms(&self) -> Result<Option<u64>, Error> {

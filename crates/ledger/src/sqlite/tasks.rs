@@ -1,7 +1,8 @@
 //! Tasks and their lines: submitted with their order, then kept up to date until they end.
 
 use super::{
-    accounts, domains, from_json, once, orders, parsed, pending, pops, quotas, receipts, sql, to_json, unsql,
+    accounts, domains, from_json, media_jobs, once, orders, parsed, pending, pops, quotas, receipts, sql,
+    to_json, unsql,
 };
 use crate::{Error, Line, Refusal, Submission, Submitted, TaskRecord, TaskUpdate};
 use freshen_model::ids::{PopId, Seq, TaskId};
@@ -34,6 +35,9 @@ pub(super) fn submit(connection: &Connection, submission: Submission) -> Result<
     // The order names its task and the task its order; the one writer knows both numbers beforehand.
     let seq = orders::end(connection)?.seq.next();
     let task = insert(connection, &submission, Status::Running, seq, fence_from, &scope)?;
+    if let Some(part) = submission.part {
+        media_jobs::submitted(connection, part, task, submission.at_ms)?;
+    }
     let appended = append(connection, task, submission)?;
     assert_eq!(appended, seq, "the transaction is the only writer");
     Ok(Submitted { task, seq, scope, fence_from })

@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, their fixtures and the child they kill")]
 
 mod accounts;
+mod callbacks;
 mod domains;
 mod embedded;
 mod fixture;
 mod log;
 mod media;
+mod media_jobs;
 mod pending;
 mod people;
 mod pops;
@@ -47,6 +49,9 @@ cases! {
     pops: come_and_go, removed_ones_stay_in_scope_until_gone, prefetches_go_to_members_of_their_area,
         folders_are_remembered, p2_a_return_is_usable_from_its_join_only_where_it_was_gone;
     media: streams_come_and_go, too_many_are_refused_whole;
+    media_jobs: p4_a_part_gets_its_task_in_one_transaction_and_once, who_wants_to_be_told_is_told_once,
+        jobs_are_their_accounts_own;
+    callbacks: p4_they_are_kept_until_they_end, those_of_one_account_hold_up_nobody, too_many_are_refused;
     quotas: are_counted_per_day_and_kind, over_quota_counts_nothing;
     people: users_come_and_go, sessions_end, a_link_is_good_once_and_for_a_time, deeds_are_kept_with_what_came_of_them;
     pending: p4_they_are_kept_and_released_once, an_account_has_a_thousand_of_them;

@@ -1,9 +1,9 @@
 //! Who may purge by HTTP's custom method PURGE at the admin listener, and as whom control is asked then.
 
 use super::Token;
+use freshen_model::network::Network;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
-use std::str::FromStr;
 
 /// The longest that an answer waits for completion, milliseconds.
 pub const WAIT_MS_MAX: u64 = 30_000;
@@ -55,99 +55,16 @@ impl PurgeMethod {
 }
 
 fn loopback() -> Vec<Network> {
-    vec![
-        Network { address: [127, 0, 0, 0].into(), bits: 8 },
-        Network { address: IpAddr::from(LOOPBACK_6), bits: 128 },
-    ]
+    Network::LOOPBACK.to_vec()
 }
-
-const LOOPBACK_6: [u16; 8] = [0, 0, 0, 0, 0, 0, 0, 1];
 
 fn wait_ms() -> u64 {
     5_000
 }
 
-/// An address (`10.1.2.3`) or a network (`10.0.0.0/8`), of IPv4 or IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Network {
-    address: IpAddr,
-    bits: u8,
-}
-
-impl Network {
-    /// Whether the address is of this network. An IPv4 address within IPv6 counts as what it is.
-    pub fn contains(self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let shift = 32 - u32::from(self.bits);
-                // Shifting out all bits leaves none to compare.
-                let front = |address: std::net::Ipv4Addr| address.to_bits().checked_shr(shift).unwrap_or(0);
-                front(network) == front(address)
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let shift = 128 - u32::from(self.bits);
-                let front = |address: std::net::Ipv6Addr| address.to_bits().checked_shr(shift).unwrap_or(0);
-                front(network) == front(address)
-            }
-            _ => false,
-        }
-    }
-}
-
-impl FromStr for Network {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Network, String> {
-        let malformed = || format!("{text:?} is neither an address (10.1.2.3) nor a network (10.0.0.0/8)");
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits.parse::<u8>().map_err(|_| malformed())?)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| malformed())?;
-        let bits_max = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.unwrap_or(bits_max);
-        if bits > bits_max {
-            return Err(malformed());
-        }
-        Ok(Network { address, bits })
-    }
-}
-
-impl TryFrom<String> for Network {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Network, String> {
-        text.parse()
-    }
-}
-
-impl From<Network> for String {
-    fn from(network: Network) -> String {
-        format!("{}/{}", network.address, network.bits)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn contains(network: &str, address: &str) -> bool {
-        network.parse::<Network>().unwrap().contains(address.parse().unwrap())
-    }
-
-    #[test]
-    fn networks_contain_their_addresses_and_no_other() {
-        assert!(contains("10.1.0.0/16", "10.1.255.1") && !contains("10.1.0.0/16", "10.2.0.1"));
-        assert!(contains("10.1.2.3", "10.1.2.3") && !contains("10.1.2.3", "10.1.2.4"));
-        assert!(contains("10.1.2.3", "::ffff:10.1.2.3"), "as a listener for both families shows it");
-        assert!(contains("0.0.0.0/0", "192.0.2.1") && !contains("0.0.0.0/0", "2001:db8::1"));
-        assert!(contains("2001:db8::/32", "2001:db8:1::1") && !contains("2001:db8::/32", "2001:db9::1"));
-        assert!(contains("::/0", "2001:db8::1"));
-        for malformed in ["", "localhost", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/-1"] {
-            assert!(malformed.parse::<Network>().is_err(), "{malformed}");
-        }
-    }
 
     #[test]
     fn without_a_list_only_the_machine_itself_may_ask() {
