@@ -1,17 +1,21 @@
-//! Dry runs: what a purge would match at every POP, without submitting it.
+//! Dry runs: what a purge would match at every POP, and what a prefetch leads to, without submitting it.
 
 use crate::control::Control;
 use crate::lines::Named;
 use crate::submit::{SubmitError, SubmitRequest};
 use freshen_fleet::wire::{Answered, Question};
+use freshen_model::expand::{ExpandQuestion, PrefetchDryRun};
 use freshen_model::ids::PopId;
 use freshen_model::preview::{Preview, PreviewQuestion, PreviewRow};
+use freshen_model::quota::{Quota, QuotaKind};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long a POP may take; longer than it looks at most.
 const PATIENCE: Duration = Duration::from_secs(12);
+/// POPs that are asked, one after the other, until one says what a prefetch leads to.
+const POPS_ASKED_MAX: usize = 3;
 
 /// What a purge would do.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +72,75 @@ impl Control {
         self.look_over(request)?;
         let domains = self.domains_within(account, None).await?;
         Ok(Named::read(request, &domains)?.warnings)
+    }
+
+    /// Reads a prefetch as a submission is read, and has one POP say what its lines lead to. Nothing is submitted, counted,
+    /// fetched into a cache or changed; a quota that does not suffice is told.
+    pub async fn dry_run_prefetch(
+        &self,
+        account: &str,
+        within: Option<&BTreeSet<String>>,
+        request: SubmitRequest,
+    ) -> Result<PrefetchDryRun, SubmitError> {
+        self.look_over(&request)?;
+        let domains = self.domains_within(account, within).await?;
+        let mut named = Named::read(&request, &domains)?;
+        let mut warnings = std::mem::take(&mut named.warnings);
+        let submission = named.submission(account, &request, &domains, (0, 0));
+        let lines = submission.lines.len() as u64;
+        let quotas = self.quota(account).await.map_err(SubmitError::Ledger)?;
+        let none = Quota { kind: QuotaKind::Prefetch, limit: 0, used: 0 };
+        let quota = quotas.into_iter().find(|quota| quota.kind == none.kind).unwrap_or(none);
+        if lines > quota.remaining() {
+            warnings.push(format!("it would be refused: {}", SubmitError::OverQuota(quota, lines)));
+        }
+        let known = self.ledger.account(account).await.map_err(SubmitError::Ledger)?;
+        let (queued, limit) = (
+            self.progress.queued(account),
+            known.map(|known| known.limits).unwrap_or_default().prefetch_queue,
+        );
+        if queued.saturating_add(lines) > limit {
+            warnings.push(format!("it would be refused: {}", SubmitError::QueueFull { queued, limit }));
+        }
+        let question = ExpandQuestion { items: submission.items, follow: submission.follow };
+        let mut run = PrefetchDryRun {
+            pop: None,
+            error: None,
+            lines: Vec::new(),
+            quota,
+            queued,
+            queue_limit: limit,
+            warnings,
+        };
+        let members = self.members.all().into_iter().filter(|member| {
+            let record = &member.record;
+            record.left.is_none() && request.area.is_none_or(|area| area == record.area)
+        });
+        for pop in members.map(|member| member.record.id).take(POPS_ASKED_MAX) {
+            match self.hub().ask(&pop, Question::Expand(question.clone()), PATIENCE).await {
+                Ok(Answered::Expanded { lines }) => {
+                    (run.pop, run.error, run.lines) = (Some(pop), None, lines);
+                    break;
+                }
+                Ok(_) => run.error = Some(format!("{pop} answered something else")),
+                Err(error) => run.error = Some(format!("{pop}: {error}")),
+            }
+        }
+        for (line, number) in run.lines.iter().zip(1..) {
+            let mut tell = |count: u64, what: &str| {
+                if count > 0 {
+                    run.warnings.push(format!("line {number}: {count} {what}"));
+                }
+            };
+            tell(
+                line.over,
+                "more files are named and would be left out: of a line, 20000 files are followed",
+            );
+            tell(line.outside, "addresses are outside of this account's domains and would not be fetched");
+            tell(line.unread_count, "playlists could not be read; the prefetch would fail there");
+            tell(u64::from(line.cut_short), "dry run was cut short: every count of this line is «at least»");
+        }
+        Ok(run)
     }
 
     async fn preview(&self, pop: PopId, question: PreviewQuestion) -> PreviewRow {

@@ -51,6 +51,8 @@ pub struct Hub {
 /// The one stream over which a POP follows now.
 struct Stream {
     number: u64,
+    /// Whether it knows that question.
+    expands: bool,
     lines: mpsc::Sender<Bytes>,
     waiting: Mutex<HashMap<u64, oneshot::Sender<Result<Answered, String>>>>,
 }
@@ -126,6 +128,9 @@ impl Hub {
         patience: Duration,
     ) -> Result<Answered, AskError> {
         let stream = self.streams().get(pop).cloned().ok_or(AskError::NotConnected)?;
+        if matches!(question, Question::Expand(_)) && !stream.expands {
+            return Err(AskError::Failed("it is older than this question, bring it up to date".into()));
+        }
         let number = self.questions.fetch_add(1, Ordering::Relaxed);
         let (answered, answer) = oneshot::channel();
         {
@@ -230,6 +235,7 @@ impl Hub {
     fn follow(self: Arc<Hub>, position: Position) -> Response<BoxBody<Bytes, Infallible>> {
         let (lines, body) = mpsc::channel(LINES_WAITING_MAX);
         let stream = Arc::new(Stream {
+            expands: position.expands,
             number: self.stream_numbers.fetch_add(1, Ordering::Relaxed),
             lines,
             waiting: Mutex::default(),

@@ -1,6 +1,7 @@
 //! The messages between control and a POP: JSON, one a line where they stream.
 
 use freshen_model::check::{CheckAnswer, CheckQuestion};
+use freshen_model::expand::{ExpandQuestion, ExpandedLine};
 use freshen_model::ids::{DataId, LogId, OrderId, PopId, Seq};
 use freshen_model::order::{Order, Snapshot};
 use freshen_model::peers::Peers;
@@ -38,6 +39,9 @@ pub struct Position {
     /// Whether it knows [`Push::Peers`].
     #[serde(default)]
     pub takes_peers: bool,
+    /// Whether it knows [`Question::Expand`].
+    #[serde(default)]
+    pub expands: bool,
 }
 
 /// Statements that one message of [`Receipts`] may bring.
@@ -91,6 +95,8 @@ pub enum Question {
     Check(CheckQuestion),
     /// What would these rules match?
     Preview(PreviewQuestion),
+    /// What would these lines of a prefetch lead to? Only to a POP that knows the question.
+    Expand(ExpandQuestion),
 }
 
 /// What a POP answers.
@@ -105,6 +111,11 @@ pub enum Answered {
         watermark: Seq,
         /// What would be matched.
         found: Preview,
+    },
+    /// To what a prefetch would do.
+    Expanded {
+        /// Line by line.
+        lines: Vec<ExpandedLine>,
     },
 }
 

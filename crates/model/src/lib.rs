@@ -12,6 +12,7 @@ pub mod certificate;
 pub mod check;
 pub mod count;
 pub mod domain;
+pub mod expand;
 pub mod follow;
 pub mod ids;
 pub mod key;

@@ -65,6 +65,7 @@ impl Pop {
                 watermark: saved.watermark,
                 watermark_id: saved.watermark_id,
                 takes_peers: true,
+                expands: true,
             }
         };
         let mut events = match link.follow(&position).await {
@@ -265,6 +266,7 @@ impl Pop {
             let answer = match question {
                 Question::Check(question) => Ok(Answered::Check(self.check(&question).await)),
                 Question::Preview(question) => self.preview(question).await,
+                Question::Expand(question) => self.expand(question).await,
             };
             let reply = Reply { number, answer };
             if let Err(error) = link.reply(&reply).await {

@@ -12,6 +12,7 @@ mod check;
 mod clock;
 pub mod config;
 mod counting;
+mod expand;
 mod fill;
 mod fills;
 mod look_up;

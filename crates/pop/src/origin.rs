@@ -328,7 +328,8 @@ fn unreliable(answer: &Response<Incoming>) -> Option<&'static str> {
     None
 }
 
-fn empty() -> UpstreamBody {
+/// No body.
+pub fn empty() -> UpstreamBody {
     Either::Left(Empty::new())
 }
 

@@ -2,7 +2,7 @@
 
 mod bucket;
 mod failure;
-mod following;
+pub(crate) mod following;
 mod places;
 mod scheduler;
 mod warming;

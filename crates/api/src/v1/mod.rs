@@ -23,6 +23,7 @@ use axum::Router;
 use axum::http::{Method, Uri};
 use axum::routing::{self, any};
 use freshen_model::certificate::{CertificateFile, Keys};
+use freshen_model::expand::PrefetchDryRun;
 use freshen_model::media_job::MediaJob;
 use freshen_model::quota::Limits;
 
@@ -49,6 +50,14 @@ fn operations() -> Vec<Operation> {
         post("/v1/prefetch", "prefetch", "Fetch into every POP before viewers ask", tasks::prefetch)
             .takes::<PrefetchRequest>()
             .gives::<TaskView>(),
+        post(
+            "/v1/prefetch/dry-run",
+            "expandPrefetch",
+            "Ask what a prefetch leads to",
+            tasks::prefetch_dry_run,
+        )
+        .takes::<PrefetchRequest>()
+        .gives::<PrefetchDryRun>(),
         get("/v1/tasks", "listTasks", "List tasks, the newest first", tasks::list)
             .asks::<tasks::Wanted>()
             .gives::<TaskList>(),

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use freshen_control::{CheckError, Once, SubmitRequest, TaskFilter, TaskPlace, Terms};
 use freshen_model::certificate::{CertificateFile, Keys};
+use freshen_model::expand::PrefetchDryRun;
 use freshen_model::ids::TaskId;
 use freshen_model::location::{Location, Scheme};
 use freshen_model::rights::Right;
@@ -74,16 +75,30 @@ fn read_purge(request: PurgeRequest) -> Result<(SubmitRequest, Terms), ApiError>
     Ok((submission, Terms { cut, not_before_ms, ..Terms::default() }))
 }
 
-pub(super) async fn prefetch(
+pub(super) async fn prefetch_dry_run(
     State(api): State<Api>,
     request: SignedRequest,
-) -> Result<Json<TaskView>, ApiError> {
-    let PrefetchRequest { area, not_before_ms, lines, follow, deadline_s } = request.json()?;
+) -> Result<Json<PrefetchDryRun>, ApiError> {
+    let (submission, _) = of_prefetch(request.json()?);
+    let caller = request.may(Right::Prefetch)?;
+    Ok(Json(api.control.dry_run_prefetch(&caller.account, caller.within(), submission).await?))
+}
+
+fn of_prefetch(request: PrefetchRequest) -> (SubmitRequest, Terms) {
+    let PrefetchRequest { area, not_before_ms, lines, follow, deadline_s } = request;
     let kind = TaskKind::Prefetch;
     let (force, soft, domains) = (false, false, Vec::new());
     let submission =
         SubmitRequest { kind, force, soft, area, lines, domains, scheme: Scheme::Required, follow };
     let terms = Terms { not_before_ms, prefetch: PrefetchTerms { deadline_s }, ..Terms::default() };
+    (submission, terms)
+}
+
+pub(super) async fn prefetch(
+    State(api): State<Api>,
+    request: SignedRequest,
+) -> Result<Json<TaskView>, ApiError> {
+    let (submission, terms) = of_prefetch(request.json()?);
     let caller = request.may(Right::Prefetch)?;
     submit(&api, caller, submission, terms, request.once()?.as_ref()).await
 }

@@ -71,7 +71,8 @@ pub struct DryRunView {
     pub warnings: Vec<String>,
 }
 
-/// `POST /v1/prefetch`, answered by a [`TaskView`].
+/// `POST /v1/prefetch`, answered by a [`TaskView`]; `POST /v1/prefetch/dry-run`, answered by a
+/// [`PrefetchDryRun`](freshen_model::expand::PrefetchDryRun).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrefetchRequest {

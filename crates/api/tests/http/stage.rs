@@ -394,6 +394,7 @@ impl Pop {
             watermark: saved.watermark,
             watermark_id: saved.watermark_id,
             takes_peers: false,
+            expands: false,
         }
     }
 

@@ -1,9 +1,10 @@
-//! What `freshen purge --dry-run` shows.
+//! What `freshen purge --dry-run` and `freshen prefetch --dry-run` show.
 
 use super::counts::{bytes, objects};
 use super::moment::span_text;
 use crate::say::say;
 use freshen_api::v1::wire::DryRunView;
+use freshen_model::expand::PrefetchDryRun;
 use freshen_model::preview::{Cost, Preview, PreviewRow};
 
 /// Prints what a purge would do.
@@ -23,6 +24,39 @@ pub fn print(view: &DryRunView) {
             say(&format!("  about {:>7} × lately  {:>10}  {}", hot.uses, bytes(hot.bytes), hot.url));
         }
     }
+}
+
+/// Prints what the lines of a prefetch lead to.
+pub fn print_prefetch(run: &PrefetchDryRun, lines: &[String]) {
+    say("dry run: nothing is submitted");
+    if let Some(error) = &run.error {
+        say(&format!("no POP could look: {error}"));
+    }
+    for (found, line) in run.lines.iter().zip(lines) {
+        say(line);
+        for file in &found.listed {
+            let size = file.bytes.map_or_else(|| "size unknown".to_owned(), bytes);
+            say(&format!("  {size:>14}  {}", file.url));
+        }
+        let unlisted = found.files.saturating_sub(found.listed.len() as u64);
+        if unlisted > 0 {
+            say(&format!("  … and {unlisted} more, which are fetched and not listed"));
+        }
+        for url in &found.outside_urls {
+            say(&format!("  {:>14}  {url}", "not fetched"));
+        }
+        for unread in &found.unread {
+            say(&format!("  {:>14}  {}: {}", "not read", unread.url, unread.reason));
+        }
+        let least = if found.cut_short { "at least " } else { "" };
+        let known = match found.files == found.sized {
+            true => bytes(found.bytes),
+            false => format!("{} in the {} whose size is known", bytes(found.bytes), found.sized),
+        };
+        say(&format!("  {least}{} files, {known}", found.files));
+    }
+    let (quota, lines) = (&run.quota, run.lines.len());
+    say(&format!("{lines} lines of {} that are left today", quota.remaining()));
 }
 
 /// What in a dry run is worth a warning.

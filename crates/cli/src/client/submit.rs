@@ -8,6 +8,7 @@ use super::{dry_run, moment};
 use crate::say::say;
 use freshen_api::v1::wire::{DryRunView, PrefetchRequest, PurgeRequest, TaskView};
 use freshen_model::area::Area;
+use freshen_model::expand::PrefetchDryRun;
 use freshen_model::follow::{First, Follow, Renditions};
 use freshen_model::task::{Status, StepState, Task, TaskKind};
 use http::Method;
@@ -118,6 +119,9 @@ pub struct Prefetch {
     /// as control is configured, a day].
     #[arg(long, value_name = "TIME", value_parser = duration)]
     deadline: Option<Duration>,
+    /// Submit nothing; show what the lines lead to, with counts and, where the origin tells, bytes.
+    #[arg(long, conflicts_with_all = ["wait", "not_before"])]
+    dry_run: bool,
     #[command(flatten)]
     submit: Submit,
 }
@@ -179,6 +183,17 @@ impl Prefetch {
         let follow = self.follow.then(|| Follow { renditions: self.renditions, first, ..Follow::default() });
         let deadline_s = self.deadline.map(|after| u32::try_from(after.as_secs()).unwrap_or(u32::MAX));
         let request = PrefetchRequest { area: self.area, not_before_ms, lines, follow, deadline_s };
+        if self.dry_run {
+            let view: PrefetchDryRun =
+                control.call(Method::POST, "/v1/prefetch/dry-run", Some(&request)).await?;
+            if self.submit.connection.json {
+                print_json(&view)?;
+            } else {
+                dry_run::print_prefetch(&view, &request.lines);
+            }
+            warn(&view.warnings);
+            return Ok(if view.pop.is_some() { Outcome::Done } else { Outcome::Failed });
+        }
         self.submit.submit(&control, "/v1/prefetch", &request, Duration::from_secs(30 * 60)).await
     }
 }

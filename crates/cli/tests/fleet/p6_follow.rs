@@ -4,9 +4,12 @@ use crate::installation::{ACCOUNT, Installation, Plan, only_step};
 use crate::origin::Page;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use freshen_control::SubmitRequest;
 use freshen_model::domain::Settings;
+use freshen_model::expand::PrefetchDryRun;
 use freshen_model::follow::{First, Follow, Renditions};
-use freshen_model::task::{Progress, Status, StepState, Task};
+use freshen_model::location::Scheme;
+use freshen_model::task::{Progress, Status, StepState, Task, TaskKind};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::Command;
@@ -89,6 +92,21 @@ async fn every_file_is_a_hit(playlist: &str, files: BTreeMap<String, Vec<u8>>) {
 async fn p6_of_an_encrypted_hls_stream_every_file_is_a_hit_on_every_pop() {
     let files = packaged(&HLS);
     assert_eq!(files.len(), 1 + 1 + 3 + 3 * 5, "{:?}", files.keys());
+    every_file_is_a_hit("master.m3u8", files).await;
+}
+
+#[tokio::test]
+async fn p6_of_an_hls_stream_in_fragments_every_file_is_a_hit_on_every_pop() {
+    let named = HLS.map(|argument| match argument {
+        "-hls_key_info_file" => "-hls_segment_type",
+        "k.info" => "fmp4",
+        "%v_%03d.ts" => "%v_%03d.m4s",
+        argument => argument,
+    });
+    let mut files = packaged(&named);
+    files.remove("k.key");
+    // The master, and of each rendition its playlist, what stands before the first segment, and five segments.
+    assert_eq!(files.len(), 1 + 3 * (1 + 1 + 5), "{:?}", files.keys());
     every_file_is_a_hit("master.m3u8", files).await;
 }
 
@@ -261,4 +279,86 @@ async fn p6_a_stream_goes_on_after_a_kill_without_fetching_again_what_is_there()
     fleet.origin.all().into_iter().for_each(|arrived| *times.entry(arrived.path).or_default() += 1);
     let again: Vec<(String, u32)> = times.into_iter().filter(|(_, times)| *times > 1).collect();
     assert_eq!(again, [("/v/high-2.ts".to_owned(), 2)]);
+}
+
+async fn dry_run(fleet: &Installation, lines: &[&str], follow: Option<Follow>) -> PrefetchDryRun {
+    let request = SubmitRequest {
+        kind: TaskKind::Prefetch,
+        force: false,
+        soft: false,
+        area: None,
+        lines: lines.iter().map(|line| format!("http://{line}")).collect(),
+        domains: Vec::new(),
+        scheme: Scheme::Required,
+        follow,
+    };
+    fleet.control.dry_run_prefetch(ACCOUNT, None, request).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_what_a_stream_leads_to_and_changes_nothing() {
+    let fleet = with_a_stream().await;
+    let (end, quota) = (fleet.control.log_end(), fleet.control.quota(ACCOUNT).await.unwrap());
+    let run = dry_run(&fleet, &["a.example/v/master.m3u8"], Some(Follow::default())).await;
+    assert_eq!((run.error, &run.warnings[..]), (None, &[][..]));
+    let [line] = &run.lines[..] else { panic!("{:?}", run.lines) };
+    let listed: Vec<&str> = line.listed.iter().map(|file| file.url.as_str()).collect();
+    let stream = ["low", "high"].map(|name| format!("a.example/v/{name}.m3u8"));
+    let segments =
+        ["low", "high"].map(|name| (0..3).map(move |number| format!("a.example/v/{name}-{number}.ts")));
+    let segments = segments.into_iter().flatten();
+    let all: Vec<String> =
+        ["a.example/v/master.m3u8".to_owned()].into_iter().chain(stream).chain(segments).collect();
+    assert_eq!(listed, all);
+    assert_eq!((line.files, line.sized), (9, 9));
+    assert_eq!(line.listed[0].bytes, Some(MASTER.len() as u64));
+    for url in &all {
+        let there = fleet.control.check(ACCOUNT, &format!("http://{url}"), false).await.unwrap();
+        assert_eq!(there[0].answer.as_ref().map(|answer| answer.x_cache.as_str()), Some("MISS"), "{url}");
+    }
+    assert_eq!((fleet.control.log_end(), fleet.control.quota(ACCOUNT).await.unwrap()), (end, quota));
+
+    // It says what the prefetch then does.
+    let task = fleet.follow(&["a.example/v/master.m3u8"], Follow::default()).await;
+    let StepState::Warm { progress, .. } = only_step(&task) else { panic!("{task:?}") };
+    assert_eq!((progress.files, progress.bytes), (line.files, line.bytes));
+    // And says the same of what is there, without asking the origin again.
+    let asked = fleet.origin.all().len();
+    let again = dry_run(&fleet, &["a.example/v/master.m3u8"], Some(Follow::default())).await;
+    assert_eq!((&again.lines, fleet.origin.all().len()), (&run.lines, asked));
+    let without = dry_run(&fleet, &["a.example/v/master.m3u8"], None).await;
+    assert_eq!((without.lines[0].files, without.lines[0].sized), (1, 1));
+}
+
+#[tokio::test]
+async fn a_dry_run_leaves_out_nothing_silently() {
+    let fleet = Installation::start(Plan::default()).await;
+    let names: Vec<String> = (0..20_100).map(|number| format!("{number}.ts")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    fleet.origin.set("/long.m3u8", Page::new(media(&names)));
+    fleet.origin.set("/mixed.m3u8", Page::new(media(&["http://other.example/1.ts", "2.ts"])));
+    fleet.origin.set("/broken.m3u8", Page::new("hello"));
+    let mut limits = fleet.control.account(ACCOUNT).await.unwrap().unwrap().limits;
+    limits.prefetch = 3;
+    fleet.control.set_limits(ACCOUNT, limits).await.unwrap();
+    let lines =
+        ["long.m3u8", "mixed.m3u8", "broken.m3u8", "none.m3u8"].map(|name| format!("a.example/{name}"));
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let run = dry_run(&fleet, &lines, Some(Follow::default())).await;
+    let [long, mixed, broken, none] = &run.lines[..] else { panic!("{:?}", run.error) };
+    assert_eq!((long.files, long.over, long.listed.len()), (20_000, 101, 5_000));
+    assert_eq!((mixed.files, mixed.outside), (2, 1));
+    assert_eq!(mixed.outside_urls, ["other.example/1.ts"]);
+    assert!(broken.unread[0].reason.contains("#EXTM3U"), "{broken:?}");
+    assert_eq!((none.unread[0].url.as_str(), none.unread_count), ("a.example/none.m3u8", 1));
+    assert_eq!(none.unread[0].reason, "Origin Return StatusCode 404");
+    let warnings = run.warnings.join("\n");
+    for said in [
+        "4 lines, but 3 of 3",
+        "line 1: 101 more files",
+        "line 2: 1 addresses are outside",
+        "line 4: 1 playlists",
+    ] {
+        assert!(warnings.contains(said), "{said:?} is not in {warnings}");
+    }
 }

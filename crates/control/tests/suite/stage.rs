@@ -255,6 +255,7 @@ impl Pop {
                 watermark: saved.watermark,
                 watermark_id: saved.watermark_id,
                 takes_peers: false,
+                expands: false,
             };
             self.events = Some(self.link.follow(&position).await.unwrap());
         }

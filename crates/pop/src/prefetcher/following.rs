@@ -15,7 +15,7 @@ use freshen_model::follow::Follow;
 use freshen_model::order::PrefetchItem;
 use freshen_model::task::Failure;
 use futures_util::StreamExt;
-use http::header;
+use http::{HeaderMap, header};
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -103,7 +103,17 @@ impl Pop {
         let Found::Fresh(copy) = &looked.found else {
             return Err(NotWarm::new("evicted or purged again before it was followed", false));
         };
-        let must_be = depth > 0 || is_called_playlist(place, copy);
+        self.playlist_of(place, copy, depth).await
+    }
+
+    /// The same of that copy.
+    pub(crate) async fn playlist_of(
+        &self,
+        place: &Place,
+        copy: &Variant,
+        depth: u8,
+    ) -> Result<Option<Vec<u8>>, NotWarm> {
+        let must_be = depth > 0 || is_called_playlist(place, &copy.head.headers);
         let too_long = || NotWarm::new(BadPlaylist::TooLong.to_string(), false);
         let size = copy.body.size().unwrap_or(u64::MAX);
         if size > PLAYLIST_BYTES_MAX as u64 {
@@ -141,7 +151,7 @@ impl Pop {
 }
 
 /// Reads a playlist on a thread that may take its time over it.
-async fn take(
+pub(crate) async fn take(
     mut expansion: Box<Expansion>,
     place: Place,
     depth: u8,
@@ -156,9 +166,9 @@ async fn take(
 }
 
 /// Whether name or type say that it is a playlist; if it then is none, that is a fault.
-fn is_called_playlist(place: &Place, copy: &Variant) -> bool {
+pub(crate) fn is_called_playlist(place: &Place, headers: &HeaderMap) -> bool {
     let path = place.path_and_query.split('?').next().unwrap_or_default().to_ascii_lowercase();
-    let kind = copy.head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.unwrap_or_default().to_ascii_lowercase();
     [".m3u8", ".mpd"].iter().any(|end| path.ends_with(end))
         || kind.contains("mpegurl")
