@@ -4,7 +4,9 @@ use crate::control::Control;
 use crate::lines::Named;
 use crate::submit::{SubmitError, SubmitRequest};
 use freshen_fleet::wire::{Answered, Question};
-use freshen_model::expand::{ExpandQuestion, PrefetchDryRun};
+use freshen_ledger::PopRecord;
+use freshen_model::area::Area;
+use freshen_model::expand::{ExpandQuestion, ExpandedLine, PrefetchDryRun};
 use freshen_model::ids::PopId;
 use freshen_model::preview::{Preview, PreviewQuestion, PreviewRow};
 use freshen_model::quota::{Quota, QuotaKind};
@@ -102,7 +104,7 @@ impl Control {
         if queued.saturating_add(lines) > limit {
             warnings.push(format!("it would be refused: {}", SubmitError::QueueFull { queued, limit }));
         }
-        let question = ExpandQuestion { items: submission.items, follow: submission.follow };
+        let question = ExpandQuestion { items: submission.items, follow: submission.follow, sizes: true };
         let mut run = PrefetchDryRun {
             pop: None,
             error: None,
@@ -112,19 +114,9 @@ impl Control {
             queue_limit: limit,
             warnings,
         };
-        let members = self.members.all().into_iter().filter(|member| {
-            let record = &member.record;
-            record.left.is_none() && request.area.is_none_or(|area| area == record.area)
-        });
-        for pop in members.map(|member| member.record.id).take(POPS_ASKED_MAX) {
-            match self.hub().ask(&pop, Question::Expand(question.clone()), PATIENCE).await {
-                Ok(Answered::Expanded { lines }) => {
-                    (run.pop, run.error, run.lines) = (Some(pop), None, lines);
-                    break;
-                }
-                Ok(_) => run.error = Some(format!("{pop} answered something else")),
-                Err(error) => run.error = Some(format!("{pop}: {error}")),
-            }
+        match self.expand(request.area, question).await {
+            Ok((pop, lines)) => (run.pop, run.lines) = (Some(pop), lines),
+            Err(error) => run.error = Some(error),
         }
         for (line, number) in run.lines.iter().zip(1..) {
             let mut tell = |count: u64, what: &str| {
@@ -141,6 +133,26 @@ impl Control {
             tell(u64::from(line.cut_short), "dry run was cut short: every count of this line is «at least»");
         }
         Ok(run)
+    }
+
+    /// Has one of the POPs in an area say what lines lead to; an error says why none could.
+    pub(crate) async fn expand(
+        &self,
+        area: Option<Area>,
+        question: ExpandQuestion,
+    ) -> Result<(PopId, Vec<ExpandedLine>), String> {
+        let members = self.members.all().into_iter().map(|member| member.record);
+        let in_area = |record: &PopRecord| area.is_none_or(|area| area == record.area);
+        let members = members.filter(|record| record.left.is_none() && in_area(record));
+        let mut why = "there is no POP".to_owned();
+        for pop in members.map(|record| record.id).take(POPS_ASKED_MAX) {
+            match self.hub().ask(&pop, Question::Expand(question.clone()), PATIENCE).await {
+                Ok(Answered::Expanded { lines }) => return Ok((pop, lines)),
+                Ok(_) => why = format!("{pop} answered something else"),
+                Err(error) => why = format!("{pop}: {error}"),
+            }
+        }
+        Err(why)
     }
 
     async fn preview(&self, pop: PopId, question: PreviewQuestion) -> PreviewRow {

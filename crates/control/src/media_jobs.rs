@@ -10,12 +10,14 @@ use crate::secret;
 use crate::submit::{SubmitError, SubmitRequest, Terms};
 use freshen_ledger::{Error, Found, MediaJobRecord, NewMediaJob, PartPlace};
 use freshen_model::callback::{NewCallback, check_url};
-use freshen_model::follow::{First, Follow};
+use freshen_model::expand::ExpandQuestion;
+use freshen_model::follow::{DOMAINS_MAX, First, Follow};
 use freshen_model::location::{Location, Scheme};
 use freshen_model::media::{Stream, is_media_id};
 use freshen_model::media_job::{
     MEDIA_MAX, MediaJob, MediaPart, MediaRequest, NOTE_BYTES_MAX, PartFailure, PartState, SEGMENTS_MAX,
 };
+use freshen_model::order::PrefetchItem;
 use freshen_model::task::TaskKind;
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
@@ -204,10 +206,17 @@ impl Control {
     /// Ends one waiting part: with its task, or with the reason why there is none. Says whether that could be written.
     async fn finish_part(&self, record: &MediaJobRecord, place: u32, part: &MediaPart) -> bool {
         let part_place = PartPlace { job: record.number, place };
-        let (why, reason) = if part.urls.is_empty() {
-            (PartFailure::NoStream, "none of its streams is as was wanted".to_owned())
-        } else {
-            let request = request_of(&record.job.request, &part.urls);
+        let (why, reason) = 'failed: {
+            if part.urls.is_empty() {
+                break 'failed (PartFailure::NoStream, "none of its streams is as was wanted".to_owned());
+            }
+            let mut request = request_of(&record.job.request, &part.urls);
+            if let Some(follow) = request.follow.take_if(|_| request.kind.is_purge()) {
+                match self.segments_of(record, follow, &part.urls).await {
+                    Ok(lines) => request.lines = lines,
+                    Err(reason) => break 'failed (PartFailure::Unread, reason),
+                }
+            }
             let terms = Terms { part: Some(part_place), ..Terms::default() };
             match self.submit_within(&record.account, record.within.as_ref(), request, terms).await {
                 Ok(_) => return true,
@@ -228,6 +237,39 @@ impl Control {
                 false
             }
         }
+    }
+
+    /// The addresses of a part and of the segments that they lead to: a purge follows nothing by itself.
+    async fn segments_of(
+        &self,
+        record: &MediaJobRecord,
+        follow: Follow,
+        urls: &[String],
+    ) -> Result<Vec<String>, String> {
+        let domains = self.ledger.domains(Some(&record.account)).await.map_err(|error| error.to_string())?;
+        let domains = domains.into_iter().map(|domain| domain.name);
+        let reached = |name: &String| record.within.as_ref().is_none_or(|within| within.contains(name));
+        let follow = Follow { domains: domains.filter(reached).take(DOMAINS_MAX).collect(), ..follow };
+        let items = urls.iter().filter_map(|url| {
+            let Location { host, path_and_query } = Location::parse(url, Scheme::Required).ok()?;
+            Some(PrefetchItem { domain: host, path_and_query })
+        });
+        let question = ExpandQuestion { items: items.collect(), follow: Some(follow), sizes: false };
+        let (_, found) = self.expand(None, question).await?;
+        let mut lines = urls.to_vec();
+        for line in found {
+            if let Some(unread) = line.unread.first() {
+                return Err(format!("{} could not be read: {}", unread.url, unread.reason));
+            }
+            if line.cut_short || line.over > 0 || line.listed.len() as u64 != line.files {
+                return Err(
+                    "its playlists name more than could be read in time, purge their directory".into()
+                );
+            }
+            // The first is the line itself.
+            lines.extend(line.listed.into_iter().skip(1).map(|file| format!("http://{}", file.url)));
+        }
+        Ok(lines)
     }
 
     /// Finishes all jobs that are not; says whether nothing is left.
@@ -289,9 +331,6 @@ fn look_over(request: &MediaRequest) -> Result<(), MediaJobError> {
     }
     if request.segments.is_some_and(|count| !(1..=SEGMENTS_MAX).contains(&count)) {
         return unfit("segments", format!("write 1 to {SEGMENTS_MAX}"));
-    }
-    if request.segments.is_some() && request.kind.is_purge() {
-        return unfit("segments", "a purge follows no playlists; purge the directory of the segments".into());
     }
     if request.note.as_ref().is_some_and(|note| note.len() > NOTE_BYTES_MAX) {
         return unfit("note", format!("at most {NOTE_BYTES_MAX} bytes"));

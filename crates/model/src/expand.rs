@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 /// Files of one dry run that are listed; all are counted.
 pub const LISTED_MAX: usize = 5_000;
+/// Bytes of their addresses.
+pub const LISTED_BYTES_MAX: usize = 4 << 20;
 /// Files of one dry run whose size the origin is asked for.
 pub const SIZES_MAX: usize = 500;
 /// Addresses of one line that are told though they are not fetched, and playlists of it that could not be read.
@@ -22,6 +24,9 @@ pub struct ExpandQuestion {
     /// How playlists would be followed; absent: not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow: Option<Follow>,
+    /// Whether sizes are wanted, too.
+    #[serde(default)]
+    pub sizes: bool,
 }
 
 /// What one line leads to.
@@ -51,7 +56,8 @@ pub struct ExpandedLine {
     /// Set where there was no time to read all playlists: every count is «at least».
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut_short: bool,
-    /// The files in the order in which they would be fetched; of all lines together at most [`LISTED_MAX`].
+    /// The files in the order in which they would be fetched; of all lines together at most [`LISTED_MAX`], and
+    /// [`LISTED_BYTES_MAX`] of addresses.
     pub listed: Vec<ExpandedFile>,
 }
 

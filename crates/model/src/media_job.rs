@@ -139,6 +139,8 @@ pub enum PartFailure {
     QueueFull,
     /// No POP is there.
     NoPops,
+    /// Its playlists could not be read, so that their segments are not known.
+    Unread,
     /// Its addresses cannot be submitted: a domain is the account's no more, or a URL cannot be.
     Unfit,
 }

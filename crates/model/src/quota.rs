@@ -162,7 +162,7 @@ impl Limits {
 }
 
 /// What is left of one kind today.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Quota {
     /// What is counted.
     pub kind: QuotaKind,

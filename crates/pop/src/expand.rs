@@ -10,7 +10,7 @@ use crate::prefetcher::following;
 use freshen_fleet::wire::Answered;
 use freshen_media::{Base, DEPTH_MAX, Expansion, PLAYLIST_BYTES_MAX, Place, Role, Step, Url, kind_of};
 use freshen_model::expand::{
-    ExpandQuestion, ExpandedFile, ExpandedLine, LISTED_MAX, SIZES_MAX, TOLD_MAX, Unread,
+    ExpandQuestion, ExpandedFile, ExpandedLine, LISTED_BYTES_MAX, LISTED_MAX, SIZES_MAX, TOLD_MAX, Unread,
 };
 use freshen_model::follow::Follow;
 use freshen_model::order::PrefetchItem;
@@ -26,18 +26,27 @@ const READING_MAX: Duration = Duration::from_secs(7);
 const SIZING_MAX: Duration = Duration::from_secs(4);
 /// Questions to an origin for the size of a file at one time.
 const SIZES_AT_ONCE: usize = 8;
+/// By so many bytes a playlist is known that is not called one.
+const HEAD_BYTES: usize = 8 << 10;
 /// Characters of an address that are told.
-const URL_CHARS_MAX: usize = 500;
+const URL_CHARS_MAX: usize = 2_100;
 
 impl Pop {
     /// What these lines lead to. One at a time, beside the traffic.
     pub async fn expand(self: &Arc<Pop>, question: ExpandQuestion) -> Result<Answered, String> {
-        let Ok(_turn) = self.previewing.clone().try_acquire_owned() else {
-            return Err("another dry run is under way there, try again in a few seconds".into());
-        };
         let until = Instant::now() + READING_MAX;
+        let turn = match question.sizes {
+            true => self.previewing.try_acquire().ok(),
+            // No person who tries again, but a job with several media.
+            false => {
+                tokio::time::timeout_at(until, self.previewing.acquire()).await.ok().and_then(Result::ok)
+            }
+        };
+        if turn.is_none() {
+            return Err("another dry run is under way there, try again in a few seconds".into());
+        }
         let mut lines = Vec::new();
-        let mut room = LISTED_MAX;
+        let mut room = (LISTED_MAX, LISTED_BYTES_MAX);
         for item in &question.items {
             let mut line = Walk { pop: self, found: ExpandedLine::default(), places: Vec::new(), room };
             line.add(&[place_of(item)]);
@@ -51,7 +60,8 @@ impl Pop {
         let places = (0..).zip(&lines).flat_map(|(line, (_, places)): (usize, &(_, Vec<Place>))| {
             (0..).zip(places).map(move |(file, place): (usize, _)| (line, file, Place::clone(place)))
         });
-        let places: Vec<(usize, usize, Place)> = places.take(SIZES_MAX).collect();
+        let sizes_max = if question.sizes { SIZES_MAX } else { 0 };
+        let places: Vec<(usize, usize, Place)> = places.take(sizes_max).collect();
         let sized = futures_util::stream::iter(places).map(|(line, file, place)| {
             let pop = self.clone();
             async move {
@@ -114,15 +124,20 @@ impl Pop {
         {
             return if must_be { Err("in a content coding that was not asked for".into()) } else { Ok(None) };
         }
-        match Limited::new(answer.into_body(), PLAYLIST_BYTES_MAX).collect().await {
-            Ok(body) => {
-                let bytes = body.to_bytes().to_vec();
-                Ok((must_be || kind_of(&bytes).is_some()).then_some(bytes))
+        let mut body = Limited::new(answer.into_body(), PLAYLIST_BYTES_MAX);
+        let mut bytes = Vec::new();
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) => bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
+                Err(error) if must_be => return Err(error.to_string()),
+                // Too long for a playlist, and not called one.
+                Err(_) => return Ok(None),
             }
-            Err(error) if must_be => Err(error.to_string()),
-            // Too long for a playlist, and not called one.
-            Err(_) => Ok(None),
+            if !must_be && bytes.len() >= HEAD_BYTES && kind_of(&bytes).is_none() {
+                return Ok(None);
+            }
         }
+        Ok((must_be || kind_of(&bytes).is_some()).then_some(bytes))
     }
 }
 
@@ -132,18 +147,24 @@ struct Walk<'a> {
     found: ExpandedLine,
     /// Those of what is listed.
     places: Vec<Place>,
-    /// How many more may be listed.
-    room: usize,
+    /// How many more may be listed, and bytes of them.
+    room: (usize, usize),
 }
 
 impl Walk<'_> {
     fn add(&mut self, places: &[Place]) {
         self.found.files = self.found.files.saturating_add(places.len() as u64);
-        for place in places.iter().take(self.room) {
-            self.found.listed.push(ExpandedFile { url: shown(place), bytes: None });
+        for place in places {
+            let url = shown(place);
+            if self.room.0 == 0 || self.room.1 < url.len() {
+                // Nothing behind it either, so that what is listed comes first.
+                self.room.0 = 0;
+                return;
+            }
+            self.room = (self.room.0 - 1, self.room.1 - url.len());
+            self.found.listed.push(ExpandedFile { url, bytes: None });
             self.places.push(place.clone());
         }
-        self.room = self.room.saturating_sub(places.len());
     }
 
     async fn follow(&mut self, item: &PrefetchItem, follow: &Follow, until: Instant) {

@@ -293,6 +293,7 @@ fn error_code(request: &MediaRequest, why: PartFailure) -> String {
         PartFailure::OverQuota => ErrorKind::QuotaExceededPreload,
         PartFailure::TooFast => ErrorKind::QuotaPerMinuteExceededRefresh,
         PartFailure::QueueFull => ErrorKind::PreloadQueueFull,
+        PartFailure::Unread => ErrorKind::InternalError,
         PartFailure::NoPops => ErrorKind::ServiceUnavailable,
         PartFailure::Unfit => ErrorKind::ObjectPathMalformed,
     };

@@ -9,6 +9,8 @@ use freshen_model::domain::Settings;
 use freshen_model::expand::PrefetchDryRun;
 use freshen_model::follow::{First, Follow, Renditions};
 use freshen_model::location::Scheme;
+use freshen_model::media::{Format, Stream, StreamType};
+use freshen_model::media_job::{MediaRequest, PartFailure, PartState};
 use freshen_model::task::{Progress, Status, StepState, Task, TaskKind};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -328,6 +330,58 @@ async fn a_dry_run_shows_what_a_stream_leads_to_and_changes_nothing() {
     assert_eq!((&again.lines, fleet.origin.all().len()), (&run.lines, asked));
     let without = dry_run(&fleet, &["a.example/v/master.m3u8"], None).await;
     assert_eq!((without.lines[0].files, without.lines[0].sized), (1, 1));
+}
+
+#[tokio::test]
+async fn a_media_job_that_purges_finds_the_segments_of_its_playlists() {
+    let fleet = with_a_stream().await;
+    let stream = Stream {
+        media: "film".into(),
+        url: "http://a.example/v/master.m3u8".into(),
+        format: Format::M3u8,
+        definition: "AUTO".into(),
+        kind: StreamType::Video,
+        duration_s: None,
+    };
+    fleet.control.add_streams(ACCOUNT, vec![stream]).await.unwrap();
+    fleet.follow(&["a.example/v/master.m3u8"], Follow::default()).await;
+    let job = |kind, segments| {
+        let request = MediaRequest {
+            kind,
+            formats: Vec::new(),
+            definitions: Vec::new(),
+            stream_types: Vec::new(),
+            multiple: false,
+            segments: Some(segments),
+            callback: None,
+            note: None,
+        };
+        let control = fleet.control.clone();
+        async move { control.submit_media(ACCOUNT, None, &["film".into()], request).await.unwrap().job.unwrap() }
+    };
+    let purged = job(TaskKind::Url, 2).await;
+    let PartState::Submitted { task } = purged.parts[0].state else { panic!("{purged:?}") };
+    assert_eq!(fleet.ended(task).await.lines, 1 + 2 + 2 * 2);
+    let hit = async |name: &str| {
+        let url = format!("http://a.example/v/{name}");
+        let rows = fleet.control.check(ACCOUNT, &url, false).await.unwrap();
+        rows[0].answer.as_ref().unwrap().x_cache == "HIT"
+    };
+    for name in ["master.m3u8", "low.m3u8", "high.m3u8", "low-0.ts", "low-1.ts", "high-0.ts", "high-1.ts"] {
+        assert!(!hit(name).await, "{name} is purged");
+    }
+    assert!(hit("low-2.ts").await && hit("high-2.ts").await, "and nothing else is");
+    let warmed = job(TaskKind::Prefetch, 2).await;
+    let PartState::Submitted { task } = warmed.parts[0].state else { panic!("{warmed:?}") };
+    assert_eq!(fleet.ended(task).await.status, Status::Complete);
+    assert!(hit("master.m3u8").await && hit("low-1.ts").await);
+    // Where the playlist cannot be read nothing is submitted, and that is told.
+    fleet.origin.set("/v/master.m3u8", Page::new("gone").status(404));
+    fleet.purge(&["a.example/v/master.m3u8"]).await;
+    let failed = job(TaskKind::Url, 2).await;
+    let PartState::Failed { why, reason } = &failed.parts[0].state else { panic!("{failed:?}") };
+    assert_eq!(*why, PartFailure::Unread);
+    assert!(reason.contains("Origin Return StatusCode 404"), "{reason}");
 }
 
 #[tokio::test]
