@@ -3,7 +3,7 @@
 use crate::members::Member;
 use freshen_ledger::PopRecord;
 use freshen_model::ids::{BootId, PopId};
-use freshen_model::peers::{ADDRESS_BYTES_MAX, PEERS_MAX, PairKey, Party, Peer, Peers};
+use freshen_model::peers::{ADDRESS_BYTES_MAX, FAN_OUT, PEERS_MAX, PairKey, Party, Peer, Peers};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -107,12 +107,13 @@ impl Watched {
             peers.push(Peer {
                 pop: member.record.id.clone(),
                 region: member.record.region.clone(),
+                area: Some(member.record.area),
                 address: member.peer_address.clone(),
                 alive: self.is_alive(member, now),
                 key: PairKey::of(&self.master, own, party),
             });
         }
-        Some(Peers { region, asked, peers })
+        Some(Peers { region, asked, fan_out: FAN_OUT, peers })
     }
 
     fn is_alive(&self, member: &Member, now: Duration) -> bool {

@@ -1,8 +1,10 @@
 //! The other POPs as control tells each POP: who may ask, who may be asked, and with which key.
 
+use crate::area::Area;
 use crate::domain::Home;
 use crate::ids::{BootId, PopId, Seq};
 use crate::key::Key;
+use crate::protocol::fill::Level;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -20,8 +22,20 @@ pub struct Peers {
     pub region: String,
     /// Whether the others are told of it as one that can be asked.
     pub asked: bool,
+    /// How many POPs, at most, a prefetch lets ask one POP for the same object; zero counts as one.
+    #[serde(default = "fan_out")]
+    pub fan_out: u16,
     /// The others, by name, at most [`PEERS_MAX`].
     pub peers: Vec<Peer>,
+}
+
+/// POPs that ask one POP for an object that is prefetched, where nothing else is said.
+pub const FAN_OUT: u16 = 8;
+/// The level of a POP that nobody asks.
+const NOBODY_ASKS: Level = Level::MAX;
+
+fn fan_out() -> u16 {
+    FAN_OUT
 }
 
 /// Another POP.
@@ -31,6 +45,9 @@ pub struct Peer {
     pub pop: PopId,
     /// Its region.
     pub region: String,
+    /// Its area; absent: not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub area: Option<Area>,
     /// Where it can be asked, `host:port`; absent: it only asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
@@ -52,27 +69,94 @@ impl Peers {
         key: &Key,
         avoided: impl Fn(&PopId) -> bool,
     ) -> Option<&Peer> {
-        let fits = |peer: &&Peer| {
-            let in_tier = match tier {
-                Home::Off => false,
-                Home::Region => peer.region == self.region,
-                Home::Fleet => true,
-                Home::Pop(shield) => peer.pop == *shield,
-            };
-            in_tier && peer.alive && peer.address.is_some() && !avoided(&peer.pop)
+        let shielded = |peer: &&Peer| match tier {
+            Home::Pop(shield) => peer.pop == *shield,
+            _ => true,
         };
-        let lot = Lot::of(key.as_str());
-        let best = self.peers.iter().filter(fits).max_by_key(|peer| (lot.drawn_by(&peer.pop), &peer.pop))?;
-        let own = match tier {
-            Home::Pop(shield) => shield == me,
-            _ => self.asked && (lot.drawn_by(me), me) > (lot.drawn_by(&best.pop), &best.pop),
+        let draw = Draw::of(key, tier);
+        let best = self.askable(tier, avoided).filter(shielded).max_by_key(|peer| draw.of_pop(&peer.pop))?;
+        (Some(draw.of_pop(&best.pop)) > self.own(me, &draw)).then_some(best)
+    }
+
+    /// Whom the POP `me` asks for what is prefetched; `None` where the origin is to be asked.
+    ///
+    /// Of a prefetch for one area, nobody outside of it is asked but the shield. Those who drew higher are before it. The first of them all is the home; he and every other is asked by the next
+    /// [`Peers::fan_out`] in that order, so that no POP serves the whole of a large fleet. Who is asked by nobody hangs
+    /// himself on any of them.
+    pub fn above(
+        &self,
+        me: &PopId,
+        tier: &Home,
+        key: &Key,
+        area: Option<Area>,
+        avoided: impl Fn(&PopId) -> bool,
+    ) -> Option<&Peer> {
+        let draw = Draw::of(key, tier);
+        let own = self.own(me, &draw);
+        let within = |peer: &&Peer| area.is_none() || area == peer.area || draw.shield == Some(&peer.pop);
+        let askable = self.askable(tier, avoided).filter(within);
+        let drawn = askable.map(|peer| (draw.of_pop(&peer.pop), peer));
+        let mut before: Vec<_> = drawn.filter(|(drawn, _)| Some(*drawn) > own).collect();
+        before.sort_unstable_by_key(|(drawn, _)| std::cmp::Reverse(*drawn));
+        let last = before.len().checked_sub(1)?;
+        let place = match own {
+            Some(_) => last / usize::from(self.fan_out.max(1)),
+            None => (draw.lot.drawn_by(me) % before.len() as u64) as usize,
         };
-        (!own).then_some(best)
+        Some(before[place].1)
+    }
+
+    /// How far the POP `me` is from the origin for this key: how many of the tier drew higher, reachable or not.
+    pub fn level(&self, me: &PopId, tier: &Home, key: &Key) -> Level {
+        let draw = Draw::of(key, tier);
+        let own = self.own(me, &draw);
+        if own.is_none() {
+            return NOBODY_ASKS;
+        }
+        let before = self.tier(tier).filter(|peer| Some(draw.of_pop(&peer.pop)) > own).count();
+        Level::try_from(before).unwrap_or(NOBODY_ASKS)
+    }
+
+    fn tier(&self, tier: &Home) -> impl Iterator<Item = &Peer> {
+        let (off, region) = (*tier == Home::Off, (*tier == Home::Region).then_some(&self.region));
+        self.peers.iter().filter(move |peer| !off && region.is_none_or(|region| peer.region == *region))
+    }
+
+    fn askable(&self, tier: &Home, avoided: impl Fn(&PopId) -> bool) -> impl Iterator<Item = &Peer> {
+        self.tier(tier).filter(move |peer| peer.alive && peer.address.is_some() && !avoided(&peer.pop))
+    }
+
+    /// What `me` draws; nothing, which is less than anybody's, where nobody asks it.
+    fn own<'a>(&self, me: &'a PopId, draw: &Draw<'_>) -> Option<Drawn<'a>> {
+        (self.asked || draw.shield == Some(me)).then(|| draw.of_pop(me))
     }
 
     /// The POP of that name.
     pub fn get(&self, pop: &PopId) -> Option<&Peer> {
         self.peers.binary_search_by(|peer| peer.pop.cmp(pop)).ok().map(|place| &self.peers[place])
+    }
+}
+
+/// What a POP draws: whether it is the shield, its number, its name.
+type Drawn<'a> = (bool, u64, &'a PopId);
+
+/// What POPs draw for a key: the shield before all others, then by their numbers.
+struct Draw<'a> {
+    lot: Lot,
+    shield: Option<&'a PopId>,
+}
+
+impl<'a> Draw<'a> {
+    fn of(key: &Key, tier: &'a Home) -> Draw<'a> {
+        let shield = match tier {
+            Home::Pop(shield) => Some(shield),
+            _ => None,
+        };
+        Draw { lot: Lot::of(key.as_str()), shield }
+    }
+
+    fn of_pop<'b>(&self, pop: &'b PopId) -> Drawn<'b> {
+        (self.shield == Some(pop), self.lot.drawn_by(pop), pop)
     }
 }
 
@@ -183,12 +267,13 @@ mod tests {
         let peer = |name: &&&str| Peer {
             pop: id(name),
             region: if name.starts_with('e') { "east" } else { "west" }.into(),
+            area: Some(if name.starts_with('e') { Area::Overseas } else { Area::Domestic }),
             address: Some("127.0.0.1:1".into()),
             alive: true,
             key: PairKey([0; 32]),
         };
         let region = if me.starts_with('e') { "east" } else { "west" }.into();
-        Peers { region, asked: true, peers: names.iter().map(peer).collect() }
+        Peers { region, asked: true, fan_out: FAN_OUT, peers: names.iter().map(peer).collect() }
     }
 
     fn key(path: &str) -> Key {
@@ -216,6 +301,88 @@ mod tests {
             prop_assert!(east.starts_with('e'));
             prop_assert_eq!(home_of("e2", &ALL, &Home::Region, &path), east);
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        /// Whoever is there, listens, and is reached: from each POP the way leads to lower levels only, to the origin in as
+        /// many steps as a tree of that width has, and nobody is asked by more than that.
+        #[test]
+        fn p7_a_prefetch_goes_down_a_tree_without_loops(
+            count in 1..60usize,
+            fan_out in 0..10u16,
+            away in proptest::collection::btree_set(0..60usize, 0..10),
+            shield in proptest::option::of(0..60usize),
+            path in "/[a-z]{1,12}",
+        ) {
+            let names: Vec<_> = (0..count).map(|number| format!("w{number}")).collect();
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            let tier = shield.map_or(Home::Fleet, |number| Home::Pop(id(&format!("w{number}"))));
+            let is_away = |pop: &PopId| away.iter().any(|number| pop.as_str() == format!("w{number}"));
+            let mut asked_by = std::collections::BTreeMap::new();
+            let mut roots = 0;
+            let mut above = std::collections::BTreeMap::new();
+            for me in &names {
+                let me = id(me);
+                let list = Peers { fan_out, ..peers(me.as_str(), &names) };
+                let upper = list.above(&me, &tier, &key(&path), None, is_away).map(|peer| peer.pop.clone());
+                above.insert(me.clone(), (list.level(&me, &tier, &key(&path)), upper.clone()));
+                if is_away(&me) {
+                    continue;
+                }
+                match upper {
+                    Some(upper) => *asked_by.entry(upper).or_insert(0) += 1,
+                    None => roots += 1,
+                }
+            }
+            let here = above.keys().filter(|pop| !is_away(pop)).count();
+            prop_assert!(roots == 1 || here == 0);
+            let width = usize::from(fan_out.max(1));
+            prop_assert!(asked_by.values().all(|askers| *askers <= width));
+            for (level, upper) in above.values() {
+                let (mut level, mut upper, mut steps) = (*level, upper.clone(), 0);
+                while let Some(next) = upper {
+                    let (lower, further) = &above[&next];
+                    prop_assert!(*lower < level && !is_away(&next));
+                    (level, upper, steps) = (*lower, further.clone(), steps + 1);
+                }
+                let deepest = if width == 1 { count } else { 1 + count.ilog(width) as usize };
+                prop_assert!(steps <= deepest, "{steps} steps of {count} by {width}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_prefetch_for_one_area_asks_nobody_outside_of_it_but_the_shield() {
+        let asked = |me: &str, tier: &Home| -> Vec<_> {
+            let paths = (0..100).map(|number| key(&format!("/{number}")));
+            let list = peers(me, &ALL);
+            let above = |key| list.above(&id(me), tier, &key, Some(Area::Overseas), |_| false).cloned();
+            paths.map(|key| above(key).map(|peer| peer.pop.to_string())).collect()
+        };
+        let of_two = asked("e1", &Home::Fleet);
+        let e2 = of_two.iter().filter(|asked| asked.as_deref() == Some("e2")).count();
+        assert!((30..70).contains(&e2) && of_two.iter().flatten().count() == e2, "{of_two:?}");
+        let shield = asked("e1", &Home::Pop(id("w1")));
+        assert!(shield.iter().all(|asked| matches!(asked.as_deref(), Some("w1" | "e2"))), "{shield:?}");
+        assert!(shield.contains(&Some("w1".into())));
+    }
+
+    #[test]
+    fn those_whom_nobody_asks_are_spread_over_those_who_are_asked() {
+        let names: Vec<_> = (0..50).map(|number| format!("w{number}")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let mut list = peers("w0", &names);
+        list.asked = false;
+        let mut asked = std::collections::BTreeSet::new();
+        for number in 0..100 {
+            let me = id(&format!("leaf{number}"));
+            assert_eq!(list.level(&me, &Home::Fleet, &key("/")), Level::MAX);
+            asked.insert(list.above(&me, &Home::Fleet, &key("/"), None, |_| false).unwrap().pop.clone());
+        }
+        assert!(asked.len() > 30, "{}", asked.len());
+        assert!(list.above(&id("leaf"), &Home::Off, &key("/"), None, |_| false).is_none());
     }
 
     #[test]

@@ -204,6 +204,17 @@ pub enum StepState {
 }
 
 impl StepState {
+    /// How far a prefetch is there, where this POP has begun with it.
+    pub fn progress(&self) -> Option<&Progress> {
+        match self {
+            StepState::Fetching { progress }
+            | StepState::Warm { progress, .. }
+            | StepState::Failed { progress, .. }
+            | StepState::Overdue { progress, .. } => Some(progress),
+            _ => None,
+        }
+    }
+
     /// Whether this POP has nothing left to do.
     pub fn ended(&self) -> bool {
         !matches!(self, StepState::Waiting | StepState::Fetching { .. })
@@ -229,6 +240,13 @@ pub struct Progress {
     /// What playlists name outside of the account's domains, and is not fetched.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub outside: u64,
+    /// Bytes of bodies that this POP had from the origin for it, for itself and for POPs that asked it; those of answers
+    /// that broke off included. What was here before, what another POP gave, and what a viewer had asked for costs nothing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub origin_bytes: u64,
+    /// Requests that this POP sent to the origin for it, likewise.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub origin_requests: u64,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -308,15 +326,44 @@ impl Task {
         if status == Status::Complete {
             return 100;
         }
-        let share = |step: &Step| match &step.state {
-            StepState::Waiting => 0.0,
-            StepState::Fetching { progress }
-            | StepState::Failed { progress, .. }
-            | StepState::Overdue { progress, .. } => progress.share(),
-            _ => 1.0,
+        let share = |step: &Step| match (&step.state, step.state.progress()) {
+            (StepState::Waiting, _) => 0.0,
+            (StepState::Warm { .. }, _) | (_, None) => 1.0,
+            (_, Some(progress)) => progress.share(),
         };
         let whole = steps.len().max(1) as f64;
         (steps.iter().map(share).sum::<f64>() / whole * 100.0).min(99.0) as u8
+    }
+}
+
+/// What a prefetch has cost the origin so far, all POPs together.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OriginCost {
+    /// Bytes of bodies that came from the origin.
+    pub origin_bytes: u64,
+    /// Requests to the origin.
+    pub origin_requests: u64,
+    /// Bytes of what was to be fetched, all variants, once: what the POP has that is farthest.
+    pub object_bytes: u64,
+    /// The first by the third: 1 where each byte was fetched once for the fleet; less where it was there, or on its way,
+    /// already. Absent: nothing is there yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_share: Option<f64>,
+}
+
+impl Task {
+    /// What it has cost the origin; `None` for purges.
+    pub fn origin_cost(&self) -> Option<OriginCost> {
+        let all = || self.pops.iter().filter_map(|step| step.state.progress());
+        let sum = |of: fn(&Progress) -> u64| all().map(of).fold(0, u64::saturating_add);
+        let origin_bytes = sum(|progress| progress.origin_bytes);
+        let object_bytes = all().map(|progress| progress.bytes).max().unwrap_or(0);
+        (self.kind == TaskKind::Prefetch).then(|| OriginCost {
+            origin_bytes,
+            origin_requests: sum(|progress| progress.origin_requests),
+            object_bytes,
+            origin_share: (object_bytes > 0).then(|| origin_bytes as f64 / object_bytes as f64),
+        })
     }
 }
 

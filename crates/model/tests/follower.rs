@@ -319,7 +319,7 @@ fn p3_without_a_lease_only_what_the_origin_lately_said_is_used() {
 #[test]
 fn p3_another_pops_copy_never_counts_as_the_origins_word() {
     let mut pop = Pop::member();
-    let fill = pop.view().start_fill(Source::Pop { checked: Seq(0) });
+    let fill = pop.view().start_fill(Source::Pop { checked: Seq(0), level: 1 });
     assert_eq!(fill.fill_seq(), Seq(0), "the smaller of both watermarks");
     pop.clock = at(111);
     assert_eq!(pop.judge("/a", &fill.delivered()), Verdict::Revalidate(Doubt::NoLease));

@@ -163,16 +163,21 @@ fn p3_what_a_pop_delivered_or_confirmed_is_not_used_without_a_lease() {
 }
 
 #[test]
-fn an_askers_request_joins_no_fill_that_waits_for_a_pop() {
+fn an_askers_request_joins_only_fills_that_are_nearer_to_the_origin() {
     let home = member("a");
     let view = home.view(at(101));
-    let waits = view.start_fill(Source::Pop { checked: view.seq });
+    let waits = view.start_fill(Source::Pop { checked: view.seq, level: 3 });
     assert!(
         home.may_join(&view, &key(), &Tags::default(), &waits, NoLease::Revalidate),
         "its own viewers may"
     );
-    assert!(!home.may_join_for_peer(&view, &key(), &Tags::default(), &waits));
-    assert!(home.may_join_for_peer(&view, &key(), &Tags::default(), &view.start_fill(Source::Origin)));
+    let joins = |fill, asker| home.may_join_for_peer(&view, &key(), &Tags::default(), &fill, asker);
+    assert!(joins(waits, 4) && !joins(waits, 3) && !joins(waits, 1));
+    let asks_origin = view.start_fill(Source::Origin);
+    assert!(joins(asks_origin, 1) && !joins(asks_origin, 0));
+    let accepted =
+        Ask { watermark: view.seq, ..home.ask(at(101)).unwrap() }.accept(&waits, view.seq).unwrap();
+    assert!(!joins(accepted, 3), "what has come from another POP keeps its level");
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,7 @@
 
 use crate::Pop;
 use crate::clock;
+use crate::prefetcher::Spent;
 use crate::receipts::{self, Applied};
 use crate::store::journal::{NewlyOwed, Owed};
 use freshen_fleet::link::{Event, Link, LinkError};
@@ -164,6 +165,12 @@ impl Pop {
         let moment = written.map_err(|error| Broken::Journal(error.to_string()))?;
         // Before anybody can be told that these orders are applied.
         self.break_off(&plan).await;
+        if plan.starts_over {
+            self.prefetcher.forget_all();
+        }
+        for (seq, order) in &plan.prefetches {
+            self.prefetcher.enlist(*seq, order, Spent::default());
+        }
         let widened = self.follower.write().commit(&plan);
         self.applied.send_replace(plan.saved.watermark);
         if widened > 0 {
@@ -171,9 +178,6 @@ impl Pop {
             self.metrics.rules_widened.increment(widened as u64);
         }
         self.confirm.notify_one();
-        if plan.starts_over {
-            self.prefetcher.forget_all();
-        }
         if let Some(over) = new.started_over {
             self.receipts.started_over(over);
         }
@@ -212,6 +216,7 @@ impl Pop {
                 self.confirm.notified().await;
                 continue;
             }
+            self.keep_costs().await;
             let mut beat = self.follower.write().heartbeat(clock::now(), self.prefetcher.reports());
             beat.peer_address = self.config.announced();
             let sent = (beat.watermark, self.prefetcher.revision());

@@ -129,7 +129,7 @@ impl Asked<'_> {
 
     /// Whether a viewer asks, and no other POP.
     fn is_viewers(&self) -> bool {
-        self.way == Way::Home
+        !self.way.is_of_pop()
     }
 
     /// What is to be done with interim answers of an origin.
@@ -221,16 +221,16 @@ impl Pop {
         how: How,
     ) -> Response<Payload> {
         let (mut parts, body) = answer.into_parts();
-        match way {
-            Way::Home => tags::hide(&mut parts.headers, &domain.settings),
-            Way::Origin => {
+        match way.is_of_pop() {
+            false => tags::hide(&mut parts.headers, &domain.settings),
+            true => {
                 let tags = tags::read(&parts.headers, &domain.settings);
                 tags::hand_on(&mut parts.headers, &tags);
             }
         }
         fields::strip_hop_by_hop(&mut parts.headers);
         let mut response = Response::from_parts(parts, Payload::Passed(body));
-        if way == Way::Home {
+        if !way.is_of_pop() {
             self.metrics.answered(how.x_cache);
         }
         self.sign(response.headers_mut(), how);

@@ -205,15 +205,15 @@ impl Pop {
             }
         };
         let Answer { start, head, incoming, from, until, size, sends_parts } = answer;
-        let of_pop = start.source != FillSource::Origin;
+        let receipt = self.receipt(start.source, question.way);
         let open = question.completable(size, &head.headers);
         let key = question.key;
         let body = self.store.new_body(fill.id, size);
-        let run = Run::new(from, until, open && sends_parts, of_pop);
+        let run = Run::new(from, until, open && sends_parts, start.source.level());
         body.enter(&run);
         let shown = Arc::new(head.clone());
         let silence_max = self.config.origin_silence_max(&question.domain.settings);
-        let source = Source { incoming, from, until, silence_max, of_pop, pace: question.pace };
+        let source = Source { incoming, from, until, silence_max, receipt, pace: question.pace };
         if open {
             self.enter(fill, start, &key, head, body.clone()).await;
             self.fills.over(fill);
@@ -309,7 +309,8 @@ impl Pop {
             let asked = clock::now();
             let Question { domain, key, interim, .. } = question;
             let (interim, start) = (interim.clone(), fill.start);
-            let answer = self.ask_upstream(Asking { domain, key, headers, interim, start }).await;
+            let way = question.way;
+            let answer = self.ask_upstream(Asking { domain, key, headers, interim, way, start }).await;
             let received = clock::now();
             let (response, start) = match answer {
                 Ok(answered) => answered,

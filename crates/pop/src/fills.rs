@@ -116,7 +116,7 @@ impl Fills {
 impl Pop {
     /// Joins a running fill where the protocol lets this request, else starts one.
     ///
-    /// `viewer` are the fields of the request. `way` is its way: one of another POP waits for no POP. `shared` is false for
+    /// `viewer` are the fields of the request. `way` is its way: one of another POP waits only for what is nearer to the origin. `shared` is false for
     /// a request whose earlier fill turned out not to be shared: it asks for itself.
     pub fn take_part(
         self: &Arc<Pop>,
@@ -132,8 +132,11 @@ impl Pop {
         if shared
             && let Some(fill) = running.shared.get(&name)
             && match way {
-                Way::Home => self.follower.read().may_join(view, key, &fill.tags(), &fill.start, no_lease),
-                Way::Origin => self.follower.read().may_join_for_peer(view, key, &fill.tags(), &fill.start),
+                Way::Below(asker, _) => {
+                    let follower = self.follower.read();
+                    follower.may_join_for_peer(view, key, &fill.tags(), &fill.start, asker)
+                }
+                _ => self.follower.read().may_join(view, key, &fill.tags(), &fill.start, no_lease),
             }
         {
             return Part::Joins(fill.clone());

@@ -1,16 +1,20 @@
 //! The prefetcher: fetches what an order names, reads it back the way a viewer would get it, and reports how far it is.
 
 mod bucket;
+mod cost;
 mod failure;
 pub(crate) mod following;
 mod places;
 mod scheduler;
 mod warming;
 
+pub use cost::{Cost, Spent};
 pub use places::Pace;
 
+use crate::peers::Way;
 use crate::store::journal::PrefetchJob;
 use crate::{Config, Pop};
+use freshen_model::area::Area;
 use freshen_model::follow::Follow;
 use freshen_model::ids::Seq;
 use freshen_model::order::{PrefetchItem, PrefetchOrder};
@@ -44,7 +48,10 @@ pub struct Prefetcher {
 
 /// One prefetch order under way, or ended and not noted by control.
 struct Job {
+    seq: Seq,
+    area: Option<Area>,
     state: Mutex<JobState>,
+    cost: Arc<Cost>,
 }
 
 #[derive(Default)]
@@ -98,7 +105,8 @@ impl Prefetcher {
         let report = |(seq, job): (&Seq, &Arc<Job>)| {
             let state = job.state.lock();
             let failures = if state.ended { state.failures.clone() } else { Vec::new() };
-            PrefetchReport { seq: *seq, progress: state.progress, ended: state.ended, failures }
+            let progress = job.cost.told_in(state.progress);
+            PrefetchReport { seq: *seq, progress, ended: state.ended, failures }
         };
         jobs.iter().take(REPORTS_MAX).map(report).collect()
     }
@@ -121,6 +129,19 @@ impl Prefetcher {
         }
     }
 
+    /// Takes note of a prefetch, before other POPs can know that this one has its order and ask for what it names.
+    pub fn enlist(&self, seq: Seq, order: &PrefetchOrder, cost: Spent) {
+        let progress = Progress { files: order.items.len() as u64, ..Progress::default() };
+        let state = Mutex::new(JobState { progress, ..JobState::default() });
+        let cost = Arc::new(Cost::since(cost));
+        self.jobs.lock().insert(seq, Arc::new(Job { seq, area: order.area, state, cost }));
+    }
+
+    /// The area of a prefetch that this POP has; `None` within for all.
+    pub fn area_of(&self, order: Seq) -> Option<Option<Area>> {
+        self.jobs.lock().get(&order).map(|job| job.area)
+    }
+
     /// Forgets everything: the log is another one.
     pub fn forget_all(&self) {
         self.jobs.lock().clear();
@@ -132,6 +153,11 @@ impl Prefetcher {
 }
 
 impl Job {
+    /// Who is asked for what is not here.
+    fn way(&self) -> Way {
+        Way::Tree(self.seq)
+    }
+
     fn change(&self, change: impl FnOnce(&mut JobState)) {
         change(&mut self.state.lock());
     }
@@ -161,18 +187,23 @@ impl Pop {
     pub fn resume_prefetch(self: Arc<Pop>, seq: Seq, job: PrefetchJob) {
         match job.outcome {
             Some((progress, failures)) => {
-                let state = JobState { progress, failures, ended: true, ..JobState::default() };
-                self.prefetcher.jobs.lock().insert(seq, Arc::new(Job { state: Mutex::new(state) }));
+                let state = Mutex::new(JobState { progress, failures, ended: true, ..JobState::default() });
+                let cost = Arc::new(Cost::since(Spent::of(&progress)));
+                self.prefetcher
+                    .jobs
+                    .lock()
+                    .insert(seq, Arc::new(Job { seq, area: job.order.area, state, cost }));
             }
-            None => self.start_prefetch(seq, job.order),
+            None => {
+                self.prefetcher.enlist(seq, &job.order, job.cost);
+                self.start_prefetch(seq, job.order);
+            }
         }
     }
 
-    /// Begins a prefetch whose order is applied: the watermark covers every purge before it.
+    /// Begins a prefetch that is enlisted and whose order is applied: the watermark covers every purge before it.
     pub fn start_prefetch(self: Arc<Pop>, seq: Seq, order: PrefetchOrder) {
-        let progress = Progress { files: order.items.len() as u64, ..Progress::default() };
-        let job = Arc::new(Job { state: Mutex::new(JobState { progress, ..JobState::default() }) });
-        self.prefetcher.jobs.lock().insert(seq, job.clone());
+        let Some(job) = self.prefetcher.jobs.lock().get(&seq).cloned() else { return };
         tokio::spawn(async move {
             let lines = order.items.iter().zip(1..).map(|(item, number)| {
                 let line = Line { seq, job: &job, number };
@@ -190,9 +221,9 @@ impl Pop {
         }
         let outcome = {
             let state = job.state.lock();
-            (state.progress, state.failures.clone())
+            (job.cost.told_in(state.progress), state.failures.clone())
         };
-        let kept = PrefetchJob { order, outcome: Some(outcome) };
+        let kept = PrefetchJob { order, outcome: Some(outcome), cost: Spent::default() };
         let journal = self.journal.clone();
         let written = tokio::task::spawn_blocking(move || journal.keep_prefetch(seq, &kept)).await;
         if !matches!(written, Ok(Ok(()))) {

@@ -9,7 +9,7 @@ use crate::origin::{Interim, OriginError};
 use crate::peers::{Asking, Way};
 use crate::policy::range::{self, ContentRange};
 use crate::policy::tags;
-use crate::prefetcher::Pace;
+use crate::prefetcher::{Cost, Pace};
 use crate::reading::Tries;
 use crate::store::SliceFile;
 use crate::store::body::{Body, Place, SLICE_BYTES, SMALL_BYTES_MAX};
@@ -22,6 +22,7 @@ use freshen_model::tag::Tags;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, Either, Empty};
 use hyper::body::{Body as _, Incoming};
+use metrics::Counter;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -57,10 +58,25 @@ pub struct Source {
     pub until: u64,
     /// How long the origin may be silent.
     pub silence_max: Duration,
-    /// Whether another POP sends it.
-    pub of_pop: bool,
     /// How fast it may come.
     pub pace: Option<Pace>,
+    /// Where its bytes are counted.
+    pub receipt: Receipt,
+}
+
+/// Where bytes that come are counted: by who sends them, and those of the origin for the prefetch that they are for.
+pub struct Receipt {
+    received: Counter,
+    cost: Option<Arc<Cost>>,
+}
+
+impl Receipt {
+    fn of(&self, bytes: u64) {
+        self.received.increment(bytes);
+        if let Some(cost) = &self.cost {
+            cost.received(bytes);
+        }
+    }
 }
 
 /// A slice that a run is writing.
@@ -91,8 +107,7 @@ impl Pop {
         let end = (last.min(size - 1) / SLICE_BYTES) as u32 + 1;
         let until = (u64::from(body.missing_until(slice, end).max(slice + 1)) * SLICE_BYTES).min(size);
         let start = self.source_of_parts(&supply.domain, &supply.key, &supply.headers, supply.way);
-        let of_pop = start.source != fill::Source::Origin;
-        let run = Run::new(u64::from(slice) * SLICE_BYTES, until, true, of_pop);
+        let run = Run::new(u64::from(slice) * SLICE_BYTES, until, true, start.source.level());
         body.enter(&run);
         let (pop, supply, body) = (self.clone(), supply.clone(), body.clone());
         tokio::spawn(async move {
@@ -144,10 +159,21 @@ impl Pop {
         };
         let silence_max = self.config.origin_silence_max(&supply.domain.settings);
         let incoming = response.into_body();
-        let of_pop = start.source != fill::Source::Origin;
-        let source = Source { incoming, from, until, silence_max, of_pop, pace: supply.pace.clone() };
+        let receipt = self.receipt(start.source, supply.way);
+        let source = Source { incoming, from, until, silence_max, receipt, pace: supply.pace.clone() };
         let last = self.pump(run, body, &supply.key, source).await?;
         self.seal(run, body, &supply.key, last).await
+    }
+
+    /// Where the bytes of an answer are counted.
+    pub fn receipt(&self, source: fill::Source, way: Way) -> Receipt {
+        match source {
+            fill::Source::Origin => {
+                let cost = self.prefetcher.cost_of(way.order());
+                Receipt { received: self.metrics.origin_bytes.clone(), cost }
+            }
+            fill::Source::Pop { .. } => Receipt { received: self.metrics.peer_bytes.clone(), cost: None },
+        }
     }
 
     /// Asks the origin directly for the bytes from `at` to `last`, past the store; for when the disk takes no more.
@@ -180,9 +206,9 @@ impl Pop {
         let mut headers = supply.headers.clone();
         headers.insert(header::RANGE, byte_range(first, Some(last)));
         headers.insert(header::IF_RANGE, validator.clone());
-        let Supply { domain, key, .. } = supply;
+        let Supply { domain, key, way, .. } = supply;
         let asked = |start| {
-            let asking = Asking { domain, key, headers: headers.clone(), interim: None, start };
+            let asking = Asking { domain, key, headers: headers.clone(), interim: None, way: *way, start };
             async move {
                 let asked = self.ask_upstream(asking).await;
                 let (response, start) = asked.map_err(|error| Broken::Origin(error.to_string()))?;
@@ -253,16 +279,15 @@ impl Pop {
         source: Source,
         writing: &mut Option<Writing>,
     ) -> Result<(), Broken> {
-        let Source { mut incoming, from, until, silence_max, of_pop, pace } = source;
-        let received = if of_pop { &self.metrics.peer_bytes } else { &self.metrics.origin_bytes };
+        let Source { mut incoming, from, until, silence_max, receipt, pace } = source;
         let end = body.size();
         // What comes behind a part that the origin has named is nothing it has vouched for.
         let limit = end.unwrap_or(self.config.object_bytes_max).min(until);
         let mut at = from;
         let mut unneeded = 0;
         while let Some(mut chunk) = next_chunk(&mut incoming, silence_max).await? {
-            received.increment(chunk.len() as u64);
             let came = chunk.len() as u64;
+            receipt.of(came);
             if at + chunk.len() as u64 > limit {
                 return Err(Broken::Origin("longer than it may be".into()));
             }

@@ -2,7 +2,6 @@
 //! starts. At any time it holds one block, however slowly his viewer reads.
 
 use crate::Pop;
-use crate::peers::Way;
 use crate::pump::Supply;
 use crate::store::Open;
 use crate::store::body::{BLOCK_BYTES, Body as StoredBody, Place, Reading, SLICE_BYTES};
@@ -315,7 +314,7 @@ async fn find(
                     }
                     Some(Err(broken)) => tries.failed(broken, at)?,
                     // The one who asks may be the one whom that run waits for.
-                    None if now.arrived <= at && run.is_of_pop() && supply.way == Way::Origin => {
+                    None if now.arrived <= at && !supply.way.may_wait_for(run.level()) => {
                         return directly(pop, supply, body, at, last).await;
                     }
                     None if now.arrived <= at => drop(progress.changed().await),

@@ -56,6 +56,8 @@ sights! {
     Prefetched,
     /// A fill took what a home POP gave.
     FilledFromHome,
+    /// A POP that was asked by another asked a third.
+    HomeAskedFurther,
     /// A home POP was behind, and waited.
     HomeWaited,
     /// A home POP gave nothing that counts.

@@ -265,7 +265,8 @@ async fn shown(api: &Api, task: Option<Task>, id: TaskId, revision: u64) -> Resu
     let task = task.ok_or_else(|| ApiError::not_found("task", &id.to_string()))?;
     let revision = if task.status.ended() { 0 } else { revision };
     let counts = api.control.counts(&task).await?;
-    Ok(Json(TaskView { task, revision, warnings: Vec::new(), counts }))
+    let origin = task.origin_cost();
+    Ok(Json(TaskView { task, revision, warnings: Vec::new(), counts, origin }))
 }
 
 /// All tasks that the caller sees.

@@ -13,7 +13,7 @@ use freshen_model::preview::{Preview, PreviewRow};
 use freshen_model::quota::{Limits, QuotaKind};
 use freshen_model::rights::Rights;
 use freshen_model::role::Role;
-use freshen_model::task::{Task, TaskKind};
+use freshen_model::task::{OriginCost, Task, TaskKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +114,9 @@ pub struct TaskView {
     /// What a purge matched; goes on after the task's end until it is settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
+    /// What a prefetch has cost the origin; that of each POP is in its progress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<OriginCost>,
 }
 
 /// The first event, `ready`, of `GET /v1/events`: what changes from here on follows as `task` events, each a [`TaskView`]

@@ -419,7 +419,7 @@ impl Pop {
             files_failed: failures.len() as u64,
             bytes: 100,
             bytes_expected: 100,
-            outside: 0,
+            ..Progress::default()
         };
         let failures = failures.iter().map(|(line, reason)| Failure {
             line: *line,

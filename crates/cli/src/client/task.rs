@@ -9,7 +9,7 @@ use clap::Subcommand;
 use freshen_api::v1::wire::{TaskList, TaskView};
 use freshen_model::certificate::CertificateFile;
 use freshen_model::count::Counts;
-use freshen_model::task::{Progress, Status, Step, StepState, Task};
+use freshen_model::task::{OriginCost, Progress, Status, Step, StepState, Task};
 use http::Method;
 use serde::Serialize;
 
@@ -72,12 +72,14 @@ pub struct Counted<'a> {
     task: &'a Task,
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<&'a Counts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<OriginCost>,
 }
 
 impl Counted<'_> {
     /// Of that view.
     pub fn of(view: &TaskView) -> Counted<'_> {
-        Counted { task: &view.task, counts: view.counts.as_ref() }
+        Counted { task: &view.task, counts: view.counts.as_ref(), origin: view.origin }
     }
 }
 
@@ -159,12 +161,27 @@ pub fn print_task(view: &TaskView) {
             }
         }
     }
+    if let Some(line) = view.origin.as_ref().and_then(origin_line) {
+        say(&line);
+    }
     if let Some(counts) = view.counts.as_ref().filter(|_| task.status.ended()) {
         say(&counts::line(counts));
         if let Some(warning) = counts::warning(counts) {
             eprintln!("{warning}");
         }
     }
+}
+
+/// What a prefetch has cost the origin, once anything of it is there.
+fn origin_line(cost: &OriginCost) -> Option<String> {
+    let share = cost.origin_share?;
+    let requests = if cost.origin_requests == 1 { "request" } else { "requests" };
+    Some(format!(
+        "  from the origin: {:.1} MB in {} {requests}, {share:.2} of the {:.1} MB that each POP shall have",
+        cost.origin_bytes as f64 / 1e6,
+        cost.origin_requests,
+        cost.object_bytes as f64 / 1e6
+    ))
 }
 
 /// The POPs of a task, a line each.
@@ -224,8 +241,12 @@ fn amount(progress: &Progress) -> String {
         0 => String::new(),
         count => format!(", {count} named outside of your domains and not fetched"),
     };
+    let origin = match progress.origin_requests {
+        0 => String::new(),
+        _ => format!(", {:.1} MB of it from the origin", progress.origin_bytes as f64 / 1e6),
+    };
     format!(
-        "{} of {} files, {:.1} of {:.1} MB{outside}",
+        "{} of {} files, {:.1} of {:.1} MB{origin}{outside}",
         progress.files_warm,
         progress.files,
         progress.bytes as f64 / 1e6,

@@ -242,6 +242,18 @@ impl Installation {
         self.restore_control().await;
     }
 
+    /// Control starts again, with all that it has written.
+    pub async fn restart_control(&mut self) {
+        self.cut_off_control().await;
+        self.control.stop().await;
+        // The engine of before may still hold the folder.
+        let copy = self.config.data.join("again");
+        copy_files(&self.config.data, &copy);
+        self.config.data = copy;
+        self.control = open_control(&self.config).await;
+        self.restore_control().await;
+    }
+
     /// Control starts again, and has forgotten every order but the newest.
     pub async fn prune(&mut self) {
         let pruned = self.folder.path().join("pruned");
@@ -277,6 +289,14 @@ impl Installation {
         let (lines, domains) = (urls.iter().map(of).collect(), Vec::new());
         let (soft, area, scheme) = (false, None, Scheme::Required);
         let request = SubmitRequest { kind, force, soft, area, lines, domains, scheme, follow: None };
+        self.control.submit(ACCOUNT, request).await.unwrap().task
+    }
+
+    /// Submits a prefetch to the POPs of an area.
+    pub async fn submit_to(&self, area: Option<Area>, lines: Vec<String>) -> TaskId {
+        let (kind, scheme, follow) = (TaskKind::Prefetch, Scheme::Required, None);
+        let (force, soft, domains) = (false, false, Vec::new());
+        let request = SubmitRequest { kind, force, soft, area, lines, domains, scheme, follow };
         self.control.submit(ACCOUNT, request).await.unwrap().task
     }
 
@@ -517,6 +537,16 @@ pub fn only_step(task: &Task) -> &StepState {
 }
 
 /// Copies a folder as it is, for tests that put an old state back.
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
 pub fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {

@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// Bytes that bear one stamp.
 const STAMP: u64 = 16;
@@ -28,6 +29,8 @@ struct State {
     ranges: AtomicBool,
     sent: AtomicU64,
     requests: AtomicU64,
+    /// What lies from here on is not sent.
+    gate: watch::Sender<u64>,
 }
 
 impl LargeOrigin {
@@ -41,6 +44,7 @@ impl LargeOrigin {
             ranges: AtomicBool::new(true),
             sent: AtomicU64::new(0),
             requests: AtomicU64::new(0),
+            gate: watch::Sender::new(u64::MAX),
         });
         let serving = state.clone();
         tokio::spawn(async move {
@@ -65,6 +69,15 @@ impl LargeOrigin {
     /// From now on ranges are not honoured.
     pub fn without_ranges(&self) {
         self.state.ranges.store(false, Ordering::SeqCst);
+    }
+
+    /// No byte from that place on is sent until [`LargeOrigin::go_on`].
+    pub fn stop_at(&self, place: u64) {
+        self.state.gate.send_replace(place);
+    }
+
+    pub fn go_on(&self) {
+        self.state.gate.send_replace(u64::MAX);
     }
 
     /// Body bytes handed to connections so far.
@@ -117,7 +130,9 @@ fn answer(state: &Arc<State>, request: &Request<Incoming>) -> Response<Body> {
             if left.is_empty() {
                 return None;
             }
-            let end = left.end.min(left.start + CHUNK);
+            let mut gate = state.gate.subscribe();
+            let open = gate.wait_for(|gate| left.start < *gate).await.map(|gate| *gate);
+            let end = left.end.min(left.start + CHUNK).min(open.unwrap_or(u64::MAX));
             state.sent.fetch_add(end - left.start, Ordering::SeqCst);
             Some((Ok(Frame::data(bytes(version, left.start..end).into())), end..left.end))
         }

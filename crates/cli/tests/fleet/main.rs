@@ -43,5 +43,6 @@ mod p6_follow;
 mod p6_prefetch;
 mod p7_home;
 mod p7_one_fetch;
+mod p7_prefetch;
 mod p8_isolation;
 mod p9_precision;

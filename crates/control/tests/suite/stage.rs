@@ -310,7 +310,7 @@ pub fn report(seq: Seq, bytes: u64, ended: bool, failures: Vec<Failure>) -> Pref
         files_failed: failures.len() as u64,
         bytes,
         bytes_expected: 100,
-        outside: 0,
+        ..Progress::default()
     };
     PrefetchReport { seq, progress, ended, failures }
 }

@@ -13,7 +13,23 @@ pub enum Source {
     Pop {
         /// The home POP's watermark, sent with its answer; before that, the one it must reach.
         checked: Seq,
+        /// How far from the origin this POP counts itself for this object: it waits only for POPs that count less.
+        level: Level,
     },
+}
+
+/// A POP's distance from the origin for one object: how many POPs of the tier come before it. Whoever waits for a POP waits
+/// for what is of a lower level than his own, so that nobody waits in a circle, whatever lists of neighbours say.
+pub type Level = u16;
+
+impl Source {
+    /// The level of what waits for it.
+    pub fn level(self) -> Level {
+        match self {
+            Source::Origin => 0,
+            Source::Pop { level, .. } => level,
+        }
+    }
 }
 
 /// What is fixed when a fill's upstream request starts; taken before the request is sent, never later.
@@ -43,7 +59,7 @@ impl FillStart {
     pub fn fill_seq(&self) -> Seq {
         match self.source {
             Source::Origin => self.seq,
-            Source::Pop { checked } => self.seq.min(checked),
+            Source::Pop { checked, .. } => self.seq.min(checked),
         }
     }
 

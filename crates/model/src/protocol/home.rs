@@ -6,7 +6,7 @@
 //! restored backup two logs share their numbers, and a home of the other life must not pass for one that has caught up.
 
 use super::copy::Doubt;
-use super::fill::{FillStart, Source};
+use super::fill::{FillStart, Level, Source};
 use super::follower::{Follower, View};
 use super::now::Now;
 use crate::domain::NoLease;
@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// How long a home POP waits to catch up with the one who asks; after that he had better ask the origin.
 pub const CATCH_UP_MAX: Duration = Duration::from_millis(50);
+/// The same for a prefetch, where no viewer waits and the origin is not to be asked twice.
+pub const CATCH_UP_PREFETCH_MAX: Duration = Duration::from_secs(2);
 /// Names of orders that a POP remembers, so that it can compare them with an asker's.
 const NAMES_MAX: usize = 4_096;
 
@@ -81,8 +83,10 @@ impl Ask {
     /// How the fill of the asker goes on with an answer that the home had checked at that watermark; `None` where the
     /// answer is nothing for this asker, which then asks the origin.
     pub fn accept(&self, start: &FillStart, checked: Seq) -> Option<FillStart> {
-        (checked >= self.watermark && checked >= start.seq)
-            .then_some(FillStart { source: Source::Pop { checked }, ..*start })
+        (checked >= self.watermark && checked >= start.seq).then_some(FillStart {
+            source: Source::Pop { checked, level: start.source.level().max(1) },
+            ..*start
+        })
     }
 }
 
@@ -119,10 +123,17 @@ impl Follower {
         }
     }
 
-    /// Whether an asker's request may wait for a fill under way here: only for one that asks the origin. One that waits
-    /// for a POP may be waiting for the asker.
-    pub fn may_join_for_peer(&self, view: &View, key: &Key, tags: &Tags, fill: &FillStart) -> bool {
-        fill.source == Source::Origin && self.may_join(view, key, tags, fill, NoLease::Revalidate)
+    /// Whether the request of an asker of that level may wait for a fill under way here: only for one that is nearer to
+    /// the origin. Any other may be waiting for the asker.
+    pub fn may_join_for_peer(
+        &self,
+        view: &View,
+        key: &Key,
+        tags: &Tags,
+        fill: &FillStart,
+        asker: Level,
+    ) -> bool {
+        fill.source.level() < asker && self.may_join(view, key, tags, fill, NoLease::Revalidate)
     }
 }
 

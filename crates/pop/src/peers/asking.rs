@@ -1,4 +1,4 @@
-//! The side that asks: the home POP first, and the origin when in doubt.
+//! The side that asks: the home POP first, or for a prefetch the POP above in the tree, and the origin when in doubt.
 
 use super::credential::{ASK, Answered, CHECKED, Credential, Target};
 use super::{Neighbours, Way};
@@ -9,7 +9,7 @@ use freshen_model::domain::NoLease;
 use freshen_model::ids::Seq;
 use freshen_model::key::Key;
 use freshen_model::peers::Peer;
-use freshen_model::protocol::fill::{FillStart, Source};
+use freshen_model::protocol::fill::{FillStart, Level, Source};
 use freshen_model::protocol::follower::{Domain, View};
 use freshen_model::protocol::home::Ask;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
@@ -23,6 +23,10 @@ use tokio::time::Instant;
 const FIRST_SIGN_MAX: Duration = Duration::from_secs(1);
 /// Between two signs of life; the home gives one a second.
 const NEXT_SIGN_MAX: Duration = Duration::from_secs(3);
+/// POPs that are tried for a prefetch, one after the other.
+const ASKED_MAX: u32 = 3;
+/// Between two of them: so long it takes the others to see that one is gone.
+const BEFORE_THE_NEXT: Duration = Duration::from_millis(300);
 /// Signs and interim answers that wait to be looked at.
 const SIGNS_MAX: usize = 64;
 
@@ -36,8 +40,20 @@ pub struct Asking<'a> {
     pub headers: HeaderMap,
     /// What is done with interim answers.
     pub interim: Option<Interim>,
+    /// For whom.
+    pub way: Way,
     /// What was fixed before; says whether another POP may be asked at all.
     pub start: FillStart,
+}
+
+/// What came of asking another POP.
+enum Asked {
+    /// An answer that counts.
+    Answered(Box<(Response<Incoming>, FillStart)>),
+    /// It was not reached, and is passed over for a while.
+    NotReached,
+    /// Nothing that another POP would do better.
+    InVain,
 }
 
 /// Why another POP's answer was none; also the metric's label.
@@ -68,9 +84,9 @@ impl Pop {
     /// Who delivers what a request in this view asks for: another POP only with a lease, and never where credentials of a
     /// viewer would go along.
     pub fn source(&self, view: &View, domain: &Domain, key: &Key, headers: &HeaderMap, way: Way) -> Source {
-        let may = way == Way::Home && view.leased && view.member;
-        match may && !headers.contains_key(header::AUTHORIZATION) && self.home_of(domain, key).is_some() {
-            true => Source::Pop { checked: view.seq },
+        let may = view.leased && view.member && !headers.contains_key(header::AUTHORIZATION);
+        match may && self.above(domain, key, way).is_some() {
+            true => Source::Pop { checked: view.seq, level: self.level(domain, key) },
             false => Source::Origin,
         }
     }
@@ -83,10 +99,23 @@ impl Pop {
         view.start_fill(self.source(&view, domain, key, headers, way))
     }
 
-    fn home_of(&self, domain: &Domain, key: &Key) -> Option<Peer> {
+    /// The POP that is asked for it, if one is.
+    fn above(&self, domain: &Domain, key: &Key, way: Way) -> Option<Peer> {
         let list = self.neighbours.list();
+        let (me, tier) = (&self.config.id, &domain.settings.home);
         let avoided = |pop: &_| self.neighbours.is_avoided(pop);
-        list.home(&self.config.id, &domain.settings.home, key, avoided).cloned()
+        let order = match way {
+            Way::Home => return list.home(me, tier, key, avoided).cloned(),
+            Way::Tree(order) => order,
+            Way::Below(asker, Some(order)) if list.level(me, tier, key) < asker => order,
+            Way::Below(..) | Way::Origin => return None,
+        };
+        let area = self.prefetcher.area_of(order)?;
+        list.above(me, tier, key, area, avoided).cloned()
+    }
+
+    fn level(&self, domain: &Domain, key: &Key) -> Level {
+        self.neighbours.list().level(&self.config.id, &domain.settings.home, key)
     }
 
     /// Asks the home POP where the start says so, else or after that the origin; tells who answered.
@@ -95,36 +124,49 @@ impl Pop {
         asking: Asking<'_>,
     ) -> Result<(Response<Incoming>, FillStart), OriginError> {
         let began = Instant::now();
-        if let Some(answered) = Box::pin(self.try_home(&asking)).await {
-            return Ok(answered);
+        if asking.start.source != Source::Origin {
+            for attempt in 1.. {
+                match Box::pin(self.try_home(&asking)).await {
+                    Asked::Answered(answered) => return Ok(*answered),
+                    // Where no viewer waits, the next POP is given the time to see it, too, and is asked then.
+                    Asked::NotReached if asking.way.order().is_some() && attempt < ASKED_MAX => {
+                        tokio::time::sleep(BEFORE_THE_NEXT).await;
+                    }
+                    Asked::NotReached | Asked::InVain => break,
+                }
+            }
         }
-        let Asking { domain, key, headers, interim, start } = asking;
+        let Asking { domain, key, headers, interim, way, start } = asking;
         let start = FillStart { source: Source::Origin, ..start };
+        let cost = self.prefetcher.cost_of(way.order());
+        cost.inspect(|cost| cost.requested());
         let response = self.ask_origin(domain, key, headers, interim, began).await?;
         Ok((response, start))
     }
 
-    async fn try_home(&self, asking: &Asking<'_>) -> Option<(Response<Incoming>, FillStart)> {
-        let Asking { domain, key, start, .. } = asking;
-        if start.source == Source::Origin {
-            return None;
-        }
-        let home = self.home_of(domain, key)?;
-        let ask = self.follower.read().ask(clock::now())?;
+    async fn try_home(&self, asking: &Asking<'_>) -> Asked {
+        let Asking { domain, key, start, way, .. } = asking;
+        let Some(home) = self.above(domain, key, *way) else { return Asked::InVain };
+        let Some(ask) = self.follower.read().ask(clock::now()) else { return Asked::InVain };
         let head_max = self.config.origin_head_max(&domain.settings);
         let asked = tokio::time::timeout(head_max, self.ask_home(&home, ask, asking)).await;
         let accepted = asked.unwrap_or(Err(Unanswered::Silent)).and_then(|(response, checked)| {
             ask.accept(start, checked).map(|start| (response, start)).ok_or(Unanswered::NotGoodEnough)
         });
         self.metrics.peer_asked(accepted.as_ref().map_or_else(|why| why.as_str(), |_| "answered"));
-        accepted
-            .inspect_err(|why| {
-                tracing::debug!(home = %home.pop, %key, why = why.as_str(), "the origin is asked instead");
-                if matches!(why, Unanswered::Unreachable | Unanswered::Silent) {
-                    self.neighbours.avoid(&home.pop);
+        match accepted {
+            Ok(answered) => Asked::Answered(Box::new(answered)),
+            Err(why) => {
+                tracing::debug!(home = %home.pop, %key, why = why.as_str(), "it gave no answer");
+                match why {
+                    Unanswered::Unreachable | Unanswered::Silent => {
+                        self.neighbours.avoid(&home.pop);
+                        Asked::NotReached
+                    }
+                    Unanswered::Refused | Unanswered::NotGoodEnough => Asked::InVain,
                 }
-            })
-            .ok()
+            }
+        }
     }
 
     async fn ask_home(
@@ -133,10 +175,12 @@ impl Pop {
         ask: Ask,
         asking: &Asking<'_>,
     ) -> Result<(Response<Incoming>, Seq), Unanswered> {
-        let Asking { domain, key, headers, interim, .. } = asking;
+        let Asking { domain, key, headers, interim, way, start } = asking;
         let credential = Credential {
             asker: self.config.id.clone(),
             ask,
+            level: start.source.level(),
+            order: way.order(),
             number: self.neighbours.next_number(),
             newer_than: self.neighbours.changed_ago(key, &clock::now()),
         };

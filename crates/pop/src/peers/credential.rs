@@ -7,6 +7,7 @@
 
 use freshen_model::ids::{PopId, Seq};
 use freshen_model::peers::PairKey;
+use freshen_model::protocol::fill::Level;
 use freshen_model::protocol::home::Ask;
 use http::HeaderName;
 use std::str::FromStr;
@@ -27,6 +28,10 @@ pub struct Credential {
     pub asker: PopId,
     /// Where it stands.
     pub ask: Ask,
+    /// How far from the origin it counts itself for this object.
+    pub level: Level,
+    /// The prefetch that it asks for.
+    pub order: Option<Seq>,
     /// The request's number in this run of the asker.
     pub number: u64,
     /// Copies older than this were changed since.
@@ -47,14 +52,17 @@ pub struct Target<'a> {
 impl Credential {
     fn fields(&self) -> String {
         let Ask { log, watermark, watermark_id } = self.ask;
-        let newer_than = self.newer_than.map_or("-".to_owned(), |age| age.as_millis().to_string());
-        format!("{} {log} {watermark} {watermark_id} {} {newer_than}", self.asker, self.number)
+        let or_none = |number: Option<u128>| number.map_or("-".to_owned(), |number| number.to_string());
+        let newer_than = or_none(self.newer_than.map(|age| age.as_millis()));
+        let order = or_none(self.order.map(|order| order.0.into()));
+        let Credential { asker, level, number, .. } = self;
+        format!("{asker} {log} {watermark} {watermark_id} {number} {newer_than} {level} {order}")
     }
 
     fn signed_text(&self, target: Target<'_>) -> String {
         let Target { home, host, path_and_query } = target;
         // None of them has a line's end in it.
-        format!("freshen ask 1\n{}\n{home}\nGET\n{host}\n{path_and_query}", self.fields())
+        format!("freshen ask 2\n{}\n{home}\nGET\n{host}\n{path_and_query}", self.fields())
     }
 
     /// The field's value, for this target.
@@ -78,9 +86,14 @@ impl Credential {
             "-" => None,
             text => Some(Duration::from_millis(decimal(text)?)),
         };
+        let level = decimal(next()?)?;
+        let order = match next()? {
+            "-" => None,
+            text => Some(Seq(decimal(text)?)),
+        };
         let mut signature = [0; 32];
         hex::decode_to_slice(next()?, &mut signature).ok()?;
-        let credential = Credential { asker, ask, number, newer_than };
+        let credential = Credential { asker, ask, level, order, number, newer_than };
         parts.next().is_none().then_some((credential, signature))
     }
 
@@ -191,7 +204,8 @@ mod tests {
 
     fn credential() -> Credential {
         let ask = Ask { log: LogId([1; 16]), watermark: Seq(7), watermark_id: OrderId([2; 16]) };
-        Credential { asker: id("b"), ask, number: 5, newer_than: Some(Duration::from_millis(1_500)) }
+        let newer_than = Some(Duration::from_millis(1_500));
+        Credential { asker: id("b"), ask, level: 2, order: Some(Seq(7)), number: 5, newer_than }
     }
 
     #[test]
@@ -213,6 +227,8 @@ mod tests {
             Credential { asker: id("c"), ..credential() },
             Credential { ask: ahead, ..credential() },
             Credential { number: 6, ..credential() },
+            Credential { level: 3, ..credential() },
+            Credential { order: None, ..credential() },
             Credential { newer_than: None, ..credential() },
         ] {
             assert!(!forged.verifies(&key(1), target, &signature));

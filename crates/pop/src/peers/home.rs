@@ -10,7 +10,7 @@ use crate::viewers::{Interim, Protocols};
 use crate::{Pop, Viewing, clock};
 use freshen_model::ids::Seq;
 use freshen_model::peers::PairKey;
-use freshen_model::protocol::home::{Admission, CATCH_UP_MAX, NotHome};
+use freshen_model::protocol::home::{Admission, CATCH_UP_MAX, CATCH_UP_PREFETCH_MAX, NotHome};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use std::sync::Arc;
@@ -109,7 +109,8 @@ impl Pop {
         let target = Target { home: &self.config.id, host: &host, path_and_query: path };
         let (credential, key) = self.authenticate(said.to_str().ok(), target).ok_or(Declined::Stranger)?;
         let signs = viewing.interim();
-        let asked = Asked { method: &Method::GET, headers: &parts.headers, viewing, way: Way::Origin };
+        let way = Way::Below(credential.level, credential.order);
+        let asked = Asked { method: &Method::GET, headers: &parts.headers, viewing, way };
         let answering = async {
             self.wait_to_catch_up(&credential).await.map_err(Declined::NotHome)?;
             self.answer_as_home(&host, path, &asked, &credential).await
@@ -140,7 +141,8 @@ impl Pop {
 
     /// Waits until this POP may answer one who stands there.
     async fn wait_to_catch_up(&self, credential: &Credential) -> Result<(), NotHome> {
-        let deadline = Instant::now() + CATCH_UP_MAX;
+        let patience = if credential.order.is_some() { CATCH_UP_PREFETCH_MAX } else { CATCH_UP_MAX };
+        let deadline = Instant::now() + patience;
         let mut applied = self.applied.subscribe();
         loop {
             applied.borrow_and_update();

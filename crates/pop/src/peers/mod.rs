@@ -1,8 +1,8 @@
 //! The other POPs: an object's home asks the origin for all of them.
 //!
 //! `credential.rs` is how they know each other, `asking.rs` the side that asks, `home.rs` the side that answers. Whom to
-//! ask and when an answer counts is decided in the model; a request of a POP is answered from the store or the origin,
-//! never by asking a third POP, nor by waiting for one.
+//! ask and when an answer counts is decided in the model; a request of a POP waits only for what is nearer to the origin
+//! than that POP.
 
 mod asking;
 mod credential;
@@ -12,9 +12,10 @@ pub use asking::Asking;
 
 use crate::config::Config;
 use credential::Seen;
-use freshen_model::ids::PopId;
+use freshen_model::ids::{PopId, Seq};
 use freshen_model::key::Key;
 use freshen_model::peers::Peers;
+use freshen_model::protocol::fill::Level;
 use freshen_model::protocol::now::Now;
 use http_body_util::Empty;
 use hyper_util::client::legacy::Client;
@@ -37,13 +38,42 @@ const IDLE_MAX: Duration = Duration::from_secs(15);
 /// Times of changes that are remembered, each for some keys.
 const CHANGES: usize = 4_096;
 
-/// Who is asked for what is not here.
+/// For whom something is fetched, and so who is asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// The object's home POP, else the origin.
+    /// For a viewer: the object's home POP, else the origin.
     Home,
+    /// For a prefetch, by its order: the POP above this one in the object's tree, else the origin.
+    Tree(Seq),
+    /// For another POP, of that level and maybe for a prefetch: the POP above this one only where that is nearer to the
+    /// origin than the one who asks, else the origin.
+    Below(Level, Option<Seq>),
     /// The origin.
     Origin,
+}
+
+impl Way {
+    /// Whether another POP asks.
+    pub fn is_of_pop(self) -> bool {
+        matches!(self, Way::Below(..))
+    }
+
+    /// Whether something on its way here may be waited for, by its level.
+    pub fn may_wait_for(self, level: Level) -> bool {
+        match self {
+            Way::Below(asker, _) => level < asker,
+            Way::Home | Way::Tree(_) | Way::Origin => true,
+        }
+    }
+
+    /// The prefetch that it is for.
+    pub fn order(self) -> Option<Seq> {
+        match self {
+            Way::Tree(order) => Some(order),
+            Way::Below(_, order) => order,
+            Way::Home | Way::Origin => None,
+        }
+    }
 }
 
 /// The other POPs as this one knows them.

@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn p1_another_pop_tells_all_tags_of_its_copy() {
-        let of_pop = Source::Pop { checked: freshen_model::ids::Seq(1) };
+        let of_pop = Source::Pop { checked: freshen_model::ids::Seq(1), level: 1 };
         for tags in [Tags::default(), Tags::of(["a", "b c", "d,\"e\"", "é\t\\"]), Tags::unknown()] {
             let mut headers = answer();
             hand_on(&mut headers, &tags);

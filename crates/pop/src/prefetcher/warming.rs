@@ -204,8 +204,9 @@ impl Pop {
         }
         let viewer = fields::asking(gzip);
         let pace = Some(self.pace_of(looked));
-        let question = || Question { pace, ..self.question(looked, &viewer) };
-        let (fill, own) = match self.take_part(looked, (Way::Home, true), question, &viewer) {
+        let way = counted.job.way();
+        let question = || Question { way, pace, ..self.question(looked, &viewer) };
+        let (fill, own) = match self.take_part(looked, (way, true), question, &viewer) {
             Part::Leads(fill, own) => (fill, Some(own)),
             Part::Joins(fill) => (fill, None),
             Part::LooksAgain => return Ok(None),
@@ -219,7 +220,7 @@ impl Pop {
                     return Err(NotWarm::refused(head.status, &head.headers, clock::now().wall));
                 }
                 counted.expect(head.length().unwrap_or(0));
-                let supply = self.slow_supply(looked, &viewer, &head);
+                let supply = self.slow_supply(looked, &viewer, &head, way);
                 let brought = self.bring_whole(&supply, &body, |bytes| counted.there(bytes)).await;
                 brought.map_err(|broken| NotWarm::broken(&broken))?;
                 // Only now is it entered, where it is no body that can be completed later.
@@ -253,8 +254,8 @@ impl Pop {
     }
 
     /// Where more of a body comes from, at the pace of prefetches.
-    fn slow_supply(&self, looked: &Looked, viewer: &HeaderMap, head: &Head) -> Arc<Supply> {
-        let supply = self.supply(looked, viewer, head, Way::Home);
+    fn slow_supply(&self, looked: &Looked, viewer: &HeaderMap, head: &Head, way: Way) -> Arc<Supply> {
+        let supply = self.supply(looked, viewer, head, way);
         Arc::new(Supply { pace: Some(self.pace_of(looked)), ..supply })
     }
 
@@ -270,7 +271,7 @@ impl Pop {
         if copy.body.is_whole() {
             return Ok(());
         }
-        let supply = self.slow_supply(looked, &fields::asking(gzip), &copy.head);
+        let supply = self.slow_supply(looked, &fields::asking(gzip), &copy.head, counted.job.way());
         let brought = self.bring_whole(&supply, &copy.body, |bytes| counted.there(bytes)).await;
         if matches!(brought, Err(Broken::Lost | Broken::Changed)) {
             self.store.forget_body(&looked.key, &copy.body).await;

@@ -10,6 +10,7 @@ pub use owed::{Moment, NewlyOwed, Owed, RestoredOwed};
 use super::body::{FillId, SliceRecord};
 use super::heat::Queue;
 use super::record::{Object, ObjectRecord, Queued};
+use crate::prefetcher::Spent;
 use fjall::config::{PartitioningPolicy, PinningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use freshen_model::domain::Settings;
@@ -43,6 +44,7 @@ pub struct Journal {
     rules: Keyspace,
     domains: Keyspace,
     prefetches: Keyspace,
+    costs: Keyspace,
     owed: Keyspace,
     objects: Keyspace,
     bodies: Keyspace,
@@ -119,6 +121,9 @@ pub struct PrefetchJob {
     pub order: PrefetchOrder,
     /// What it came to, once it ended.
     pub outcome: Option<(Progress, Vec<Failure>)>,
+    /// What it has cost the origin while it had not ended.
+    #[serde(skip)]
+    pub cost: Spent,
 }
 
 const SAVED: &str = "follower";
@@ -156,6 +161,7 @@ impl Journal {
             rules: keyspace("rules")?,
             domains: keyspace("domains")?,
             prefetches: keyspace("prefetches")?,
+            costs: keyspace("costs")?,
             owed: keyspace("owed")?,
             objects: keyspace("objects")?,
             bodies: named("bodies", NEWEST_BODIES_BYTES_MAX)?,
@@ -199,7 +205,8 @@ impl Journal {
         }
         for entry in self.prefetches.iter() {
             let (seq, job) = entry.into_inner()?;
-            if let Some(job) = read(Some(job), "prefetches")? {
+            if let Some(mut job) = read::<PrefetchJob>(Some(job), "prefetches")? {
+                job.cost = read(self.costs.get(&seq)?, "costs")?.unwrap_or_default();
                 restored.prefetches.push((seq_of(&seq), job));
             }
         }
@@ -213,7 +220,7 @@ impl Journal {
     pub fn apply(&self, plan: &Plan, owed: &NewlyOwed) -> Result<(), JournalError> {
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
         if plan.starts_over {
-            for keyspace in [&self.rules, &self.domains, &self.prefetches] {
+            for keyspace in [&self.rules, &self.domains, &self.prefetches, &self.costs] {
                 for entry in keyspace.iter() {
                     batch.remove(keyspace, entry.key()?);
                 }
@@ -233,7 +240,7 @@ impl Journal {
             }
         }
         for (seq, order) in &plan.prefetches {
-            let job = PrefetchJob { order: order.clone(), outcome: None };
+            let job = PrefetchJob { order: order.clone(), outcome: None, cost: Spent::default() };
             batch.insert(&self.prefetches, seq.0.to_be_bytes(), json(&job));
         }
         self.owe(&mut batch, plan, owed)?;
@@ -285,11 +292,21 @@ impl Journal {
         Ok(batch.commit()?)
     }
 
+    /// Keeps what prefetches have cost so far; a power cut may take the last of it.
+    pub fn keep_costs(&self, costs: &[(Seq, Spent)]) -> Result<(), JournalError> {
+        let mut batch = self.db.batch();
+        for (seq, cost) in costs {
+            batch.insert(&self.costs, seq.0.to_be_bytes(), json(cost));
+        }
+        Ok(batch.commit()?)
+    }
+
     /// Forgets prefetches that control has noted.
     pub fn forget_prefetches(&self, noted: &[Seq]) -> Result<(), JournalError> {
         let mut batch = self.db.batch().durability(Some(PersistMode::Buffer));
         for seq in noted {
             batch.remove(&self.prefetches, seq.0.to_be_bytes());
+            batch.remove(&self.costs, seq.0.to_be_bytes());
         }
         Ok(batch.commit()?)
     }

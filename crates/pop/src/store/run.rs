@@ -2,6 +2,7 @@
 
 use super::body::SLICE_BYTES;
 use bytes::Bytes;
+use freshen_model::protocol::fill::Level;
 use parking_lot::Mutex;
 use std::fs::File;
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use tokio::sync::watch;
 pub struct Run {
     progress: watch::Sender<Progress>,
     growing: Mutex<Growing>,
-    /// Whether its bytes may come from another POP.
-    of_pop: bool,
+    /// Above zero where its bytes may come from another POP.
+    level: Level,
 }
 
 /// How far a run is.
@@ -70,16 +71,16 @@ pub enum Arrived {
 }
 
 impl Run {
-    /// A run that begins at byte `from` and is to end before `until`; `of_pop` where another POP may be asked for it.
-    pub fn new(from: u64, until: u64, stops: bool, of_pop: bool) -> Arc<Run> {
+    /// A run that begins at byte `from` and is to end before `until`; `level` is that of its source.
+    pub fn new(from: u64, until: u64, stops: bool, level: Level) -> Arc<Run> {
         let growing = Growing::new(until, stops, (from / SLICE_BYTES) as u32, false);
         let progress = watch::Sender::new(Progress { arrived: from, ended: None });
-        Arc::new(Run { progress, growing: Mutex::new(growing), of_pop })
+        Arc::new(Run { progress, growing: Mutex::new(growing), level })
     }
 
-    /// Whether its bytes may come from another POP: nobody of whom that POP may wait waits for them.
-    pub fn is_of_pop(&self) -> bool {
-        self.of_pop
+    /// How far from the origin what comes by it is: another POP waits only for what is nearer than itself.
+    pub fn level(&self) -> Level {
+        self.level
     }
 
     /// Follows how far it is.

@@ -8,7 +8,7 @@ use crate::origin::{Answer, Asked};
 use crate::sights::Sight;
 use crate::world::{Event as Happening, Step, World};
 use freshen_model::ids::Seq;
-use freshen_model::protocol::fill::{FillStart, Source};
+use freshen_model::protocol::fill::{FillStart, Level, Source};
 use freshen_model::protocol::home::{self, Ask};
 use freshen_model::protocol::now::Now;
 use freshen_model::tag::Tags;
@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// Fills at one time.
 const FILLS_MAX: usize = 100;
+/// POPs that may wait for each other in a row.
+const LEVELS: Level = 3;
 /// Until the origin counts as dead.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -59,7 +61,7 @@ impl Pop {
             let (view, no_lease) = (&request.view, request.reading.no_lease);
             let joins = match request.asking.peer {
                 None => process.follower.may_join(view, key, &tags, &fill.start, no_lease),
-                Some(_) => process.follower.may_join_for_peer(view, key, &tags, &fill.start),
+                Some(asked) => process.follower.may_join_for_peer(view, key, &tags, &fill.start, asked.level),
             };
             if joins {
                 world.saw(Sight::Joined);
@@ -82,11 +84,19 @@ impl Pop {
             return;
         }
         let stale = request.found.clone().filter(|_| request.conditional);
-        let (view, peer) = (request.view, request.asking.peer.is_some());
+        let (view, peer) = (request.view, request.asking.peer);
         let confirms = stale.as_ref().is_none_or(|stale| home::may_confirm(request.doubt, &stale.tags));
-        let may = view.leased && view.member && !peer && confirms;
-        let home = self.some_home(world).filter(|_| may);
-        let source = home.map_or(Source::Origin, |_| Source::Pop { checked: view.seq });
+        let may = view.leased && view.member && confirms;
+        // Another POP's request waits only for what is nearer to the origin than that one.
+        let level = match peer {
+            None => LEVELS,
+            Some(asked) => world.chance.below(asked.level.into()) as Level,
+        };
+        let home = self.some_home(world).filter(|_| may && level > 0);
+        if peer.is_some() && home.is_some() {
+            world.saw(Sight::HomeAskedFurther);
+        }
+        let source = home.map_or(Source::Origin, |_| Source::Pop { checked: view.seq, level });
         let start = view.start_fill(source);
         let start = if stale.is_some() { start.with_validators() } else { start };
         let fill = Fill {

@@ -10,6 +10,7 @@ use crate::network::Far;
 use crate::sights::Sight;
 use crate::world::{Event as Happening, World};
 use freshen_model::ids::Seq;
+use freshen_model::protocol::fill::Level;
 use freshen_model::protocol::home::{Admission, Ask, CATCH_UP_MAX};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub struct Asked {
     pub fill: u64,
     /// Where it stands.
     pub ask: Ask,
+    /// How far from the origin it counts itself.
+    pub level: Level,
     /// The object.
     pub key: usize,
     /// The variant.
@@ -77,7 +80,8 @@ impl Pop {
         let version = fill.stale.as_ref().map(|stale| stale.bytes.version);
         let until = world.at + CATCH_UP_MAX;
         let (machine, run, key, gzip) = (self.machine, self.run, fill.key, fill.gzip);
-        let asked = Asked { machine, run, fill: id, ask, key, gzip, version, until };
+        let level = fill.start.source.level();
+        let asked = Asked { machine, run, fill: id, ask, level, key, gzip, version, until };
         world.note(&self.name, || format!("asks machine {home} for key {key}, fill {id}"));
         world.ask_peer(self.machine, home, Event::AskedByPeer(asked));
         self.soon(world, PATIENCE, Event::Given(id, None));
