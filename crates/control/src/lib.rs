@@ -44,7 +44,7 @@ pub use media_jobs::{MediaJobError, MediaSubmitted, MediaTeller};
 pub use people::{Session, SignInError};
 pub use receipts::NoCertificate;
 pub use resolver::ResolverError;
-pub use submit::{Accepted, SubmitError, SubmitRequest, Terms};
+pub use submit::{Accepted, SubmitError, SubmitRequest, Terms, Then};
 pub use tasks::{LineView, Operation};
 
 pub use freshen_ledger::{

@@ -214,6 +214,8 @@ impl Named {
             terms: PrefetchTerms::default(),
             once: None,
             part: None,
+            refill: None,
+            then: None,
         }
     }
 

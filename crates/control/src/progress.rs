@@ -263,6 +263,9 @@ mod tests {
             terms: PrefetchTerms::default(),
             follow: None,
             reason: None,
+            then: None,
+            after: None,
+            refill: None,
         }
     }
 

@@ -14,6 +14,7 @@ use freshen_model::ids::{Seq, TaskId};
 use freshen_model::location::Scheme;
 use freshen_model::protocol::roster;
 use freshen_model::quota::{Quota, QuotaKind, day};
+use freshen_model::refill::{Bound, OBJECTS_MAX, Refill};
 use freshen_model::rule::Mode;
 use freshen_model::task::{DEADLINE_S_MAX, PrefetchTerms, Status, Step, StepState, TaskKind};
 use std::collections::BTreeSet;
@@ -64,6 +65,17 @@ pub struct Terms {
     pub prefetch: PrefetchTerms,
     /// The part of a media job that it is the task of.
     pub part: Option<PartPlace>,
+    /// What follows a purge, submitted with it and behind it in the log.
+    pub then: Option<Then>,
+}
+
+/// What follows a purge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// Its URLs are prefetched.
+    Prefetch,
+    /// What was hottest of what it matched is fetched again.
+    Refill(Bound),
 }
 
 /// What was accepted.
@@ -117,6 +129,18 @@ pub enum SubmitError {
     /// A deadline that cannot be.
     #[error("a prefetch's deadline is 1 second to {} days after its beginning", DEADLINE_S_MAX / 86_400)]
     Deadline,
+    /// A prefetch that something is to follow.
+    #[error("only a purge can be followed by a prefetch")]
+    ThenOfPrefetch,
+    /// A purge that names no URLs, and is to be followed by their prefetch.
+    #[error("a purge of this kind names no URLs that could be prefetched, refill the hottest instead")]
+    ThenWithoutUrls,
+    /// A purge for later that something is to follow.
+    #[error("a purge for later cannot be followed by a prefetch yet, submit the prefetch for later, too")]
+    ThenLater,
+    /// A refill without bounds, or beyond them.
+    #[error("a refill is of 1 to {OBJECTS_MAX} objects, or of some bytes")]
+    BadRefill,
     /// A dry run of a prefetch.
     #[error("a dry run is of a purge, a prefetch removes nothing")]
     DryRunOfPrefetch,
@@ -219,10 +243,21 @@ impl Control {
         if terms.prefetch.deadline_s.is_some_and(|deadline_s| !(1..=DEADLINE_S_MAX).contains(&deadline_s)) {
             return Err(SubmitError::Deadline);
         }
+        let urls = request.kind == TaskKind::Url;
+        match terms.then {
+            Some(_) if !request.kind.is_purge() => return Err(SubmitError::ThenOfPrefetch),
+            Some(Then::Prefetch) if !urls => return Err(SubmitError::ThenWithoutUrls),
+            Some(Then::Prefetch) => self.look_over(&prefetch_of(&request))?,
+            Some(Then::Refill(bound)) if !bound.is_fit() => return Err(SubmitError::BadRefill),
+            _ => {}
+        }
         let now_ms = self.clock.wall_ms();
         terms.not_before_ms = terms.not_before_ms.filter(|at| *at > now_ms);
         if terms.not_before_ms.is_some_and(|at| at - now_ms > NOT_BEFORE_MAX_MS) {
             return Err(SubmitError::TooLate);
+        }
+        if terms.then.is_some() && terms.not_before_ms.is_some() {
+            return Err(SubmitError::ThenLater);
         }
         for _ in 1..ATTEMPTS_MAX {
             match self.attempt(account, within, &request, &terms, once).await {
@@ -255,7 +290,7 @@ impl Control {
         let kept = self.ledger.task(task, Some(account)).await.map_err(SubmitError::Ledger)?;
         Ok(kept.map(|kept| {
             let scope = kept.steps.into_iter().map(|step| step.pop).collect();
-            let submitted = Submitted { task, seq: kept.seq, scope, fence_from: kept.fence_from };
+            let submitted = Submitted { task, seq: kept.seq, scope, fence_from: kept.fence_from, then: None };
             Accepted { submitted, warnings: Vec::new(), repeated: true }
         }))
     }
@@ -304,7 +339,7 @@ impl Control {
         let mut named = Named::read(request, &domains)?;
         let known = self.ledger.account(account).await.map_err(SubmitError::Ledger)?;
         let limits = known.map(|account| account.limits).unwrap_or_default();
-        if request.kind == TaskKind::Prefetch {
+        if request.kind == TaskKind::Prefetch || terms.then.is_some() {
             let (queued, limit) = (self.progress.queued(account), limits.prefetch_queue);
             if queued.saturating_add(named.lines.len() as u64) > limit {
                 return Err(SubmitError::QueueFull { queued, limit });
@@ -314,13 +349,17 @@ impl Control {
         let warnings = std::mem::take(&mut named.warnings);
         let at_ms = self.clock.wall_ms();
         let quota_day = day(at_ms.div_euclid(1_000), self.quota_day_offset_s);
+        let at = (at_ms, quota_day);
+        let then =
+            terms.then.map(|then| follower(then, account, (request, &named), &domains, at)).transpose()?;
         let submission = Submission {
             not_before_ms: terms.not_before_ms,
             cut: terms.cut,
             terms: terms.prefetch.clone(),
             once: once.cloned(),
             part: terms.part,
-            ..named.submission(account, request, &domains, (at_ms, quota_day))
+            then: then.map(Box::new),
+            ..named.submission(account, request, &domains, at)
         };
         // On a task of its own: a caller who hangs up must not leave a durable task that nobody watches.
         let made = tokio::spawn(self.entry.clone().make(submission, None)).await;
@@ -345,6 +384,30 @@ impl Control {
     }
 }
 
+/// The prefetch of what a purge names.
+fn prefetch_of(purge: &SubmitRequest) -> SubmitRequest {
+    SubmitRequest { kind: TaskKind::Prefetch, force: false, soft: false, ..purge.clone() }
+}
+
+/// The prefetch that follows a purge.
+fn follower(
+    then: Then,
+    account: &str,
+    (purge, named): (&SubmitRequest, &Named),
+    domains: &[DomainRecord],
+    at: (i64, i64),
+) -> Result<Submission, SubmitError> {
+    let prefetch = prefetch_of(purge);
+    Ok(match then {
+        Then::Prefetch => Named::read(&prefetch, domains)?.submission(account, &prefetch, domains, at),
+        Then::Refill(bound) => {
+            let lines = Named { lines: named.lines.clone(), ..Named::default() };
+            let refill = Some(Refill { bound, rules: named.rules.clone() });
+            Submission { refill, ..lines.submission(account, &prefetch, domains, at) }
+        }
+    })
+}
+
 /// What it takes to make a submission durable and watched.
 #[derive(Clone)]
 pub(crate) struct Entry {
@@ -362,6 +425,7 @@ impl Entry {
         pending: Option<TaskId>,
     ) -> Result<Submitted, SubmitError> {
         let _announced = self.progress.announce();
+        let then = submission.then.as_deref().map(record);
         let unsubmitted = record(&submission);
         let made = match pending {
             None => self.ledger.submit(submission).await,
@@ -382,8 +446,19 @@ impl Entry {
             return Ok(submitted);
         }
         // From here on no lease is renewed by an answer that does not know of this order.
-        let _ = self.ledger.end().wait_for(|end| end.seq >= submitted.seq).await;
+        let last = submitted.then.as_ref().map_or(submitted.seq, |then| then.seq);
+        let _ = self.ledger.end().wait_for(|end| end.seq >= last).await;
         let known_at = Moment { steady: self.clock.now(), wall_ms: self.clock.wall_ms() };
+        let (first, second) = (submitted.task, submitted.then.as_ref().map(|then| then.task));
+        self.watch(&submitted, TaskRecord { then: second, ..unsubmitted }, known_at);
+        if let (Some(submitted), Some(unsubmitted)) = (&submitted.then, then) {
+            self.watch(submitted, TaskRecord { after: Some(first), ..unsubmitted }, known_at);
+        }
+        Ok(submitted)
+    }
+
+    /// Watches a task that is durable from now on.
+    fn watch(&self, submitted: &Submitted, unsubmitted: TaskRecord, known_at: Moment) {
         let waiting = |pop: &_| Step { pop: Clone::clone(pop), state: StepState::Waiting };
         let record = TaskRecord {
             id: submitted.task,
@@ -395,7 +470,6 @@ impl Entry {
         metrics::counter!(telemetry::TASKS_SUBMITTED, "kind" => record.kind.as_str()).increment(1);
         let limit = self.limits.of(&record, known_at);
         self.progress.register(record, limit, known_at);
-        Ok(submitted)
     }
 }
 
@@ -421,5 +495,8 @@ fn record(submission: &Submission) -> TaskRecord {
         cut: submission.cut,
         terms: submission.terms.clone(),
         reason: None,
+        then: None,
+        after: None,
+        refill: submission.refill.as_ref().map(|refill| refill.bound),
     }
 }

@@ -150,6 +150,9 @@ fn view(record: TaskRecord) -> Task {
         cut: record.cut,
         terms: record.terms,
         reason: record.reason,
+        then: record.then,
+        after: record.after,
+        refill: record.refill,
         pops: record.steps,
     }
 }

@@ -58,6 +58,8 @@ async fn prepare(ledger: &dyn Ledger) -> Submission {
         terms: Default::default(),
         once: None,
         part: None,
+        refill: None,
+        then: None,
     }
 }
 

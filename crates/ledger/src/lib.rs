@@ -178,6 +178,8 @@ pub trait Ledger: Send + Sync + 'static {
     /// [`Refusal::NotFound`] where a domain is gone or another account's; [`Refusal::Unfit`] where the scope is empty.
     /// From which place on POPs can be fenced is decided here too, by all domains' settings as of the order.
     ///
+    /// A prefetch that follows (`then`) is made with it, in the same transaction and behind it in the log, or neither is.
+    ///
     /// With `once`, [`Refusal::Repeated`] where the same was submitted within [`ONCE_KEPT_MS`] under that key, and
     /// [`Refusal::KeyReused`] where something else was; [`Refusal::Unfit`] where the account has too many keys.
     ///

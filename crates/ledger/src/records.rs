@@ -8,6 +8,7 @@ use freshen_model::media_job::{MediaJob, MediaRequest};
 use freshen_model::order::{Order, PrefetchItem};
 use freshen_model::quota::Limits;
 use freshen_model::receipt::{PublicKey, Signed, Statement};
+use freshen_model::refill::{Bound, Refill};
 use freshen_model::rights::Rights;
 use freshen_model::rule::{Mode, Rule};
 use freshen_model::task::{PrefetchTerms, Status, Step, TaskKind};
@@ -204,6 +205,10 @@ pub struct Submission {
     pub once: Option<Once>,
     /// The part of a media job that this is the task of; refused where that does not wait any more.
     pub part: Option<PartPlace>,
+    /// A prefetch whose objects the POPs choose; its lines are those of the purge.
+    pub refill: Option<Refill>,
+    /// A prefetch that follows a purge: made durable with it, and behind it in the log.
+    pub then: Option<Box<Submission>>,
 }
 
 /// What is to be submitted once, however often it is sent.
@@ -274,6 +279,8 @@ pub struct Submitted {
     pub scope: Vec<PopId>,
     /// As in [`TaskRecord::fence_from`].
     pub fence_from: Option<Seq>,
+    /// The prefetch that follows it.
+    pub then: Option<Box<Submitted>>,
 }
 
 /// A task as kept.
@@ -316,6 +323,12 @@ pub struct TaskRecord {
     pub terms: PrefetchTerms,
     /// Why it failed, where it did so before it had an order.
     pub reason: Option<String>,
+    /// The prefetch that was submitted with it, to follow it.
+    pub then: Option<TaskId>,
+    /// The purge that it follows.
+    pub after: Option<TaskId>,
+    /// Set of a prefetch whose objects the POPs choose: how many.
+    pub refill: Option<Bound>,
 }
 
 /// How far a task has come.

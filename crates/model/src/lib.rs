@@ -27,6 +27,7 @@ pub mod preview;
 pub mod protocol;
 pub mod quota;
 pub mod receipt;
+pub mod refill;
 pub mod rights;
 pub mod role;
 pub mod rule;

@@ -5,6 +5,7 @@ use crate::domain::Settings;
 use crate::follow::Follow;
 use crate::ids::{LogId, OrderId, PopId, Seq, TaskId};
 use crate::pattern::Pattern;
+use crate::refill::Refill;
 use crate::rule::{Matcher, Rule};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -68,6 +69,9 @@ pub enum Body {
         /// Set where what playlists among them name is to be fetched too.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         follow: Option<Follow>,
+        /// Set where each POP chooses the objects itself: the hottest of what a purge before it matched.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refill: Option<Refill>,
     },
     /// The settings of a domain from here on; absent: the domain is removed.
     Domain {
@@ -118,6 +122,9 @@ pub struct PrefetchOrder {
     /// Set where what playlists among them name is to be fetched too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow: Option<Follow>,
+    /// As in the order; the objects chosen are then in `items`, once they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refill: Option<Refill>,
 }
 
 impl Serialize for Body {

@@ -2,6 +2,7 @@
 
 use crate::ids::{PopId, Seq, TaskId};
 use crate::quota::QuotaKind;
+use crate::refill::Bound;
 use crate::rule::Mode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -316,6 +317,17 @@ pub struct Task {
     /// Why it failed, where that was before any POP had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The prefetch that was submitted with it, to follow it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "digits::option")]
+    #[schemars(with = "Option<String>")]
+    pub then: Option<TaskId>,
+    /// The purge that it follows.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "digits::option")]
+    #[schemars(with = "Option<String>")]
+    pub after: Option<TaskId>,
+    /// Set of a prefetch that refills: each POP chose the objects, the hottest of what the purge before it matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refill: Option<Bound>,
     /// Every POP in scope.
     pub pops: Vec<Step>,
 }
@@ -377,5 +389,22 @@ pub(crate) mod digits {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TaskId, D::Error> {
         String::deserialize(deserializer)?.parse().map(TaskId).map_err(serde::de::Error::custom)
+    }
+
+    pub mod option {
+        use super::TaskId;
+        use serde::{Deserialize, Deserializer, Serializer};
+
+        pub fn serialize<S: Serializer>(id: &Option<TaskId>, serializer: S) -> Result<S::Ok, S::Error> {
+            match id {
+                Some(id) => serializer.collect_str(id),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TaskId>, D::Error> {
+            let text = Option::<String>::deserialize(deserializer)?;
+            text.map(|text| text.parse().map(TaskId)).transpose().map_err(serde::de::Error::custom)
+        }
     }
 }

@@ -357,7 +357,7 @@ fn a_prefetch_is_for_the_pops_of_its_area() {
     let mut pop = Pop::member();
     let prefetch = |area| {
         let items = vec![PrefetchItem { domain: "a.example".into(), path_and_query: "/a".into() }];
-        Body::Prefetch { task: TaskId(1), area, items, follow: None }
+        Body::Prefetch { task: TaskId(1), area, items, follow: None, refill: None }
     };
     assert_eq!(pop.apply(prefetch(None)).prefetches.len(), 1);
     assert_eq!(pop.apply(prefetch(Some(Area::Domestic))).prefetches.len(), 1);

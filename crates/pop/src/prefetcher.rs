@@ -5,6 +5,7 @@ mod cost;
 mod failure;
 pub(crate) mod following;
 mod places;
+mod refill;
 mod scheduler;
 mod warming;
 
@@ -59,6 +60,8 @@ struct JobState {
     progress: Progress,
     failures: Vec<Failure>,
     ended: bool,
+    /// Whether it is yet to be chosen what is refilled.
+    choosing: bool,
     /// What is warm, at most [`LOOKED_UP_AGAIN_MAX`] of it.
     warm: Vec<Warm>,
 }
@@ -132,7 +135,8 @@ impl Prefetcher {
     /// Takes note of a prefetch, before other POPs can know that this one has its order and ask for what it names.
     pub fn enlist(&self, seq: Seq, order: &PrefetchOrder, cost: Spent) {
         let progress = Progress { files: order.items.len() as u64, ..Progress::default() };
-        let state = Mutex::new(JobState { progress, ..JobState::default() });
+        let choosing = order.refill.is_some() && order.items.is_empty();
+        let state = Mutex::new(JobState { progress, choosing, ..JobState::default() });
         let cost = Arc::new(Cost::since(cost));
         self.jobs.lock().insert(seq, Arc::new(Job { seq, area: order.area, state, cost }));
     }
@@ -205,7 +209,12 @@ impl Pop {
     pub fn start_prefetch(self: Arc<Pop>, seq: Seq, order: PrefetchOrder) {
         let Some(job) = self.prefetcher.jobs.lock().get(&seq).cloned() else { return };
         tokio::spawn(async move {
-            let lines = order.items.iter().zip(1..).map(|(item, number)| {
+            let order = self.chosen(seq, order).await;
+            job.change(|state| {
+                state.progress.files = order.items.len() as u64;
+                state.choosing = false;
+            });
+            let lines = order.items.iter().zip(refill::lines_of(&order)).map(|(item, number)| {
                 let line = Line { seq, job: &job, number };
                 self.warm_line(line, item, order.follow.as_ref())
             });

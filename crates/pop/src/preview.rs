@@ -73,14 +73,15 @@ impl Pop {
 
 /// Where there may be something that a rule matches.
 #[derive(Debug, PartialEq, Eq)]
-enum Place {
+pub enum Place {
+    /// This key.
     At(Key),
     /// Every key that begins so.
     Under(String),
 }
 
 /// The places of all rules, none of them twice.
-fn places(rules: &[Rule]) -> Vec<Place> {
+pub fn places(rules: &[Rule]) -> Vec<Place> {
     let mut prefixes = BTreeSet::new();
     let mut keys = BTreeSet::new();
     for rule in rules {

@@ -46,7 +46,9 @@ impl Pop {
             let _writing = self.journal_writing.lock().await;
             // What an order matched is counted by its rules, so they stay until then.
             let counted = self.receipts.first_uncounted().map(Seq::previous);
-            let needed = oldest.into_iter().chain(counted).min();
+            // Nor is it known without them what of it was hot.
+            let chosen = self.prefetcher.first_unchosen().map(Seq::previous);
+            let needed = oldest.into_iter().chain(counted).chain(chosen).min();
             self.follower.read().sweep_target(needed)
         };
         let Some(target) = target else { return Ok(Swept::default()) };

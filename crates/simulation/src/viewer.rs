@@ -66,7 +66,13 @@ impl Fleet {
                 let item =
                     PrefetchItem { domain: key.space().to_owned(), path_and_query: key.path().to_owned() };
                 let task = TaskId(self.world.step.0);
-                self.submit(Body::Prefetch { task, area: None, items: vec![item], follow: None });
+                self.submit(Body::Prefetch {
+                    task,
+                    area: None,
+                    items: vec![item],
+                    follow: None,
+                    refill: None,
+                });
             }
             Doing::Forget => {
                 let (key, disk_too) = (self.some_key(), self.world.chance.percent(10));

@@ -618,4 +618,22 @@ pub const MUTATIONS: &[Mutation] = &[
         package: "freshen-cli",
         tests: "the_cost_of_a_prefetch_outlives_restarts",
     },
+    Mutation {
+        name: "the prefetch in front of the purge that it is to follow",
+        promise: "P5",
+        file: "crates/ledger/src/sqlite/tasks.rs",
+        find: "    let mut submitted = submit_one(connection, submission)?;\n    if let Some(then) = then {\n        let then = submit_one(connection, *then)?;",
+        replace: "    let first = then.map(|then| submit_one(connection, *then)).transpose()?;\n    let mut submitted = submit_one(connection, submission)?;\n    if let Some(then) = first {",
+        package: "freshen-ledger",
+        tests: "p5_a_prefetch_that_follows_is_made_with_its_purge_or_neither_is",
+    },
+    Mutation {
+        name: "the sweep does not wait until it is chosen what is refilled",
+        promise: "P5",
+        file: "crates/pop/src/sweep.rs",
+        find: "let needed = oldest.into_iter().chain(counted).chain(chosen).min();",
+        replace: "let _ = chosen;\n            let needed = oldest.into_iter().chain(counted).min();",
+        package: "freshen-cli",
+        tests: "p5_what_was_hottest_of_what_was_purged_is_fetched_again",
+    },
 ];

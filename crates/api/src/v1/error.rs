@@ -137,6 +137,10 @@ impl From<SubmitError> for ApiError {
             | SubmitError::DryRunOfPrefetch
             | SubmitError::TermsOfPurge
             | SubmitError::Deadline
+            | SubmitError::ThenOfPrefetch
+            | SubmitError::ThenWithoutUrls
+            | SubmitError::ThenLater
+            | SubmitError::BadRefill
             | SubmitError::TooLate => ErrorCode::Malformed,
             SubmitError::ForeignDomain(_) => ErrorCode::NotFound,
             SubmitError::NoDomains => ErrorCode::Unfit,

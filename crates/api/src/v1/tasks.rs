@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use freshen_control::{CheckError, Once, SubmitRequest, TaskFilter, TaskPlace, Terms};
+use freshen_control::{CheckError, Once, SubmitRequest, TaskFilter, TaskPlace, Terms, Then};
 use freshen_model::certificate::{CertificateFile, Keys};
 use freshen_model::expand::PrefetchDryRun;
 use freshen_model::ids::TaskId;
@@ -34,6 +34,9 @@ pub(super) async fn purge(
     request: SignedRequest,
 ) -> Result<Json<TaskView>, ApiError> {
     let (submission, terms) = read_purge(request.json()?)?;
+    if terms.then.is_some() {
+        request.may(Right::Prefetch)?;
+    }
     submit(&api, request.may(Right::Purge)?, submission, terms, request.once()?.as_ref()).await
 }
 
@@ -49,7 +52,8 @@ pub(super) async fn dry_run(
 
 /// A purge, submitted or tried.
 fn read_purge(request: PurgeRequest) -> Result<(SubmitRequest, Terms), ApiError> {
-    let PurgeRequest { kind, force, soft, domains, cut, not_before_ms, lines } = request;
+    let PurgeRequest { kind, force, soft, domains, cut, not_before_ms, then_prefetch, refill, lines } =
+        request;
     if !kind.is_purge() {
         return Err(ApiError::new(
             ErrorCode::Malformed,
@@ -62,6 +66,14 @@ fn read_purge(request: PurgeRequest) -> Result<(SubmitRequest, Terms), ApiError>
             "a purge is either soft or forced, give one of them",
         ));
     }
+    let then = match (then_prefetch, refill) {
+        (true, Some(_)) => {
+            let text = "a purge is followed by a prefetch or by a refill, give one of them";
+            return Err(ApiError::new(ErrorCode::Malformed, text));
+        }
+        (true, None) => Some(Then::Prefetch),
+        (false, refill) => refill.map(Then::Refill),
+    };
     let submission = SubmitRequest {
         kind,
         force,
@@ -72,7 +84,7 @@ fn read_purge(request: PurgeRequest) -> Result<(SubmitRequest, Terms), ApiError>
         scheme: Scheme::Required,
         follow: None,
     };
-    Ok((submission, Terms { cut, not_before_ms, ..Terms::default() }))
+    Ok((submission, Terms { cut, not_before_ms, then, ..Terms::default() }))
 }
 
 pub(super) async fn prefetch_dry_run(

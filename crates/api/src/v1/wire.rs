@@ -11,6 +11,7 @@ use freshen_model::media::Stream;
 use freshen_model::media_job::MediaJob;
 use freshen_model::preview::{Preview, PreviewRow};
 use freshen_model::quota::{Limits, QuotaKind};
+use freshen_model::refill::Bound;
 use freshen_model::rights::Rights;
 use freshen_model::role::Role;
 use freshen_model::task::{OriginCost, Task, TaskKind};
@@ -43,6 +44,12 @@ pub struct PurgeRequest {
     /// Not before this time, wall-clock milliseconds since 1970, at most 31 days away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before_ms: Option<i64>,
+    /// Prefetch the URLs behind the purge, in a task of its own: `then` of the answer. Needs the right to prefetch, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub then_prefetch: bool,
+    /// Have each POP fetch the hottest of what it matched again, likewise: `{"objects": N}`, `{"bytes": N}`, or both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refill: Option<Bound>,
     /// URLs, directories, tags and so on, one each.
     pub lines: Vec<String>,
 }
@@ -51,7 +58,8 @@ impl PurgeRequest {
     /// These lines, in the kind's own mode.
     pub fn of(kind: TaskKind, lines: Vec<String>) -> PurgeRequest {
         let (domains, not_before_ms) = (Vec::new(), None);
-        PurgeRequest { kind, force: false, soft: false, domains, cut: false, not_before_ms, lines }
+        let (force, soft, cut, then_prefetch, refill) = (false, false, false, false, None);
+        PurgeRequest { kind, force, soft, domains, cut, not_before_ms, then_prefetch, refill, lines }
     }
 }
 

@@ -106,6 +106,10 @@ pub(super) fn of_submit(error: SubmitError, lines: &[Line]) -> VendorError {
         | SubmitError::DryRunOfPrefetch
         | SubmitError::TermsOfPurge
         | SubmitError::Deadline
+        | SubmitError::ThenOfPrefetch
+        | SubmitError::ThenWithoutUrls
+        | SubmitError::ThenLater
+        | SubmitError::BadRefill
         | SubmitError::TooLate => ErrorKind::ObjectPathMalformed.because(detail),
         SubmitError::Ledger(error) => of_ledger(error),
     }

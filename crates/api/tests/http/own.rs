@@ -326,6 +326,46 @@ async fn a_purge_for_later_is_watched_and_cancelled() {
 }
 
 #[tokio::test]
+async fn a_purge_may_be_followed_by_a_prefetch_or_a_refill() {
+    let stage = Stage::set().await;
+    stage.pop("pop-asia").await;
+    let lines = json!(["http://a.example/x"]);
+    let (status, purge) =
+        stage.own(ANN, "POST", "/v1/purge", json!({ "lines": lines, "then_prefetch": true })).await;
+    assert_eq!((status, &purge["type"]), (200, &json!("url")));
+    let path = format!("/v1/tasks/{}", purge["then"].as_str().unwrap());
+    let (_, prefetch) = stage.own(ANN, "GET", &path, Value::Null).await;
+    assert_eq!((&prefetch["type"], &prefetch["after"]), (&json!("prefetch"), &purge["id"]));
+    assert_eq!(prefetch["origin"], json!({ "origin_bytes": 0, "origin_requests": 0, "object_bytes": 0 }));
+
+    let directory = json!(["http://a.example/d/"]);
+    let request = json!({ "type": "directory", "lines": directory, "refill": { "objects": 50 } });
+    let (_, purge) = stage.own(ANN, "POST", "/v1/purge", request).await;
+    let path = format!("/v1/tasks/{}", purge["then"].as_str().unwrap());
+    let (_, prefetch) = stage.own(ANN, "GET", &path, Value::Null).await;
+    assert_eq!((&prefetch["refill"], &prefetch["lines"]), (&json!({ "objects": 50 }), &json!(1)));
+
+    for (request, says) in [
+        (
+            json!({ "type": "directory", "lines": directory, "then_prefetch": true }),
+            "a purge of this kind names no URLs that could be prefetched, refill the hottest instead",
+        ),
+        (
+            json!({ "lines": lines, "then_prefetch": true, "refill": { "objects": 1 } }),
+            "a purge is followed by a prefetch or by a refill, give one of them",
+        ),
+        (json!({ "lines": lines, "refill": {} }), "a refill is of 1 to 10000 objects, or of some bytes"),
+        (
+            json!({ "lines": lines, "then_prefetch": true, "not_before_ms": stage.control.wall_ms() + 60_000 }),
+            "a purge for later cannot be followed by a prefetch yet, submit the prefetch for later, too",
+        ),
+    ] {
+        let (status, body) = stage.own(ANN, "POST", "/v1/purge", request).await;
+        assert_eq!((status, said(&body).1), (400, says));
+    }
+}
+
+#[tokio::test]
 async fn a_dry_run_asks_every_pop_and_names_who_does_not_answer() {
     let stage = Stage::set().await;
     let mut asia = stage.pop("pop-asia").await;

@@ -10,6 +10,7 @@ use freshen_api::v1::wire::{DryRunView, PrefetchRequest, PurgeRequest, TaskView}
 use freshen_model::area::Area;
 use freshen_model::expand::PrefetchDryRun;
 use freshen_model::follow::{First, Follow, Renditions};
+use freshen_model::refill::Bound;
 use freshen_model::task::{Status, StepState, Task, TaskKind};
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -23,6 +24,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const LIST_BYTES_MAX: u64 = 16 << 20;
 /// How long control holds a request that waits for news.
 const WAIT_MS: u128 = 10_000;
+/// How long a prefetch is waited for, if not said.
+const PREFETCH_WAIT: Duration = Duration::from_secs(30 * 60);
 /// How long the counts of a complete purge are waited for unless it is asked for.
 const COUNTS_MAX: Duration = Duration::from_secs(1);
 /// Between tries while control is away, or is asked too often for the account.
@@ -47,8 +50,14 @@ pub struct Purge {
     /// Break off answers under way, too: nothing more of what is matched is sent once the task is complete.
     #[arg(long)]
     cut: bool,
+    /// Prefetch these URLs behind the purge: one submission, two tasks, and nothing old is fetched.
+    #[arg(long, conflicts_with_all = ["what", "not_before"])]
+    then_prefetch: bool,
+    /// Fetch the hottest of what is matched again behind the purge, at each POP: so many objects, or bytes such as 200MB.
+    #[arg(long, value_name = "N|BYTES", conflicts_with_all = ["then_prefetch", "not_before"])]
+    refill: Option<Bound>,
     /// Submit nothing; show what would be matched, POP by POP, and what it would cost.
-    #[arg(long, conflicts_with_all = ["wait", "not_before", "cut"])]
+    #[arg(long, conflicts_with_all = ["wait", "not_before", "cut", "then_prefetch", "refill"])]
     dry_run: bool,
     /// With --dry-run, warn where a POP would lose more than this share of its cache, in percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 10.0, requires = "dry_run")]
@@ -62,7 +71,7 @@ pub struct Purge {
 
 /// What the lines of a purge are; URLs, unless said.
 #[derive(clap::Args)]
-#[group(multiple = false)]
+#[group(id = "what", multiple = false)]
 struct What {
     /// Purge whole directories; each ends with `/`.
     #[arg(long)]
@@ -161,6 +170,8 @@ impl Purge {
             domains: self.domain,
             cut: self.cut,
             not_before_ms: self.submit.not_before_ms()?,
+            then_prefetch: self.then_prefetch,
+            refill: self.refill,
             lines,
         };
         if self.dry_run {
@@ -194,7 +205,7 @@ impl Prefetch {
             warn(&view.warnings);
             return Ok(if view.pop.is_some() { Outcome::Done } else { Outcome::Failed });
         }
-        self.submit.submit(&control, "/v1/prefetch", &request, Duration::from_secs(30 * 60)).await
+        self.submit.submit(&control, "/v1/prefetch", &request, PREFETCH_WAIT).await
     }
 }
 
@@ -271,7 +282,16 @@ impl Submit {
             self.print(&task)?;
             return Ok(Outcome::Done);
         }
-        self.follow(control, task, self.timeout.unwrap_or(timeout), interrupt).await
+        let then = task.task.then;
+        let outcome = self.follow(control, task, self.timeout.unwrap_or(timeout), interrupt).await?;
+        match (then, outcome) {
+            (Some(then), Outcome::Done) => {
+                let view = control.get(&format!("/v1/tasks/{then}")).await?;
+                let timeout = self.timeout.unwrap_or(PREFETCH_WAIT);
+                self.follow(control, view, timeout, interrupts()?).await
+            }
+            (_, outcome) => Ok(outcome),
+        }
     }
 
     async fn follow(
@@ -334,6 +354,9 @@ impl Submit {
         } else {
             let task = &view.task;
             say(&format!("task {}: {}", task.id, task.status.as_str()));
+            if let Some(line) = task::links(task) {
+                say(&line);
+            }
         }
         Ok(())
     }

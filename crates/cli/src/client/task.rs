@@ -9,6 +9,7 @@ use clap::Subcommand;
 use freshen_api::v1::wire::{TaskList, TaskView};
 use freshen_model::certificate::CertificateFile;
 use freshen_model::count::Counts;
+use freshen_model::refill::Bound;
 use freshen_model::task::{OriginCost, Progress, Status, Step, StepState, Task};
 use http::Method;
 use serde::Serialize;
@@ -141,6 +142,9 @@ impl TaskCommand {
 pub fn print_task(view: &TaskView) {
     let task = &view.task;
     say(&summary(task));
+    if let Some(line) = links(task) {
+        say(&line);
+    }
     if let Some(reason) = &task.reason {
         say(&format!("  {reason}"));
     }
@@ -170,6 +174,21 @@ pub fn print_task(view: &TaskView) {
             eprintln!("{warning}");
         }
     }
+}
+
+/// Which task it goes with.
+pub fn links(task: &Task) -> Option<String> {
+    if let Some(then) = task.then {
+        return Some(format!("  then task {then}: prefetch"));
+    }
+    let after = task.after?;
+    let what = task.refill.map_or(String::new(), |Bound { objects, bytes }| {
+        let objects = objects.map(|objects| format!("{objects} objects"));
+        let bytes = bytes.map(|bytes| format!("{:.1} MB", bytes as f64 / 1e6));
+        let most: Vec<_> = objects.into_iter().chain(bytes).collect();
+        format!(", refills the hottest of what that matched: at each POP at most {}", most.join(" and "))
+    });
+    Some(format!("  follows task {after}{what}"))
 }
 
 /// What a prefetch has cost the origin, once anything of it is there.

@@ -52,3 +52,27 @@ async fn a_prefetch_of_one_area_leaves_the_other_alone() {
         assert_eq!(demo.viewer(pop).get("demo.localhost/a.txt").await.x_cache(), Some(x_cache));
     }
 }
+
+#[tokio::test]
+async fn a_purge_and_what_follows_it_are_waited_for_together() {
+    let demo = Demo::start().await;
+    let url = "http://demo.localhost/a.txt";
+    let shown = demo.run(&["purge", "--wait", "--then-prefetch", url]).await.with(0).stdout;
+    assert!(shown.contains(": url complete") && shown.contains(": prefetch complete"), "{shown}");
+    assert!(shown.contains("then task ") && shown.contains("follows task "), "{shown}");
+    assert!(shown.contains("  from the origin: "), "{shown}");
+    for viewer in demo.viewers() {
+        assert_eq!(viewer.get("demo.localhost/a.txt").await.x_cache(), Some("HIT"));
+    }
+    let refill = ["purge", "--wait", "--refill", "20", "--dir", "http://demo.localhost/"];
+    let shown = demo.run(&refill).await.with(0).stdout;
+    assert!(
+        shown.contains("refills the hottest of what that matched: at each POP at most 20 objects"),
+        "{shown}"
+    );
+    for viewer in demo.viewers() {
+        assert_eq!(viewer.get("demo.localhost/a.txt").await.x_cache(), Some("HIT"));
+    }
+    demo.run(&["purge", "--then-prefetch", "--dir", "http://demo.localhost/"]).await.with(2);
+    demo.run(&["purge", "--refill", "0", url]).await.with(2);
+}

@@ -99,7 +99,8 @@ impl Watched {
 
     /// Takes in how far a POP says it is; true where that changed anything.
     pub(crate) fn reported(&mut self, pop: &PopId, report: &PrefetchReport, now: Moment) -> bool {
-        let lines = self.record.lines;
+        // What is refilled is chosen there.
+        let lines = if self.record.refill.is_some() { 0 } else { self.record.lines };
         let Some(step) = step_of(&mut self.record, pop) else { return false };
         if step.state.ended() {
             return false;

@@ -63,7 +63,7 @@ pub(super) fn release(
             to_json(&steps)?,
             follow,
         ])?;
-    Ok(Submitted { task, seq, scope, fence_from })
+    Ok(Submitted { task, seq, scope, fence_from, then: None })
 }
 
 /// Ends a pending task that will get no order.

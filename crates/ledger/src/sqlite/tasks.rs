@@ -8,16 +8,33 @@ use crate::{Error, Line, Refusal, Submission, Submitted, TaskRecord, TaskUpdate}
 use freshen_model::ids::{PopId, Seq, TaskId};
 use freshen_model::location::{Location, Scheme};
 use freshen_model::order::{Body, PrefetchItem, PrefetchOrder};
+use freshen_model::refill::Refill;
 use freshen_model::rule::Mode;
 use freshen_model::task::{PrefetchTerms, Status, Step, StepState, TaskKind};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 /// The columns that [`record`] reads.
-pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.status, t.seq, t.lines, t.domains, t.submitted_ms, t.ended_ms, t.steps, t.fence_from, t.not_before_ms, t.cut, t.reason, t.follow, t.terms";
+pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.status, t.seq, t.lines, t.domains, t.submitted_ms, t.ended_ms, t.steps, t.fence_from, t.not_before_ms, t.cut, t.reason, t.follow, t.terms, t.then_task, t.after_task, t.refill";
 
-/// Makes a task, its lines, its quota use and, unless it is for later, its order.
-pub(super) fn submit(connection: &Connection, submission: Submission) -> Result<Submitted, Error> {
+/// Makes a task, its lines, its quota use and, unless it is for later, its order; and the same for what follows it.
+pub(super) fn submit(connection: &Connection, mut submission: Submission) -> Result<Submitted, Error> {
+    let then = submission.then.take();
+    if then.is_some() && submission.not_before_ms.is_some() {
+        return Err(Refusal::Unfit("nothing can follow a task for later".into()).into());
+    }
+    let mut submitted = submit_one(connection, submission)?;
+    if let Some(then) = then {
+        let then = submit_one(connection, *then)?;
+        let (first, second) = (sql(submitted.task.0), sql(then.task.0));
+        connection.execute("UPDATE tasks SET then_task = ?2 WHERE id = ?1", [first, second])?;
+        connection.execute("UPDATE tasks SET after_task = ?1 WHERE id = ?2", [first, second])?;
+        submitted.then = Some(Box::new(then));
+    }
+    Ok(submitted)
+}
+
+fn submit_one(connection: &Connection, submission: Submission) -> Result<Submitted, Error> {
     let account = accounts::existing(connection, &submission.account)?;
     if let Some(once) = &submission.once {
         once::check(connection, &account.name, once, submission.at_ms)?;
@@ -29,7 +46,7 @@ pub(super) fn submit(connection: &Connection, submission: Submission) -> Result<
     if submission.not_before_ms.is_some() {
         pending::check_room(connection, &submission.account)?;
         let task = insert(connection, &submission, Status::Pending, Seq::ZERO, None, &[])?;
-        return Ok(Submitted { task, seq: Seq::ZERO, scope: Vec::new(), fence_from: None });
+        return Ok(Submitted { task, seq: Seq::ZERO, scope: Vec::new(), fence_from: None, then: None });
     }
     let fence_from = fence_from(connection, &submission)?;
     // The order names its task and the task its order; the one writer knows both numbers beforehand.
@@ -40,7 +57,7 @@ pub(super) fn submit(connection: &Connection, submission: Submission) -> Result<
     }
     let appended = append(connection, task, submission)?;
     assert_eq!(appended, seq, "the transaction is the only writer");
-    Ok(Submitted { task, seq, scope, fence_from })
+    Ok(Submitted { task, seq, scope, fence_from, then: None })
 }
 
 /// From which place on POPs are fenced for a purge; see [`domains::fence_from`].
@@ -95,8 +112,8 @@ fn insert(
         .prepare_cached(
             "INSERT INTO tasks
                  (account, kind, mode, area, status, seq, fence_from, lines, domains, submitted_ms, steps,
-                  not_before_ms, cut, follow, terms)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                  not_before_ms, cut, follow, terms, refill)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             submission.account,
@@ -114,6 +131,7 @@ fn insert(
             submission.cut,
             submission.follow.as_ref().map(to_json).transpose()?,
             said(&submission.terms)?,
+            submission.refill.as_ref().map(|refill| to_json(&refill.bound)).transpose()?,
         ])?;
     let task = connection.last_insert_rowid();
     let mut statement =
@@ -137,8 +155,8 @@ fn body(task: TaskId, submission: Submission) -> Body {
     match submission.kind.is_purge() {
         true => Body::Purge { task: Some(task), rules: submission.rules, cut: submission.cut },
         false => {
-            let Submission { area, items, follow, .. } = submission;
-            Body::Prefetch { task, area, items, follow }
+            let Submission { area, items, follow, refill, .. } = submission;
+            Body::Prefetch { task, area, items, follow, refill }
         }
     }
 }
@@ -180,9 +198,14 @@ pub(super) fn prefetches_open(
             let location = Location::parse(&line.url, Scheme::Optional).ok()?;
             Some(PrefetchItem { domain: line.domain, path_and_query: location.path_and_query })
         };
-        let items = lines(connection, task.id)?.into_iter().filter_map(item).collect();
+        let items = match task.refill {
+            None => lines(connection, task.id)?.into_iter().filter_map(item).collect(),
+            Some(_) => Vec::new(),
+        };
+        // Who starts over has nothing that was hot.
+        let refill = task.refill.map(|bound| Refill { bound, rules: Vec::new() });
         let (area, follow) = (task.area, task.follow);
-        open.push((task.seq, PrefetchOrder { task: task.id, area, items, follow }));
+        open.push((task.seq, PrefetchOrder { task: task.id, area, items, follow, refill }));
     }
     Ok(open)
 }
@@ -262,6 +285,9 @@ pub(super) fn record(row: &Row<'_>) -> Result<TaskRecord, Error> {
             .map(|text| from_json(&text))
             .transpose()?
             .unwrap_or_default(),
+        then: row.get::<_, Option<i64>>(18)?.map(|id| TaskId(unsql(id))),
+        after: row.get::<_, Option<i64>>(19)?.map(|id| TaskId(unsql(id))),
+        refill: row.get::<_, Option<String>>(20)?.map(|text| from_json(&text)).transpose()?,
     })
 }
 

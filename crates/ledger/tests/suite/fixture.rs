@@ -65,6 +65,8 @@ pub async fn purge(ledger: &dyn Ledger, lines: &[&str]) -> Submission {
         terms: Default::default(),
         once: None,
         part: None,
+        refill: None,
+        then: None,
     }
 }
 

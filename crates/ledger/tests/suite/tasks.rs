@@ -9,6 +9,7 @@ use freshen_model::follow::{First, Follow};
 use freshen_model::ids::{Seq, TaskId};
 use freshen_model::order::{Body, PrefetchOrder};
 use freshen_model::quota::Limits;
+use freshen_model::refill::{Bound, Refill};
 use freshen_model::rule::Mode;
 use freshen_model::task::{Status, Step, StepState, TaskKind};
 use std::collections::BTreeSet;
@@ -44,13 +45,54 @@ pub async fn p4_a_task_comes_with_its_order(home: &dyn Home) {
     assert_eq!(warmed.task, TaskId(10_000_002));
     let body = orders(&*ledger).await.pop().unwrap().body;
     let (task, items) = (warmed.task, warm.items);
-    assert_eq!(body, Body::Prefetch { task, area, items: items.clone(), follow: follow.clone() });
+    assert_eq!(
+        body,
+        Body::Prefetch { task, area, items: items.clone(), follow: follow.clone(), refill: None }
+    );
     // A POP that cannot have the order gets the same from a snapshot.
     let open = ledger.snapshot(&pop("asia")).await.unwrap().prefetches;
-    assert_eq!(open, [(warmed.seq, PrefetchOrder { task, area, items, follow })]);
+    assert_eq!(open, [(warmed.seq, PrefetchOrder { task, area, items, follow, refill: None })]);
     let task = ledger.task(warmed.task, None).await.unwrap().unwrap();
     assert_eq!((task.kind, task.mode, task.area), (TaskKind::Prefetch, None, area));
     assert_eq!(task.follow, Some(Follow { first: Some(First::Seconds(30)), ..Follow::default() }));
+}
+
+pub async fn p5_a_prefetch_that_follows_is_made_with_its_purge_or_neither_is(home: &dyn Home) {
+    let ledger = home.open().await;
+    site(&*ledger).await;
+    let then = Some(Box::new(prefetch(&*ledger, &["a.example/x"], None).await));
+    let both = Submission { then, ..purge(&*ledger, &["a.example/x"]).await };
+    let end = ledger.submit(both.clone()).await.unwrap();
+    let then = end.then.as_ref().unwrap();
+    assert_eq!((then.seq, then.scope.clone()), (end.seq.next(), vec![pop("asia")]));
+    let [purged, warmed] = [end.task, then.task];
+    let task = ledger.task(purged, None).await.unwrap().unwrap();
+    assert_eq!((task.then, task.after, task.kind), (Some(warmed), None, TaskKind::Url));
+    let task = ledger.task(warmed, None).await.unwrap().unwrap();
+    assert_eq!((task.then, task.after, task.kind), (None, Some(purged), TaskKind::Prefetch));
+    let bodies: Vec<_> = orders(&*ledger).await.into_iter().rev().take(2).map(|order| order.body).collect();
+    assert!(matches!(&bodies[..], [Body::Prefetch { .. }, Body::Purge { .. }]), "{bodies:?}");
+
+    // A refill has the purge's rules in its order; a POP that starts over has nothing of that.
+    let bound = Bound { objects: Some(5), bytes: None };
+    let refill = Some(Refill { bound, rules: both.rules.clone() });
+    let then = Submission { refill: refill.clone(), ..prefetch(&*ledger, &["a.example/x"], None).await };
+    let then = Some(Box::new(Submission { items: Vec::new(), ..then }));
+    let refilled = ledger.submit(Submission { then, ..both.clone() }).await.unwrap().then.unwrap();
+    let body = orders(&*ledger).await.pop().unwrap().body;
+    let (task, area, items, follow) = (refilled.task, None, Vec::new(), None);
+    assert_eq!(body, Body::Prefetch { task, area, items, follow, refill });
+    assert_eq!(ledger.task(task, None).await.unwrap().unwrap().refill, Some(bound));
+    let open = ledger.snapshot(&pop("asia")).await.unwrap().prefetches.pop().unwrap().1;
+    assert_eq!((open.items, open.refill), (Vec::new(), Some(Refill { bound, rules: Vec::new() })));
+
+    ledger.set_limits("acme", Limits { prefetch: 2, ..Limits::default() }).await.unwrap();
+    let (used, log) = (ledger.quota("acme", DAY).await.unwrap(), orders(&*ledger).await);
+    assert!(matches!(refusal(ledger.submit(both.clone()).await), Refusal::OverQuota { .. }));
+    let later = Submission { not_before_ms: Some(2_000), ..both };
+    assert!(matches!(refusal(ledger.submit(later).await), Refusal::Unfit(_)));
+    let unchanged = (ledger.quota("acme", DAY).await.unwrap()[0], orders(&*ledger).await);
+    assert_eq!(unchanged, (used[0], log), "nothing of the purge is left");
 }
 
 pub async fn p4_concurrent_submissions_are_all_there(home: &dyn Home) {

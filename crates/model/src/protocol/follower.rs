@@ -225,9 +225,10 @@ impl Follower {
                     }
                     rules.clone()
                 }
-                Body::Prefetch { task, area, items, follow } => {
+                Body::Prefetch { task, area, items, follow, refill } => {
                     let (items, follow) = (items.clone(), follow.clone());
-                    let order_of = PrefetchOrder { task: *task, area: *area, items, follow };
+                    let refill = refill.clone();
+                    let order_of = PrefetchOrder { task: *task, area: *area, items, follow, refill };
                     if plan.saved.member.is_some_and(|mine| area.is_none_or(|area| area == mine)) {
                         plan.prefetches.push((order.seq, order_of));
                     }
