@@ -69,6 +69,9 @@ enum Bench {
     /// Purges: until every POP is new, how many a second, to a thousand POPs, of a directory of a million objects beside
     /// Varnish and nginx; writes docs/benchmarks.md.
     Purge(bench::purge::Options),
+    /// Prefetches to three POPs beside bare transfers and a loop of curl over three caches of nginx, and hits beside a
+    /// capped prefetch; writes docs/benchmarks.md.
+    Prefetch(bench::prefetch::Options),
     /// An object against 10⁵ live rules, and against 100 patterns; writes docs/benchmarks.md.
     Rules,
 }
@@ -95,6 +98,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Simulate { seeds, from, .. } => simulate::run(&root, from, seeds),
         Task::Bench(Bench::Edge(options)) => bench::run(&root, &options),
         Task::Bench(Bench::Purge(options)) => bench::purge::run(&root, &options),
+        Task::Bench(Bench::Prefetch(options)) => bench::prefetch::run(&root, &options),
         Task::Bench(Bench::Rules) => bench::rules::run(&root),
         Task::Mutate { filters } => mutate::run(&root, &filters),
     }

@@ -8,6 +8,7 @@ mod get;
 mod hits;
 mod load;
 mod misses;
+pub mod prefetch;
 mod process;
 pub mod purge;
 pub mod rules;

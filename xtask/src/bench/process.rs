@@ -92,6 +92,16 @@ impl Process {
         Ok(family)
     }
 
+    /// The most resident memory that it or any of its descendants has had, bytes.
+    pub fn peak_rss_bytes(&self) -> anyhow::Result<u64> {
+        let peak = |pid: &u32| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+            line.trim().trim_end_matches(" kB").parse::<u64>().ok()
+        };
+        Ok(self.family()?.iter().filter_map(peak).max().unwrap_or(0) * 1024)
+    }
+
     /// Its resident memory, bytes.
     pub fn rss_bytes(&self) -> anyhow::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

@@ -9,6 +9,8 @@ mod spread;
 mod three;
 mod until_new;
 
+pub use three::Three;
+
 use super::process::Scratch;
 use super::table::{self, Part, Section};
 use crate::tools;

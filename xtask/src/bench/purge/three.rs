@@ -13,7 +13,7 @@ pub const DOMAIN: &str = "demo.localhost";
 pub struct Three {
     program: PathBuf,
     pub data: PathBuf,
-    _demo: Process,
+    demo: Process,
 }
 
 impl Three {
@@ -29,7 +29,12 @@ impl Three {
         };
         demo.wait_until(|| ready(base) && (5..8).all(|pop| ready(base + pop)))?;
         lift_limits(program, &data, "demo")?;
-        Ok(Three { program: program.to_owned(), data, _demo: demo })
+        Ok(Three { program: program.to_owned(), data, demo })
+    }
+
+    /// The most memory that any of its processes has had, resident, bytes.
+    pub fn peak_memory(&self) -> anyhow::Result<u64> {
+        self.demo.peak_rss_bytes()
     }
 
     /// A client command, as the demo's admin; gives its standard output.
