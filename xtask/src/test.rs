@@ -10,6 +10,8 @@ use crate::tools;
 
 /// The vendor's SDKs, which are some of the tests.
 const SDK_FOLDER: &str = "crates/api/tests/sdk";
+/// What drives a browser through the console.
+const BROWSER_FOLDER: &str = "crates/cli/tests/browser";
 
 /// Runs the doc tests, then all others, so that the runner's own summary is the last thing to read.
 pub fn run(root: &Path, filters: &[String]) -> anyhow::Result<()> {
@@ -18,13 +20,20 @@ pub fn run(root: &Path, filters: &[String]) -> anyhow::Result<()> {
     if !tools::succeeds(Command::new("ffmpeg").arg("-version")) {
         tools::install_debian_package("ffmpeg")?;
     }
-    let (python, node) = (sdk_python(root)?, sdk_node(root)?);
+    tools::debian_package_of("chromium", "chromium")?;
+    let python = sdk_python(root)?;
+    let node = node_packages(root, &format!("{SDK_FOLDER}/node"), "node", "the vendor's Node SDKs")?;
+    let browser = node_packages(root, BROWSER_FOLDER, "browser", "Playwright and axe")?;
 
     let mut doc_tests = tools::cargo(root);
     doc_tests.args(["test", "--workspace", "--doc", "--"]).args(filters);
     let documented = tools::run(&mut doc_tests);
     let mut tests = runner(root, filters);
-    let tested = tools::run(tests.env("FRESHEN_TEST_PYTHON", python).env("FRESHEN_TEST_NODE", node));
+    tests
+        .env("FRESHEN_TEST_PYTHON", python)
+        .env("FRESHEN_TEST_NODE", node)
+        .env("FRESHEN_TEST_BROWSER", browser);
+    let tested = tools::run(&mut tests);
     // Both are run whatever the other says: one look shows all that is broken.
     tested.and(documented)
 }
@@ -71,10 +80,10 @@ fn sdk_python(root: &Path) -> anyhow::Result<PathBuf> {
     Ok(python)
 }
 
-/// The folder `.venv/node`, which has the Node SDKs in exactly the versions of the lock file.
-fn sdk_node(root: &Path) -> anyhow::Result<PathBuf> {
-    let (folder, sdk) = (root.join(".venv/node"), root.join(SDK_FOLDER).join("node"));
-    let lock = sdk.join("package-lock.json");
+/// The folder `.venv/NAME`, which has the packages of `source` in exactly the versions of its lock file.
+fn node_packages(root: &Path, source: &str, name: &str, what: &str) -> anyhow::Result<PathBuf> {
+    let (folder, source) = (root.join(".venv").join(name), root.join(source));
+    let lock = source.join("package-lock.json");
     let wanted = fs::read_to_string(&lock).with_context(|| lock.display().to_string())?;
     let installed = folder.join("installed.json");
     tools::debian_package_of("node", "nodejs")?;
@@ -84,12 +93,12 @@ fn sdk_node(root: &Path) -> anyhow::Result<PathBuf> {
     tools::debian_package_of("npm", "npm")?;
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     for name in ["package.json", "package-lock.json"] {
-        fs::copy(sdk.join(name), folder.join(name)).with_context(|| name.to_owned())?;
+        fs::copy(source.join(name), folder.join(name)).with_context(|| name.to_owned())?;
     }
     let mut install = Command::new("npm");
     install.current_dir(&folder).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
     tools::run(&mut install)
-        .context("the tests need the vendor's Node SDKs from npm's registry or a mirror of it")?;
+        .with_context(|| format!("the tests need {what} from npm's registry or a mirror of it"))?;
     // Last, so that a half-made folder is made again.
     fs::write(&installed, wanted)?;
     Ok(folder)

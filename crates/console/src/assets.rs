@@ -11,9 +11,10 @@ const STYLES: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Name, type and content. `htmx.js` and `sse.js` are others' work, see `vendored/README.md`.
-const ALL: [(&str, &str, &str); 5] = [
+const ALL: [(&str, &str, &str); 6] = [
     ("mark.svg", "image/svg+xml", include_str!("assets/mark.svg")),
     ("freshen.css", STYLES, include_str!("assets/freshen.css")),
+    ("pages.css", STYLES, include_str!("assets/pages.css")),
     ("console.js", SCRIPT, include_str!("assets/console.js")),
     ("htmx.js", SCRIPT, include_str!("vendored/htmx.min.js")),
     ("sse.js", SCRIPT, include_str!("vendored/sse.min.js")),

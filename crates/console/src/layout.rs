@@ -15,6 +15,12 @@ const HTMX: &str = r#"{"allowEval":false,"includeIndicatorStyles":false,"selfReq
 pub(crate) enum Place {
     Overview,
     Refresh,
+    Check,
+    Fleet,
+    Domains,
+    Library,
+    Quotas,
+    Accounts,
     Users,
     Trail,
     Me,
@@ -23,17 +29,28 @@ pub(crate) enum Place {
 /// A place's path and name, and the right without which it is not shown.
 type Entry = (Place, &'static str, &'static str, Right);
 
-const PLACES: [(&str, &[Entry]); 2] = [
+const PLACES: [(&str, &[Entry]); 3] = [
     (
         "Content",
         &[
             (Place::Overview, "/ui/", "Overview", Right::Read),
             (Place::Refresh, "/ui/refresh/purge", "Refresh and Prefetch", Right::Read),
+            (Place::Check, "/ui/check", "Check", Right::Read),
+        ],
+    ),
+    (
+        "Installation",
+        &[
+            (Place::Fleet, "/ui/fleet", "Fleet", Right::Read),
+            (Place::Domains, "/ui/domains", "Domains", Right::Read),
+            (Place::Library, "/ui/library", "Media library", Right::Read),
+            (Place::Quotas, "/ui/quotas", "Quotas", Right::Read),
         ],
     ),
     (
         "Administration",
         &[
+            (Place::Accounts, "/ui/accounts", "Accounts and keys", Right::Admin),
             (Place::Users, "/ui/users", "Users", Right::Admin),
             (Place::Trail, "/ui/trail", "Audit trail", Right::Admin),
         ],
@@ -100,7 +117,7 @@ fn document(title: &str, around: &Markup) -> Markup {
                 meta name="htmx-config" content=(HTMX);
                 title { (title) " · Freshen" }
                 link rel="icon" type="image/svg+xml" href=(assets::path("mark.svg"));
-                link rel="stylesheet" href=(assets::path("freshen.css"));
+                @for sheet in ["freshen.css", "pages.css"] { link rel="stylesheet" href=(assets::path(sheet)); }
                 @for script in ["htmx.js", "sse.js", "console.js"] {
                     script defer src=(assets::path(script)) {}
                 }
@@ -130,6 +147,7 @@ pub(crate) fn notice(kind: Notice, text: &str) -> Markup {
 /// What kind of word it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Notice {
+    Done,
     Warning,
     Refused,
 }
@@ -137,6 +155,7 @@ pub(crate) enum Notice {
 impl Notice {
     fn class(self) -> &'static str {
         match self {
+            Notice::Done => "good",
             Notice::Warning => "warn",
             Notice::Refused => "ill",
         }
@@ -144,7 +163,7 @@ impl Notice {
 
     fn role(self) -> &'static str {
         match self {
-            Notice::Warning => "status",
+            Notice::Done | Notice::Warning => "status",
             Notice::Refused => "alert",
         }
     }

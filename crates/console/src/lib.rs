@@ -7,9 +7,15 @@
 //! whom it does not know, changes nothing but by a POST of a page of its own, keeps who did it, and makes a browser load
 //! nothing from elsewhere.
 
+mod accounts;
 mod assets;
+mod chart;
+mod check;
+mod domains;
 mod fields;
+mod fleet;
 mod layout;
+mod library;
 mod me;
 mod moment;
 mod overview;
@@ -87,6 +93,20 @@ pub fn router(control: Arc<Control>, https: bool, stop: CancellationToken) -> Ro
         .route("/ui/refresh/records/{id}/live", get(records::live::record))
         .route("/ui/refresh/records/{id}/receipt.json", get(records::record::receipt))
         .route("/ui/refresh/records/{id}/cancel", post(records::record::cancel))
+        .route("/ui/check", get(check::page))
+        .route("/ui/fleet", get(fleet::page))
+        .route("/ui/domains", get(domains::list))
+        .route("/ui/domains/new", get(domains::new).post(domains::add))
+        .route("/ui/domains/{name}", get(domains::one).post(domains::set))
+        .route("/ui/domains/{name}/remove", post(domains::remove))
+        .route("/ui/library", get(library::page).post(library::add))
+        .route("/ui/library/remove", post(library::remove))
+        .route("/ui/quotas", get(accounts::quotas))
+        .route("/ui/accounts", get(accounts::list).post(accounts::add))
+        .route("/ui/accounts/{name}", get(accounts::one))
+        .route("/ui/accounts/{name}/limits", post(accounts::set_limits))
+        .route("/ui/accounts/{name}/keys", post(accounts::add_key))
+        .route("/ui/accounts/{name}/keys/disable", post(accounts::disable_key))
         .route("/ui/users", get(users::page).post(users::add))
         .route("/ui/users/password", post(users::set_password))
         .route("/ui/users/remove", post(users::remove))

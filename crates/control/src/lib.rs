@@ -30,6 +30,7 @@ mod secret;
 pub mod submit;
 pub mod tasks;
 mod telemetry;
+mod trial;
 
 pub use changes::{Change, Feed, TaskWatch, Told, TooManyStreams};
 pub use check::CheckError;

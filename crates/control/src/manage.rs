@@ -1,6 +1,6 @@
 //! Managing what an installation consists of: accounts, keys, domains, POPs, limits.
 
-mod settings;
+pub(crate) mod settings;
 
 use crate::control::Control;
 use crate::secret::{self, NoRandom};
@@ -445,7 +445,7 @@ pub(crate) fn word(
 }
 
 /// The domain as it is kept: lower case, without trailing dot.
-fn domain_name(name: &str) -> Result<String, ManageError> {
+pub(crate) fn domain_name(name: &str) -> Result<String, ManageError> {
     let bad = |reason: String| ManageError::Unfit { field: "domain", reason };
     if name.contains(':') && !name.starts_with('[') {
         return Err(bad(format!("{name:?} has a port, leave it out")));

@@ -1,6 +1,6 @@
 //! The messages between control and a POP: JSON, one a line where they stream.
 
-use freshen_model::check::{CheckAnswer, CheckQuestion};
+use freshen_model::check::{CheckAnswer, CheckQuestion, Tried, TryQuestion};
 use freshen_model::expand::{ExpandQuestion, ExpandedLine};
 use freshen_model::ids::{DataId, LogId, OrderId, PopId, Seq};
 use freshen_model::order::{Order, Snapshot};
@@ -97,6 +97,8 @@ pub enum Question {
     Preview(PreviewQuestion),
     /// What would these lines of a prefetch lead to? Only to a POP that knows the question.
     Expand(ExpandQuestion),
+    /// Does the origin of these settings, which no order brought, answer?
+    Try(Box<TryQuestion>),
 }
 
 /// What a POP answers.
@@ -117,6 +119,8 @@ pub enum Answered {
         /// Line by line.
         lines: Vec<ExpandedLine>,
     },
+    /// To a trial.
+    Tried(Tried),
 }
 
 /// A POP's answer.

@@ -1,5 +1,6 @@
 //! A check: what a POP would answer a viewer, if only from its cache.
 
+use crate::domain::Settings;
 use crate::ids::{PopId, Seq};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,4 +57,42 @@ pub struct CheckRow {
     /// Why it could not be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// What is asked of a POP before a domain is added: whether it reaches the origin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TryQuestion {
+    /// The domain, which no order has brought yet.
+    pub domain: String,
+    /// Its settings.
+    pub settings: Settings,
+}
+
+/// How the origin answered a request for the head of `/`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    /// Milliseconds until the answer's head was there, or it was clear that none comes.
+    pub tried_ms: u64,
+    /// The answer's status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Why there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// One POP's part of a trial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TriedRow {
+    /// The POP.
+    pub pop: PopId,
+    /// How the origin answered it; or why the POP could not be asked.
+    pub tried: Result<Tried, String>,
+}
+
+impl TriedRow {
+    /// Whether the origin answered, and not with a fault of its own.
+    pub fn well(&self) -> bool {
+        self.tried.as_ref().is_ok_and(|tried| tried.status.is_some_and(|status| status < 500))
+    }
 }

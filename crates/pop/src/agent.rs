@@ -272,6 +272,7 @@ impl Pop {
                 Question::Check(question) => Ok(Answered::Check(self.check(&question).await)),
                 Question::Preview(question) => self.preview(question).await,
                 Question::Expand(question) => self.expand(question).await,
+                Question::Try(question) => Ok(Answered::Tried(self.try_origin(*question).await)),
             };
             let reply = Reply { number, answer };
             if let Err(error) = link.reply(&reply).await {

@@ -28,6 +28,7 @@ mod receipts;
 mod request;
 mod store;
 mod sweep;
+mod trial;
 mod viewers;
 
 pub use config::{CertificateFiles, Config};

@@ -12,6 +12,7 @@ mod viewer;
 
 mod bad_input;
 mod caching;
+mod console;
 mod directory;
 mod exit_code;
 mod health;

@@ -55,7 +55,7 @@ pub(crate) async fn list(
     let feed = console.control().feed(person.confines(), None);
     let place = place(&console, &person)?;
     // What changed between the page and this is looked at first.
-    let following = List { console, person, feed, looks: ids.clone(), ids, _place: place };
+    let following = List { console, person, feed, looks: ids.clone(), ids, over: false, _place: place };
     Ok(events(stream::unfold(following, |mut following| async {
         let event = following.next().await?;
         Some((Ok(event), following))
@@ -131,7 +131,7 @@ impl Record {
             counts = until(&self.console, &self.person, counted).await?.ok()?;
         }
         self.over = operation.task.status.ended();
-        let part = record::changing(&operation, counts.as_ref()).into_string();
+        let part = record::changing(&self.person, &operation, counts.as_ref()).into_string();
         Some(Event::default().event("progress").data(part))
     }
 }
@@ -144,6 +144,7 @@ struct List {
     ids: Vec<TaskId>,
     /// Those that are to be looked at.
     looks: Vec<TaskId>,
+    over: bool,
     _place: Place,
 }
 
@@ -160,7 +161,7 @@ impl List {
                 return Some(Event::default().event(format!("task-{id}")).data(state));
             }
             if self.ids.is_empty() {
-                return None;
+                return (!std::mem::replace(&mut self.over, true)).then(end);
             }
             let feed = &mut self.feed;
             let paced = async {

@@ -51,9 +51,8 @@ pub(crate) async fn page(
         h2 .title { "Operation " (task.id) ": " (records::kind(task.kind)) }
         // Everything that changes comes whole each time.
         div #progress hx-ext=[(!over).then_some("sse")] sse-connect=[(!over).then_some(live)] sse-swap="progress" sse-close="end" {
-            (changing(&operation, counts.as_ref()))
+            (changing(&person, &operation, counts.as_ref()))
         }
-        (actions(&person, &operation))
         section .panel {
             h2 { (moment::counted(task.lines, "line")) }
             ol .entries { @for line in lines.iter().take(LINES_MAX) { li { code { (line.url) } } } }
@@ -69,7 +68,7 @@ pub(super) fn is_over(operation: &Operation, counts: Option<&Counts>) -> bool {
 }
 
 /// What changes while it goes on.
-pub(super) fn changing(operation: &Operation, counts: Option<&Counts>) -> Markup {
+pub(super) fn changing(person: &Person, operation: &Operation, counts: Option<&Counts>) -> Markup {
     let task = &operation.task;
     html! {
         dl .numbers {
@@ -91,6 +90,7 @@ pub(super) fn changing(operation: &Operation, counts: Option<&Counts>) -> Markup
         }
         (steps::table(task, counts))
         (steps::failures(task))
+        (actions(person, operation))
     }
 }
 

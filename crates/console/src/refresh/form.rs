@@ -27,14 +27,14 @@ impl Left {
         let left = self.0.iter().find(|(of, ..)| *of == kind.quota());
         html! {
             @if let Some((_, left, limit)) = left {
-                span .left .ill[*left == 0] { (moment::number(*left)) " of " (moment::number(*limit)) " left today" }
+                span .left .ill[*left == 0] { (moment::number(*left)) " of " (moment::number(*limit)) " left" }
             }
         }
     }
 }
 
 /// For admins: the account that the form is about.
-pub(super) async fn account(control: &Control, person: &Person, chosen: &str) -> Result<Markup, Error> {
+pub(crate) async fn account(control: &Control, person: &Person, chosen: &str) -> Result<Markup, Error> {
     if !person.may(Right::Admin) {
         return Ok(html! {});
     }

@@ -23,12 +23,12 @@ use crate::sent::Sent;
 
 /// Kinds as people call them, and what a line of each is.
 const KINDS: [(TaskKind, &str, &str); 6] = [
-    (TaskKind::Url, "URL", "http://www.example.com/static/image.jpg"),
-    (TaskKind::Directory, "Folder", "http://www.example.com/static/, with all that is in it"),
-    (TaskKind::Query, "URL, any query", "http://www.example.com/search, whatever is behind the ?"),
-    (TaskKind::Regex, "Pattern", "http://www.example.com/video/.*\\.ts, for the whole of path and query"),
-    (TaskKind::Tag, "Tag", "a name that the origin gives in Cache-Tag or Surrogate-Key"),
-    (TaskKind::Host, "Whole domain", "www.example.com"),
+    (TaskKind::Url, "URL", "http://host/static/image.jpg"),
+    (TaskKind::Directory, "Folder", "http://host/static/ and all in it"),
+    (TaskKind::Query, "URL, any query", "http://host/search, whatever follows ?"),
+    (TaskKind::Regex, "Pattern", "http://host/video/.*\\.ts"),
+    (TaskKind::Tag, "Tag", "a name that the origin gave"),
+    (TaskKind::Host, "Whole domain", "host"),
 ];
 
 /// What is done to a copy.
@@ -107,7 +107,7 @@ async fn shown(
                 @for (kind, name, example) in KINDS {
                     label .choice {
                         input type="radio" name="kind" value=(kind.as_str()) checked[kind == chosen];
-                        span { strong { (name) } (left.shown(kind)) span .faint .mono { (example) } }
+                        span { span .head { strong { (name) } (left.shown(kind)) } span .faint { (example) } }
                     }
                 }
             }

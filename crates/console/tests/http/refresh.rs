@@ -13,14 +13,14 @@ async fn purged(browser: &mut Browser, fields: &[(&str, &str)]) -> String {
 async fn an_operator_purges_and_finds_it_in_the_record() {
     let stage = Stage::set().await;
     let mut olga = stage.signed_in("olga").await;
-    olga.get("/ui/refresh/purge").await.has("2,000 of 2,000 left today");
+    olga.get("/ui/refresh/purge").await.has("2,000 of 2,000 left");
     let lines = "http://a.example/x.jpg\r\n\r\nhttp://a.example/y.jpg\r\n";
     let record = purged(&mut olga, &[("kind", "url"), ("lines", lines)]).await;
     let page = olga.get(&record).await;
     for shown in ["purge URL", "2 lines", "http://a.example/y.jpg", "pop-asia", "waiting", "for ann"] {
         page.has(shown);
     }
-    olga.get("/ui/refresh/purge").await.has("1,998 of 2,000 left today");
+    olga.get("/ui/refresh/purge").await.has("1,998 of 2,000 left");
     let again = olga.get(&format!("/ui/refresh/purge?again={}", record.rsplit('/').next().unwrap())).await;
     again.has("http://a.example/x.jpg\nhttp://a.example/y.jpg</textarea>");
     let directory = [("kind", "directory"), ("mode", "force"), ("lines", "http://a.example/d/")];

@@ -15,7 +15,7 @@ const BUCKET_LENGTHS: RangeInclusive<usize> = 1..=255;
 const BUCKET_KEY_LENGTHS: RangeInclusive<usize> = 1..=256;
 
 /// Says what of a domain's settings cannot be.
-pub(super) fn check_settings(settings: &Settings) -> Result<(), ManageError> {
+pub(crate) fn check_settings(settings: &Settings) -> Result<(), ManageError> {
     check_origins(settings)?;
     if let Some(other) = &settings.share_cache
         && domain_name(other)? != *other
