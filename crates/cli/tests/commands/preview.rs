@@ -15,7 +15,7 @@ async fn a_dry_run_tells_every_pop_and_warns() {
     let quota = demo.run(&["quota", "--json"]).await.with(0).stdout;
     let ended = demo.run(&["purge", "--dir", "--dry-run", D]).await.with(0);
     assert!(ended.stdout.starts_with("dry run: nothing is submitted\n"), "{}", ended.stdout);
-    let told = ended.stdout.lines().filter(|line| line.contains("1 objects, ")).count();
+    let told = ended.stdout.lines().filter(|line| line.contains("1 object, ")).count();
     assert_eq!(told, 3, "{}", ended.stdout);
     assert!(ended.stdout.contains("  all              3 objects, "), "{}", ended.stdout);
     assert!(ended.stdout.contains("origin, at most: 3 conditional requests"), "{}", ended.stdout);
