@@ -72,6 +72,8 @@ enum Bench {
     /// Prefetches to three POPs beside bare transfers and a loop of curl over three caches of nginx, and hits beside a
     /// capped prefetch; writes docs/benchmarks.md.
     Prefetch(bench::prefetch::Options),
+    /// The console's pages over loopback: the first one, lists of 10,000 records, progress at an open page.
+    Console,
     /// An object against 10⁵ live rules, and against 100 patterns; writes docs/benchmarks.md.
     Rules,
 }
@@ -99,6 +101,10 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Bench(Bench::Edge(options)) => bench::run(&root, &options),
         Task::Bench(Bench::Purge(options)) => bench::purge::run(&root, &options),
         Task::Bench(Bench::Prefetch(options)) => bench::prefetch::run(&root, &options),
+        Task::Bench(Bench::Console) => {
+            let figures = ["run", "--release", "-q", "-p", "freshen-console", "--example", "figures"];
+            tools::run(tools::cargo(&root).args(figures))
+        }
         Task::Bench(Bench::Rules) => bench::rules::run(&root),
         Task::Mutate { filters } => mutate::run(&root, &filters),
     }

@@ -25,7 +25,7 @@ use crate::sent::Sent;
 const KINDS: [(TaskKind, &str, &str); 6] = [
     (TaskKind::Url, "URL", "http://host/static/image.jpg"),
     (TaskKind::Directory, "Folder", "http://host/static/ and all in it"),
-    (TaskKind::Query, "URL, any query", "http://host/search, whatever follows ?"),
+    (TaskKind::Query, "Any query", "http://host/search, whatever its ?…"),
     (TaskKind::Regex, "Pattern", "http://host/video/.*\\.ts"),
     (TaskKind::Tag, "Tag", "a name that the origin gave"),
     (TaskKind::Host, "Whole domain", "host"),
