@@ -13,6 +13,7 @@ use crate::pace::Pace;
 use crate::people::People;
 use crate::progress::{Moment, Progress};
 use crate::resolver::Resolver;
+use crate::steering::Windows;
 use crate::submit::Entry;
 use crate::telemetry;
 use freshen_fleet::{Host, Hub};
@@ -39,6 +40,7 @@ pub struct Control {
     pub(crate) callbacks: Callbacks,
     pub(crate) media_jobs: MediaJobs,
     pub(crate) resolver: Option<Resolver>,
+    pub(crate) windows: Arc<Windows>,
     pub(crate) pace: Pace,
     pub(crate) people: People,
     pub(crate) quota_day_offset_s: i32,
@@ -131,10 +133,12 @@ impl Control {
         let resolver = config.media_resolver.as_ref();
         let resolver = resolver.map(|config| Resolver::new(config, outbound.clone(), clock.clone()));
         let callbacks = Callbacks::new(ledger.clone(), clock.clone(), outbound, &config.outbound);
+        let windows = Arc::new(Windows::new(entry.clone()));
         let work = vec![
             tokio::spawn(keeper.run(stopped.clone())),
             tokio::spawn(deferred.clone().release_in_time(stopped.clone())),
             tokio::spawn(callbacks.clone().send_in_time(stopped.clone())),
+            tokio::spawn(windows.clone().keep(stopped.clone())),
         ];
         let control = Arc::new(Control {
             hub: Hub::new(members.clone()),
@@ -147,6 +151,7 @@ impl Control {
             callbacks,
             media_jobs: MediaJobs::default(),
             resolver,
+            windows,
             pace: Pace::default(),
             people: People::new(config),
             quota_day_offset_s: config.quota_day_offset_minutes * 60,

@@ -94,6 +94,7 @@ impl Deferred {
                 not_before_ms: task.not_before_ms,
                 cut: task.cut,
                 terms: task.terms.clone(),
+                holds: task.terms.holds_at(self.entry.clock.wall_ms()),
                 // Its quota is counted already.
                 ..named.submission(&task.account, &request, &domains, (task.submitted_ms, 0))
             };
@@ -153,13 +154,10 @@ fn request_of(task: &TaskRecord, lines: &[Line], domains: &[DomainRecord]) -> Su
 }
 
 impl Control {
-    /// Cancels a task that has not begun; of `account` where that is given. [`Refusal::Unfit`] where it has.
-    pub async fn cancel(&self, account: Option<&str>, id: TaskId) -> Result<(), Error> {
-        let Some(task) = self.ledger.task(id, account).await? else {
-            return Err(Refusal::NotFound { what: "task", name: id.to_string() }.into());
-        };
-        self.ledger.end_pending(id, "cancelled before it began", self.clock.wall_ms()).await?;
-        self.deferred.changed(id, &task.account);
+    /// Cancels a task that has not begun.
+    pub(crate) async fn cancel_pending(&self, task: &TaskRecord) -> Result<(), Error> {
+        self.ledger.end_pending(task.id, "cancelled before it began", self.clock.wall_ms()).await?;
+        self.deferred.changed(task.id, &task.account);
         Ok(())
     }
 }

@@ -27,6 +27,7 @@ mod progress;
 pub mod receipts;
 mod resolver;
 mod secret;
+mod steering;
 pub mod submit;
 pub mod tasks;
 mod telemetry;

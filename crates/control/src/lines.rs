@@ -10,7 +10,7 @@ use freshen_model::order::PrefetchItem;
 use freshen_model::pattern::{BadPattern, Pattern};
 use freshen_model::rule::{Matcher, Rule};
 use freshen_model::tag::{self, BadTag};
-use freshen_model::task::{PrefetchTerms, TaskKind};
+use freshen_model::task::{Holds, PrefetchTerms, TaskKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
@@ -216,6 +216,7 @@ impl Named {
             part: None,
             refill: None,
             then: None,
+            holds: Holds::default(),
         }
     }
 

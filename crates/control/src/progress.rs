@@ -12,6 +12,7 @@ use freshen_ledger::{PopRecord, TaskRecord, TaskUpdate};
 use freshen_model::ids::{PopId, Seq, TaskId};
 use freshen_model::protocol::completion::Fence;
 use freshen_model::protocol::heartbeat::PrefetchReport;
+use freshen_model::window::Window;
 use parking_lot::Mutex;
 use state::State;
 use std::sync::Arc;
@@ -52,12 +53,14 @@ pub(crate) struct Progress {
     pub(crate) changes: Arc<Changes>,
     /// Told whenever there may be something to write.
     wake: Notify,
+    /// Told whenever a task with a window came.
+    windowed: Notify,
 }
 
 impl Progress {
     pub(crate) fn new(changes: Arc<Changes>) -> Progress {
         let state = Mutex::new(State::telling(changes.clone()));
-        Progress { state, changes, wake: Notify::new() }
+        Progress { state, changes, wake: Notify::new(), windowed: Notify::new() }
     }
 
     /// Announces a submission, before the ledger is asked; to be held until its task is registered.
@@ -70,7 +73,29 @@ impl Progress {
     ///
     /// `known_at` is when control learned that the append was acknowledged (its own start, for a task it finds then).
     pub(crate) fn register(&self, record: TaskRecord, limit: Limit, known_at: Moment) {
+        let windowed = record.terms.window.is_some();
         self.state.lock().register(record, limit, known_at);
+        self.wake.notify_one();
+        if windowed {
+            self.windowed.notify_one();
+        }
+    }
+
+    /// The running tasks that have a window.
+    pub(crate) fn windows(&self) -> Vec<(TaskId, Window)> {
+        let state = self.state.lock();
+        let running = state.tasks.values().filter(|task| !task.ended());
+        running.filter_map(|task| Some((task.record.id, task.record.terms.window?))).collect()
+    }
+
+    /// Resolves when a task with a window came.
+    pub(crate) async fn windows_changed(&self) {
+        self.windowed.notified().await;
+    }
+
+    /// Takes in how a task goes on, as the ledger has it.
+    pub(crate) fn steered(&self, record: &TaskRecord) {
+        self.state.lock().steered(record);
         self.wake.notify_one();
     }
 
@@ -239,7 +264,7 @@ impl Drop for Announced<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use freshen_model::task::{PrefetchTerms, Progress as Files, Status, Step, StepState, TaskKind};
+    use freshen_model::task::{Holds, PrefetchTerms, Progress as Files, Status, Step, StepState, TaskKind};
 
     const NOW: Moment = Moment { steady: Duration::from_secs(100), wall_ms: 1 };
 
@@ -261,6 +286,7 @@ mod tests {
             not_before_ms: None,
             cut: false,
             terms: PrefetchTerms::default(),
+            holds: Holds::default(),
             follow: None,
             reason: None,
             then: None,

@@ -16,7 +16,7 @@ use freshen_model::protocol::roster;
 use freshen_model::quota::{Quota, QuotaKind, day};
 use freshen_model::refill::{Bound, OBJECTS_MAX, Refill};
 use freshen_model::rule::Mode;
-use freshen_model::task::{DEADLINE_S_MAX, PrefetchTerms, Status, Step, StepState, TaskKind};
+use freshen_model::task::{DEADLINE_S_MAX, PrefetchTerms, REGIONS_MAX, Status, Step, StepState, TaskKind};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -123,9 +123,15 @@ pub enum SubmitError {
     /// A prefetch that cuts.
     #[error("a prefetch breaks off nothing, leave the cut out")]
     CutOfPrefetch,
-    /// A purge with a deadline.
-    #[error("a purge has no deadline, leave it out")]
+    /// A purge with terms of a prefetch.
+    #[error("a purge has no deadline, window or regions, leave these out")]
     TermsOfPurge,
+    /// More regions than one prefetch may name.
+    #[error("more than {REGIONS_MAX} regions, name fewer")]
+    TooManyRegions,
+    /// A region without a POP that could do it.
+    #[error("no POP of region {0:?} is registered, or none in this area")]
+    NoPopsInRegion(String),
     /// A deadline that cannot be.
     #[error("a prefetch's deadline is 1 second to {} days after its beginning", DEADLINE_S_MAX / 86_400)]
     Deadline,
@@ -237,12 +243,7 @@ impl Control {
         if request.kind == TaskKind::Prefetch && terms.cut {
             return Err(SubmitError::CutOfPrefetch);
         }
-        if request.kind.is_purge() && terms.prefetch != PrefetchTerms::default() {
-            return Err(SubmitError::TermsOfPurge);
-        }
-        if terms.prefetch.deadline_s.is_some_and(|deadline_s| !(1..=DEADLINE_S_MAX).contains(&deadline_s)) {
-            return Err(SubmitError::Deadline);
-        }
+        self.check_terms(&request, &terms.prefetch)?;
         let urls = request.kind == TaskKind::Url;
         match terms.then {
             Some(_) if !request.kind.is_purge() => return Err(SubmitError::ThenOfPrefetch),
@@ -316,6 +317,29 @@ impl Control {
         Ok(())
     }
 
+    /// Refuses terms of a prefetch that cannot be.
+    fn check_terms(&self, request: &SubmitRequest, terms: &PrefetchTerms) -> Result<(), SubmitError> {
+        if request.kind.is_purge() && *terms != PrefetchTerms::default() {
+            return Err(SubmitError::TermsOfPurge);
+        }
+        if terms.deadline_s.is_some_and(|deadline_s| !(1..=DEADLINE_S_MAX).contains(&deadline_s)) {
+            return Err(SubmitError::Deadline);
+        }
+        if terms.regions.len() > REGIONS_MAX {
+            return Err(SubmitError::TooManyRegions);
+        }
+        let members = self.members.all();
+        for region in &terms.regions {
+            let there = |pop: &PopRecord| {
+                pop.region == *region && roster::in_scope(pop.area, pop.left.is_some(), request.area, false)
+            };
+            if !members.iter().any(|member| there(&member.record)) {
+                return Err(SubmitError::NoPopsInRegion(region.chars().take(80).collect()));
+            }
+        }
+        Ok(())
+    }
+
     /// The domains of an account that a caller reaches.
     pub(crate) async fn domains_within(
         &self,
@@ -359,6 +383,7 @@ impl Control {
             once: once.cloned(),
             part: terms.part,
             then: then.map(Box::new),
+            holds: terms.prefetch.holds_at(at_ms),
             ..named.submission(account, request, &domains, at)
         };
         // On a task of its own: a caller who hangs up must not leave a durable task that nobody watches.
@@ -494,6 +519,7 @@ fn record(submission: &Submission) -> TaskRecord {
         not_before_ms: submission.not_before_ms,
         cut: submission.cut,
         terms: submission.terms.clone(),
+        holds: submission.holds,
         reason: None,
         then: None,
         after: None,

@@ -149,6 +149,7 @@ fn view(record: TaskRecord) -> Task {
         not_before_ms: record.not_before_ms,
         cut: record.cut,
         terms: record.terms,
+        holds: record.holds,
         reason: record.reason,
         then: record.then,
         after: record.after,

@@ -60,6 +60,7 @@ async fn prepare(ledger: &dyn Ledger) -> Submission {
         part: None,
         refill: None,
         then: None,
+        holds: Default::default(),
     }
 }
 

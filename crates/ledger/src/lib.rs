@@ -13,9 +13,9 @@ pub use error::{Error, Refusal};
 pub use people::{Deed, Pass, User};
 pub use records::{
     AccessKey, Account, DomainRecord, DueCallback, Found, Line, MediaJobRecord, NewAccessKey, NewMediaJob,
-    Once, OrdersRead, PartPlace, PopReceipt, PopRecord, ReceiptsKept, Remembered, StreamPlace, Submission,
-    Submitted, TaskFilter, TaskLine, TaskPage, TaskPlace, TaskReceipts, TaskRecord, TaskUpdate, Temporary,
-    Tried,
+    Once, OrdersRead, PartPlace, PopReceipt, PopRecord, ReceiptsKept, Remembered, Steering, StreamPlace,
+    Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskPlace, TaskReceipts, TaskRecord, TaskUpdate,
+    Temporary, Tried,
 };
 pub use sqlite::SqliteLedger;
 
@@ -206,7 +206,13 @@ pub trait Ledger: Send + Sync + 'static {
     /// [`Refusal::NotFound`] where there is none.
     async fn end_pending(&self, task: TaskId, reason: &str, at_ms: i64) -> Result<(), Error>;
 
-    /// Keeps how far tasks have come, all or none. Steps replace those before.
+    /// Has a running prefetch go on otherwise; where that changes anything for the POPs, an order tells them, appended in the
+    /// same transaction. Gives the task as it is now: cancelled it has ended, for that reason.
+    ///
+    /// [`Refusal::NotFound`] where there is none, [`Refusal::Unfit`] for a purge, and where it does not run.
+    async fn steer(&self, task: TaskId, steering: Steering, at_ms: i64) -> Result<TaskRecord, Error>;
+
+    /// Keeps how far tasks have come, all or none. What has ended stays as it ended. Steps replace those before.
     async fn update_tasks(&self, updates: Vec<TaskUpdate>) -> Result<(), Error>;
 
     /// Tasks with an order that have not ended, oldest first.

@@ -11,7 +11,7 @@ use freshen_model::receipt::{PublicKey, Signed, Statement};
 use freshen_model::refill::{Bound, Refill};
 use freshen_model::rights::Rights;
 use freshen_model::rule::{Mode, Rule};
-use freshen_model::task::{PrefetchTerms, Status, Step, TaskKind};
+use freshen_model::task::{Holds, PrefetchTerms, Status, Step, TaskKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -201,6 +201,8 @@ pub struct Submission {
     pub cut: bool,
     /// On what terms a prefetch is done.
     pub terms: PrefetchTerms,
+    /// What keeps it from beginning at once.
+    pub holds: Holds,
     /// Set where it is to be submitted once.
     pub once: Option<Once>,
     /// The part of a media job that this is the task of; refused where that does not wait any more.
@@ -321,6 +323,8 @@ pub struct TaskRecord {
     pub cut: bool,
     /// On what terms a prefetch is done.
     pub terms: PrefetchTerms,
+    /// What keeps a prefetch that runs from beginning anything.
+    pub holds: Holds,
     /// Why it failed, where it did so before it had an order.
     pub reason: Option<String>,
     /// The prefetch that was submitted with it, to follow it.
@@ -329,6 +333,15 @@ pub struct TaskRecord {
     pub after: Option<TaskId>,
     /// Set of a prefetch whose objects the POPs choose: how many.
     pub refill: Option<Bound>,
+}
+
+/// How a running prefetch goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Steering {
+    /// With these holds, or none.
+    Hold(Holds),
+    /// Not at all: what has not ended is cancelled.
+    Cancel,
 }
 
 /// How far a task has come.

@@ -34,3 +34,4 @@ pub mod rule;
 pub mod secret;
 pub mod tag;
 pub mod task;
+pub mod window;

@@ -8,7 +8,7 @@ use crate::pattern::Pattern;
 use crate::refill::Refill;
 use crate::rule::{Matcher, Rule};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An entry of the fleet log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +72,19 @@ pub enum Body {
         /// Set where each POP chooses the objects itself: the hottest of what a purge before it matched.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         refill: Option<Refill>,
+        /// The only POPs that shall, where they were chosen otherwise than by area; absent: all of the area.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pops: Option<BTreeSet<PopId>>,
+        /// Whether it waits to be resumed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        paused: bool,
+    },
+    /// How a prefetch goes on from here.
+    Steer {
+        /// Its order.
+        prefetch: Seq,
+        /// How.
+        steer: Steer,
     },
     /// The settings of a domain from here on; absent: the domain is removed.
     Domain {
@@ -101,6 +114,29 @@ pub enum Body {
     Unknown,
 }
 
+/// How a prefetch goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Steer {
+    /// What is being fetched is finished, and nothing more begun.
+    Pause,
+    /// As before the pause.
+    Resume,
+    /// Nothing more is done; what is there stays.
+    Cancel,
+}
+
+impl Steer {
+    /// The word used in the API and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Steer::Pause => "pause",
+            Steer::Resume => "resume",
+            Steer::Cancel => "cancel",
+        }
+    }
+}
+
 /// One object to prefetch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrefetchItem {
@@ -125,6 +161,9 @@ pub struct PrefetchOrder {
     /// As in the order; the objects chosen are then in `items`, once they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refill: Option<Refill>,
+    /// Whether it waits to be resumed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
 }
 
 impl Serialize for Body {

@@ -4,8 +4,10 @@ use crate::ids::{PopId, Seq, TaskId};
 use crate::quota::QuotaKind;
 use crate::refill::Bound;
 use crate::rule::Mode;
+use crate::window::Window;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// What a task does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -87,7 +89,42 @@ pub struct PrefetchTerms {
     /// Seconds after its beginning by which every POP is to be warm, 1 to [`DEADLINE_S_MAX`]; absent: as control is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_s: Option<u32>,
+    /// The hours in which something may be begun; absent: always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    /// Only the POPs of these regions, at most [`REGIONS_MAX`]; none: of all.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub regions: BTreeSet<String>,
 }
+
+impl PrefetchTerms {
+    /// What keeps a prefetch from beginning anything that is submitted at that time, wall-clock milliseconds since 1970.
+    pub fn holds_at(&self, at_ms: i64) -> Holds {
+        let outside_window = self.window.is_some_and(|window| !window.is_open(at_ms));
+        Holds { paused: false, outside_window }
+    }
+}
+
+/// What keeps a prefetch from beginning anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Holds {
+    /// Somebody paused it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+    /// Its window is closed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outside_window: bool,
+}
+
+impl Holds {
+    /// Whether anything does.
+    pub fn any(self) -> bool {
+        self.paused || self.outside_window
+    }
+}
+
+/// Regions that one prefetch may name.
+pub const REGIONS_MAX: usize = 100;
 
 /// The latest that a deadline may be, seconds.
 pub const DEADLINE_S_MAX: u32 = 31 * 86_400;
@@ -197,6 +234,13 @@ pub enum StepState {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last_contact_ms: Option<i64>,
     },
+    /// A prefetch that was cancelled before this POP had finished; what is there stays.
+    Cancelled {
+        /// How far it was.
+        progress: Progress,
+        /// Wall-clock milliseconds since 1970, for people.
+        at_ms: i64,
+    },
     /// The POP was removed while the task ran, and had nothing left to do for it.
     Removed {
         /// Wall-clock milliseconds since 1970, for people.
@@ -211,7 +255,8 @@ impl StepState {
             StepState::Fetching { progress }
             | StepState::Warm { progress, .. }
             | StepState::Failed { progress, .. }
-            | StepState::Overdue { progress, .. } => Some(progress),
+            | StepState::Overdue { progress, .. }
+            | StepState::Cancelled { progress, .. } => Some(progress),
             _ => None,
         }
     }
@@ -314,6 +359,9 @@ pub struct Task {
     /// On what terms a prefetch is done.
     #[serde(flatten)]
     pub terms: PrefetchTerms,
+    /// What keeps it, while it runs, from beginning anything.
+    #[serde(flatten)]
+    pub holds: Holds,
     /// Why it failed, where that was before any POP had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

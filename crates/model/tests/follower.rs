@@ -6,7 +6,7 @@ use freshen_model::area::Area;
 use freshen_model::domain::{NoLease, QueryPolicy, Settings};
 use freshen_model::ids::{BootId, DataId, LogId, OrderId, PopId, Seq, TaskId};
 use freshen_model::key::Key;
-use freshen_model::order::{Body, End, Order, PrefetchItem, Snapshot};
+use freshen_model::order::{Body, End, Order, PrefetchItem, Snapshot, Steer};
 use freshen_model::protocol::copy::{Doubt, Provenance, Verdict};
 use freshen_model::protocol::fill::{FillStart, Source};
 use freshen_model::protocol::follower::{Consequence, Follower, Identity, Misfit, Plan, Saved, View};
@@ -357,11 +357,52 @@ fn a_prefetch_is_for_the_pops_of_its_area() {
     let mut pop = Pop::member();
     let prefetch = |area| {
         let items = vec![PrefetchItem { domain: "a.example".into(), path_and_query: "/a".into() }];
-        Body::Prefetch { task: TaskId(1), area, items, follow: None, refill: None }
+        Body::Prefetch { task: TaskId(1), area, items, follow: None, refill: None, pops: None, paused: false }
     };
     assert_eq!(pop.apply(prefetch(None)).prefetches.len(), 1);
     assert_eq!(pop.apply(prefetch(Some(Area::Domestic))).prefetches.len(), 1);
     assert_eq!(pop.apply(prefetch(Some(Area::Overseas))).prefetches.len(), 0);
+    for (name, mine) in [(pop.follower.identity().pop.as_str().to_owned(), 1), ("another".into(), 0)] {
+        let Body::Prefetch { task, area, items, follow, .. } = prefetch(None) else { panic!() };
+        let pops = Some([name.parse().unwrap()].into());
+        let chosen = Body::Prefetch { task, area, items, follow, refill: None, pops, paused: false };
+        assert_eq!(pop.apply(chosen).prefetches.len(), mine);
+    }
+}
+
+/// Told in one batch with the prefetch it means, or behind it.
+#[test]
+fn a_prefetch_goes_on_as_it_is_steered() {
+    let pop = Pop::member();
+    let first = pop.follower.saved().watermark.next();
+    let prefetch = Body::Prefetch {
+        task: TaskId(1),
+        area: None,
+        items: Vec::new(),
+        follow: None,
+        refill: None,
+        pops: None,
+        paused: false,
+    };
+    let steer = |prefetch, steer| Body::Steer { prefetch, steer };
+    let planned = |bodies: &[Body]| {
+        let mut seq = first;
+        let orders = bodies.iter().map(|body| {
+            let order = Order { seq, id: id(7), body: body.clone() };
+            seq = seq.next();
+            order
+        });
+        let orders: Vec<Order> = orders.collect();
+        let plan = pop.follower.plan(pop.follower.saved().log.unwrap(), &orders).unwrap();
+        (plan.prefetches.iter().map(|(_, order)| order.paused).collect::<Vec<_>>(), plan.steers)
+    };
+    let before = Seq(first.0 - 1);
+    let other = (vec![false], vec![(before, Steer::Pause)]);
+    assert_eq!(planned(&[prefetch.clone(), steer(before, Steer::Pause)]), other);
+    assert_eq!(planned(&[prefetch.clone(), steer(first, Steer::Pause)]), (vec![true], vec![]));
+    let and_back = [prefetch.clone(), steer(first, Steer::Pause), steer(first, Steer::Resume)];
+    assert_eq!(planned(&and_back), (vec![false], vec![]));
+    assert_eq!(planned(&[prefetch, steer(first, Steer::Cancel)]), (vec![], vec![]));
 }
 
 #[test]

@@ -185,6 +185,9 @@ impl Pop {
             let (epoch, exact) = (plan.saved.epoch, widened == 0);
             self.receipts.applied(new.orders, Applied { moment, epoch, orders: rules, exact });
         }
+        for (seq, steer) in plan.steers {
+            self.prefetcher.steer(seq, steer);
+        }
         for (seq, order) in plan.prefetches {
             self.clone().start_prefetch(seq, order);
         }

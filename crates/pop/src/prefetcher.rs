@@ -18,7 +18,7 @@ use crate::{Config, Pop};
 use freshen_model::area::Area;
 use freshen_model::follow::Follow;
 use freshen_model::ids::Seq;
-use freshen_model::order::{PrefetchItem, PrefetchOrder};
+use freshen_model::order::{PrefetchItem, PrefetchOrder, Steer};
 use freshen_model::protocol::heartbeat::PrefetchReport;
 use freshen_model::task::{FAILURES_MAX, Failure, Progress};
 use parking_lot::Mutex;
@@ -27,7 +27,7 @@ use scheduler::Limits;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Files that are looked up, or read back from disk, at one time.
 const READ_AT_ONCE: usize = 8;
@@ -53,6 +53,17 @@ struct Job {
     area: Option<Area>,
     state: Mutex<JobState>,
     cost: Arc<Cost>,
+    going: watch::Sender<Going>,
+}
+
+/// Whether a job goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Going {
+    On,
+    /// Nothing more is begun for the time being.
+    Paused,
+    /// Nothing more is done.
+    Over,
 }
 
 #[derive(Default)]
@@ -79,7 +90,6 @@ struct Warm {
 /// One line of a job.
 #[derive(Clone, Copy)]
 struct Line<'a> {
-    seq: Seq,
     job: &'a Arc<Job>,
     /// Its place, from 1.
     number: u32,
@@ -102,16 +112,18 @@ impl Prefetcher {
         }
     }
 
-    /// What to tell control.
+    /// What to tell control: of those that ended first, and of those that are paused last.
     pub fn reports(&self) -> Vec<PrefetchReport> {
         let jobs = self.jobs.lock();
+        let mut jobs: Vec<_> = jobs.iter().collect();
+        jobs.sort_by_key(|(_, job)| (!job.state.lock().ended, job.going() == Going::Paused));
         let report = |(seq, job): (&Seq, &Arc<Job>)| {
             let state = job.state.lock();
             let failures = if state.ended { state.failures.clone() } else { Vec::new() };
             let progress = job.cost.told_in(state.progress);
             PrefetchReport { seq: *seq, progress, ended: state.ended, failures }
         };
-        jobs.iter().take(REPORTS_MAX).map(report).collect()
+        jobs.into_iter().take(REPORTS_MAX).map(report).collect()
     }
 
     /// Changes with every line that is done.
@@ -119,26 +131,48 @@ impl Prefetcher {
         self.revision.load(Ordering::Relaxed)
     }
 
-    /// Whether something is under way or waits to be noted.
+    /// Whether something goes on or waits to be noted.
     pub fn busy(&self) -> bool {
-        !self.jobs.lock().is_empty()
+        self.jobs.lock().values().any(|job| job.going() != Going::Paused)
     }
 
     /// Forgets what control has noted.
     pub fn forget(&self, noted: &[Seq]) {
-        let mut jobs = self.jobs.lock();
-        for seq in noted {
-            jobs.remove(seq);
+        noted.iter().for_each(|seq| self.end(*seq));
+    }
+
+    /// Has a job go on as an order says that is applied; nothing where it is none of this POP's, or ended.
+    pub fn steer(&self, seq: Seq, steer: Steer) {
+        let going = match steer {
+            Steer::Pause => Going::Paused,
+            Steer::Resume => Going::On,
+            Steer::Cancel => return self.end(seq),
+        };
+        if let Some(job) = self.jobs.lock().get(&seq)
+            && !job.state.lock().ended
+        {
+            job.going.send_replace(going);
         }
+        self.revision.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn end(&self, seq: Seq) {
+        if let Some(job) = self.jobs.lock().remove(&seq) {
+            job.going.send_replace(Going::Over);
+        }
+    }
+
+    /// How a prefetch goes on; one that is not known is over.
+    fn going(&self, seq: Seq) -> Going {
+        self.jobs.lock().get(&seq).map_or(Going::Over, |job| job.going())
     }
 
     /// Takes note of a prefetch, before other POPs can know that this one has its order and ask for what it names.
     pub fn enlist(&self, seq: Seq, order: &PrefetchOrder, cost: Spent) {
         let progress = Progress { files: order.items.len() as u64, ..Progress::default() };
         let choosing = order.refill.is_some() && order.items.is_empty();
-        let state = Mutex::new(JobState { progress, choosing, ..JobState::default() });
-        let cost = Arc::new(Cost::since(cost));
-        self.jobs.lock().insert(seq, Arc::new(Job { seq, area: order.area, state, cost }));
+        let state = JobState { progress, choosing, ..JobState::default() };
+        self.jobs.lock().insert(seq, Job::new(seq, order, state, cost));
     }
 
     /// The area of a prefetch that this POP has; `None` within for all.
@@ -148,15 +182,46 @@ impl Prefetcher {
 
     /// Forgets everything: the log is another one.
     pub fn forget_all(&self) {
-        self.jobs.lock().clear();
-    }
-
-    fn known(&self, seq: Seq, job: &Arc<Job>) -> bool {
-        self.jobs.lock().get(&seq).is_some_and(|known| Arc::ptr_eq(known, job))
+        for job in std::mem::take(&mut *self.jobs.lock()).values() {
+            job.going.send_replace(Going::Over);
+        }
     }
 }
 
 impl Job {
+    fn new(seq: Seq, order: &PrefetchOrder, state: JobState, cost: Spent) -> Arc<Job> {
+        let going = if order.paused && !state.ended { Going::Paused } else { Going::On };
+        Arc::new(Job {
+            seq,
+            area: order.area,
+            state: Mutex::new(state),
+            cost: Arc::new(Cost::since(cost)),
+            going: watch::Sender::new(going),
+        })
+    }
+
+    fn going(&self) -> Going {
+        *self.going.borrow()
+    }
+
+    /// Waits out a pause; false once it is over.
+    async fn goes_on(&self) -> bool {
+        let mut going = self.going.subscribe();
+        let going = going.wait_for(|going| *going != Going::Paused).await;
+        going.is_ok_and(|going| *going == Going::On)
+    }
+
+    /// Waits until it is paused or over.
+    async fn stops(&self) {
+        // The channel lives as long as the job.
+        let _ = self.going.subscribe().wait_for(|going| *going != Going::On).await;
+    }
+
+    /// Waits until it is over.
+    async fn is_over(&self) {
+        let _ = self.going.subscribe().wait_for(|going| *going == Going::Over).await;
+    }
+
     /// Who is asked for what is not here.
     fn way(&self) -> Way {
         Way::Tree(self.seq)
@@ -191,12 +256,9 @@ impl Pop {
     pub fn resume_prefetch(self: Arc<Pop>, seq: Seq, job: PrefetchJob) {
         match job.outcome {
             Some((progress, failures)) => {
-                let state = Mutex::new(JobState { progress, failures, ended: true, ..JobState::default() });
-                let cost = Arc::new(Cost::since(Spent::of(&progress)));
-                self.prefetcher
-                    .jobs
-                    .lock()
-                    .insert(seq, Arc::new(Job { seq, area: job.order.area, state, cost }));
+                let state = JobState { progress, failures, ended: true, ..JobState::default() };
+                let job = Job::new(seq, &job.order, state, Spent::of(&progress));
+                self.prefetcher.jobs.lock().insert(seq, job);
             }
             None => {
                 self.prefetcher.enlist(seq, &job.order, job.cost);
@@ -215,17 +277,17 @@ impl Pop {
                 state.choosing = false;
             });
             let lines = order.items.iter().zip(refill::lines_of(&order)).map(|(item, number)| {
-                let line = Line { seq, job: &job, number };
+                let line = Line { job: &job, number };
                 self.warm_line(line, item, order.follow.as_ref())
             });
             futures_util::future::join_all(lines).await;
-            self.look_up_again(seq, &job).await;
+            self.look_up_again(&job).await;
             self.end_prefetch(seq, &job, order).await;
         });
     }
 
     async fn end_prefetch(self: &Arc<Pop>, seq: Seq, job: &Arc<Job>, order: PrefetchOrder) {
-        if !self.prefetcher.known(seq, job) {
+        if job.going() == Going::Over {
             return;
         }
         let outcome = {
@@ -249,5 +311,43 @@ impl Pop {
         if let Some(follow) = follow.filter(|_| warm) {
             self.follow_line(line, item, follow).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use freshen_model::ids::TaskId;
+
+    /// However many wait before them.
+    #[test]
+    fn p6_an_end_is_told_before_what_is_paused() {
+        let config = Config::new(
+            "pop-1".parse().unwrap(),
+            "data".into(),
+            String::new(),
+            String::new(),
+            String::new(),
+            String::new(),
+        );
+        let prefetcher = Prefetcher::new(&config);
+        let order = PrefetchOrder {
+            task: TaskId(1),
+            area: None,
+            items: Vec::new(),
+            follow: None,
+            refill: None,
+            paused: false,
+        };
+        for seq in 1..=200 {
+            let (ended, going) = (seq == 200, if seq < 150 { Going::Paused } else { Going::On });
+            let state = JobState { ended, ..JobState::default() };
+            let job = Job::new(Seq(seq), &order, state, Spent::default());
+            job.going.send_replace(going);
+            prefetcher.jobs.lock().insert(Seq(seq), job);
+        }
+        let told: Vec<u64> = prefetcher.reports().iter().map(|report| report.seq.0).collect();
+        assert_eq!(told.len(), REPORTS_MAX);
+        assert_eq!((told[0], told[1], told[51]), (200, 150, 1));
     }
 }

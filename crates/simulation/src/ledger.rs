@@ -150,7 +150,7 @@ impl Ledger {
                 let pop = self.pops.get_mut(pop).filter(|pop| pop.left.is_none())?;
                 pop.left = Some((seq, id));
             }
-            Body::Prefetch { .. } | Body::Tick | Body::Unknown => {}
+            Body::Prefetch { .. } | Body::Steer { .. } | Body::Tick | Body::Unknown => {}
         }
         self.orders.push_back(Order { seq, id, body });
         Some(seq)

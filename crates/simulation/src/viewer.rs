@@ -72,6 +72,8 @@ impl Fleet {
                     items: vec![item],
                     follow: None,
                     refill: None,
+                    pops: None,
+                    paused: false,
                 });
             }
             Doing::Forget => {

@@ -205,6 +205,15 @@ pub const MUTATIONS: &[Mutation] = &[
         tests: "p4_what_was_acknowledged_survives_kill_9",
     },
     Mutation {
+        name: "a pause that no POP hears of",
+        promise: "P4",
+        file: "crates/ledger/src/sqlite/steer.rs",
+        find: "orders::append(connection, &Body::Steer { prefetch: record.seq, steer })?;",
+        replace: "let _ = (orders::append, Body::Steer { prefetch: record.seq, steer });",
+        package: "freshen-ledger",
+        tests: "p4_what_holds_a_prefetch_is_kept_with_its_order",
+    },
+    Mutation {
         name: "a prefetch that takes a fill from before the purge",
         promise: "P5",
         file: "crates/model/src/protocol/follower.rs",

@@ -141,12 +141,13 @@ impl From<SubmitError> for ApiError {
             | SubmitError::ThenWithoutUrls
             | SubmitError::ThenLater
             | SubmitError::BadRefill
+            | SubmitError::TooManyRegions
             | SubmitError::TooLate => ErrorCode::Malformed,
             SubmitError::ForeignDomain(_) => ErrorCode::NotFound,
             SubmitError::NoDomains => ErrorCode::Unfit,
             SubmitError::TooFast { .. } | SubmitError::QueueFull { .. } => ErrorCode::TooManyRequests,
             SubmitError::OverQuota(..) => ErrorCode::OverQuota,
-            SubmitError::NoPops(_) => ErrorCode::NoPops,
+            SubmitError::NoPops(_) | SubmitError::NoPopsInRegion(_) => ErrorCode::NoPops,
             SubmitError::Ledger(error) => return error.into(),
         };
         ApiError::new(code, message)

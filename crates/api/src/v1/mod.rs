@@ -69,8 +69,17 @@ fn operations() -> Vec<Operation> {
             .tells::<TaskView>(),
         get("/v1/events", "followTasks", "Follow all tasks that the caller sees", events::of_tasks)
             .tells::<TaskView>(),
-        post("/v1/tasks/{id}/cancel", "cancelTask", "Cancel a task that is pending", tasks::cancel)
+        post("/v1/tasks/{id}/pause", "pauseTask", "Pause a prefetch that runs", tasks::pause)
             .gives::<TaskView>(),
+        post("/v1/tasks/{id}/resume", "resumeTask", "Let a prefetch that is paused go on", tasks::resume)
+            .gives::<TaskView>(),
+        post(
+            "/v1/tasks/{id}/cancel",
+            "cancelTask",
+            "Cancel a task that is pending, or a prefetch that runs",
+            tasks::cancel,
+        )
+        .gives::<TaskView>(),
         get(
             "/v1/tasks/{id}/receipt",
             "getReceipt",

@@ -10,6 +10,7 @@ use freshen_model::certificate::{CertificateFile, Keys};
 use freshen_model::expand::PrefetchDryRun;
 use freshen_model::ids::TaskId;
 use freshen_model::location::{Location, Scheme};
+use freshen_model::order::Steer;
 use freshen_model::rights::Right;
 use freshen_model::task::{PrefetchTerms, Status, Task, TaskKind};
 use schemars::JsonSchema;
@@ -97,12 +98,13 @@ pub(super) async fn prefetch_dry_run(
 }
 
 fn of_prefetch(request: PrefetchRequest) -> (SubmitRequest, Terms) {
-    let PrefetchRequest { area, not_before_ms, lines, follow, deadline_s } = request;
+    let PrefetchRequest { area, not_before_ms, lines, follow, deadline_s, window, regions } = request;
     let kind = TaskKind::Prefetch;
     let (force, soft, domains) = (false, false, Vec::new());
     let submission =
         SubmitRequest { kind, force, soft, area, lines, domains, scheme: Scheme::Required, follow };
-    let terms = Terms { not_before_ms, prefetch: PrefetchTerms { deadline_s }, ..Terms::default() };
+    let terms =
+        Terms { not_before_ms, prefetch: PrefetchTerms { deadline_s, window, regions }, ..Terms::default() };
     (submission, terms)
 }
 
@@ -135,17 +137,42 @@ async fn submit(
     Ok(shown)
 }
 
+pub(super) async fn pause(
+    State(api): State<Api>,
+    name: Name,
+    request: SignedRequest,
+) -> Result<Json<TaskView>, ApiError> {
+    steer(&api, name, request, Steer::Pause).await
+}
+
+pub(super) async fn resume(
+    State(api): State<Api>,
+    name: Name,
+    request: SignedRequest,
+) -> Result<Json<TaskView>, ApiError> {
+    steer(&api, name, request, Steer::Resume).await
+}
+
 pub(super) async fn cancel(
     State(api): State<Api>,
+    name: Name,
+    request: SignedRequest,
+) -> Result<Json<TaskView>, ApiError> {
+    steer(&api, name, request, Steer::Cancel).await
+}
+
+async fn steer(
+    api: &Api,
     Name(id): Name,
     request: SignedRequest,
+    steer: Steer,
 ) -> Result<Json<TaskView>, ApiError> {
     let task = task_id(&id)?;
     // What may be submitted may be called off: this needs the right to submit such a task.
-    let shown = whole(&api, &request.caller, task).await?;
+    let shown = whole(api, &request.caller, task).await?;
     let caller = request.may(if shown.task.kind.is_purge() { Right::Purge } else { Right::Prefetch })?;
-    api.control.cancel(caller.confines(), task).await?;
-    view(&api, caller, task).await
+    api.control.steer(caller.confines(), task, steer).await?;
+    view(api, caller, task).await
 }
 
 /// A task of which the caller reaches every line: a key of some domains does nothing to what names others too.

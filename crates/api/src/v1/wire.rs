@@ -15,8 +15,10 @@ use freshen_model::refill::Bound;
 use freshen_model::rights::Rights;
 use freshen_model::role::Role;
 use freshen_model::task::{OriginCost, Task, TaskKind};
+use freshen_model::window::Window;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// What `POST /v1/purge` and `POST /v1/prefetch` submit with a field `Idempotency-Key` (1 to 255 visible characters of ASCII)
 /// is submitted once: the same key and body give the same task for 24 hours, another body is refused as `key_reused`.
@@ -100,9 +102,16 @@ pub struct PrefetchRequest {
     /// configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_s: Option<u32>,
+    /// The hours of each day in which something may be begun, as `02:00-06:00+08:00`; absent: always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    /// Only the POPs of these regions, at most 100; none: of all.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub regions: BTreeSet<String>,
 }
 
-/// `POST /v1/tasks/{id}/cancel`, for a task that is pending.
+/// `POST /v1/tasks/{id}/cancel`, for a task that is pending, or a prefetch that runs: what is there stays. `POST
+/// /v1/tasks/{id}/pause` and `…/resume`, for a prefetch that runs: what is being fetched is finished, nothing more is begun.
 ///
 /// `GET /v1/tasks/{id}`; with `?wait_ms=N&seen=R` (`N` at most 30,000) answered once the revision is above `R` (absent:
 /// above what it is now), the task ended, or `N` passed; with `&counted=true` an ended purge is answered once it is counted, or `N` passed.

@@ -110,6 +110,8 @@ pub(super) fn of_submit(error: SubmitError, lines: &[Line]) -> VendorError {
         | SubmitError::ThenWithoutUrls
         | SubmitError::ThenLater
         | SubmitError::BadRefill
+        | SubmitError::TooManyRegions
+        | SubmitError::NoPopsInRegion(_)
         | SubmitError::TooLate => ErrorKind::ObjectPathMalformed.because(detail),
         SubmitError::Ledger(error) => of_ledger(error),
     }

@@ -230,6 +230,7 @@ fn faults(line: &LineView) -> Vec<(&str, &str)> {
         let pop = step.pop.as_str();
         match &step.state {
             StepState::Overdue { .. } => faults.push((pop, "Internal Error: not finished by the deadline")),
+            StepState::Cancelled { .. } => faults.push((pop, "Internal Error: cancelled")),
             StepState::Failed { failures, progress, .. } => {
                 let here = failures.iter().find(|failure| failure.line == line.line);
                 match here {

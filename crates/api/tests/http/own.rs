@@ -366,6 +366,57 @@ async fn a_purge_may_be_followed_by_a_prefetch_or_a_refill() {
 }
 
 #[tokio::test]
+async fn prefetches_are_submitted_on_terms_and_steered() {
+    let stage = Stage::set().await;
+    stage.control.add_pop(&"pop-north".parse().unwrap(), Area::Overseas, "north").await.unwrap();
+    let prefetch = |terms: Value| {
+        let mut request = json!({ "lines": ["http://a.example/x"] });
+        request.as_object_mut().unwrap().extend(terms.as_object().unwrap().clone());
+        stage.own(ANN, "POST", "/v1/prefetch", request)
+    };
+    for (terms, code, why) in [
+        (
+            json!({ "regions": ["west"] }),
+            "no_pops",
+            "no POP of region \"west\" is registered, or none in this area",
+        ),
+        (
+            json!({ "deadline_s": 0 }),
+            "malformed",
+            "a prefetch's deadline is 1 second to 31 days after its beginning",
+        ),
+    ] {
+        let (status, body) = prefetch(terms).await;
+        assert!(status == 400 || status == 409, "{body}");
+        assert_eq!(said(&body), (code, why));
+    }
+    let (status, body) = prefetch(json!({ "window": "never" })).await;
+    assert_eq!((status, said(&body).0), (400, "malformed"), "{body}");
+    // It is noon in UTC.
+    let terms = json!({ "window": "21:00-22:00+08:00", "regions": ["north"], "deadline_s": 90_000 });
+    let (status, task) = prefetch(terms.clone()).await;
+    assert_eq!((status, &task["outside_window"], &task["paused"]), (200, &json!(true), &Value::Null));
+    for (name, value) in terms.as_object().unwrap() {
+        assert_eq!(task[name], *value);
+    }
+    let path = format!("/v1/tasks/{}", task["id"].as_str().unwrap());
+    let steer = |who, how: &'static str| {
+        let target = format!("{path}/{how}");
+        let stage = &stage;
+        async move { stage.own(who, "POST", &target, Value::Null).await }
+    };
+    assert_eq!(steer(BOB, "pause").await.0, 404);
+    assert_eq!(steer(ANN, "pause").await.1["paused"], json!(true));
+    let (_, task) = steer(ANN, "resume").await;
+    assert_eq!((&task["paused"], &task["outside_window"]), (&Value::Null, &json!(true)));
+    let (status, task) = steer(ANN, "cancel").await;
+    assert_eq!((status, &task["status"], &task["reason"]), (200, &json!("failed"), &json!("cancelled")));
+    assert_eq!(task["pops"][0]["state"], "cancelled");
+    let (status, body) = steer(ANN, "resume").await;
+    assert_eq!((status, said(&body).0), (409, "unfit"));
+}
+
+#[tokio::test]
 async fn a_dry_run_asks_every_pop_and_names_who_does_not_answer() {
     let stage = Stage::set().await;
     let mut asia = stage.pop("pop-asia").await;

@@ -12,6 +12,7 @@ use freshen_model::expand::PrefetchDryRun;
 use freshen_model::follow::{First, Follow, Renditions};
 use freshen_model::refill::Bound;
 use freshen_model::task::{Status, StepState, Task, TaskKind};
+use freshen_model::window::Window;
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -128,6 +129,13 @@ pub struct Prefetch {
     /// as control is configured, a day].
     #[arg(long, value_name = "TIME", value_parser = duration)]
     deadline: Option<Duration>,
+    /// Begin files only in these hours of each day: `02:00-06:00+08:00`, or `22:30-05:00Z` over midnight. What is being
+    /// fetched when they end is finished.
+    #[arg(long, value_name = "HH:MM-HH:MM±HH:MM")]
+    window: Option<Window>,
+    /// Only the POPs of this region; may be given several times.
+    #[arg(long)]
+    region: Vec<String>,
     /// Submit nothing; show what the lines lead to, with counts and, where the origin tells, bytes.
     #[arg(long, conflicts_with_all = ["wait", "not_before"])]
     dry_run: bool,
@@ -193,7 +201,15 @@ impl Prefetch {
         };
         let follow = self.follow.then(|| Follow { renditions: self.renditions, first, ..Follow::default() });
         let deadline_s = self.deadline.map(|after| u32::try_from(after.as_secs()).unwrap_or(u32::MAX));
-        let request = PrefetchRequest { area: self.area, not_before_ms, lines, follow, deadline_s };
+        let request = PrefetchRequest {
+            area: self.area,
+            not_before_ms,
+            lines,
+            follow,
+            deadline_s,
+            window: self.window,
+            regions: self.region.into_iter().collect(),
+        };
         if self.dry_run {
             let view: PrefetchDryRun =
                 control.call(Method::POST, "/v1/prefetch/dry-run", Some(&request)).await?;

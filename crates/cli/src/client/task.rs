@@ -9,8 +9,9 @@ use clap::Subcommand;
 use freshen_api::v1::wire::{TaskList, TaskView};
 use freshen_model::certificate::CertificateFile;
 use freshen_model::count::Counts;
+use freshen_model::order::Steer;
 use freshen_model::refill::Bound;
-use freshen_model::task::{OriginCost, Progress, Status, Step, StepState, Task};
+use freshen_model::task::{Holds, OriginCost, Progress, Status, Step, StepState, Task};
 use http::Method;
 use serde::Serialize;
 
@@ -40,13 +41,12 @@ pub enum TaskCommand {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Cancel a task that has not begun (`--not-before`).
-    Cancel {
-        /// Its number.
-        id: u64,
-        #[command(flatten)]
-        connection: Connection,
-    },
+    /// Pause a prefetch: what is being fetched is finished, and nothing more begun.
+    Pause(Steered),
+    /// Let a prefetch that is paused go on.
+    Resume(Steered),
+    /// Cancel a task that has not begun (`--not-before`), or a prefetch that runs; what it brought stays.
+    Cancel(Steered),
     /// One task, POP by POP.
     Show {
         /// Its number.
@@ -64,6 +64,27 @@ pub enum TaskCommand {
         #[command(flatten)]
         connection: Connection,
     },
+}
+
+/// A task that is to go on otherwise.
+#[derive(clap::Args)]
+pub struct Steered {
+    /// Its number.
+    id: u64,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Steered {
+    async fn go_on(self, steer: Steer) -> Result<(), ClientError> {
+        let path = format!("/v1/tasks/{}/{}", self.id, steer.as_str());
+        let view: TaskView = self.connection.open()?.call(Method::POST, &path, None::<&()>).await?;
+        if self.connection.json {
+            return print_json(&view.task);
+        }
+        print_task(&view);
+        Ok(())
+    }
 }
 
 /// A task with its counts, as it is printed for programs.
@@ -111,15 +132,9 @@ impl TaskCommand {
                     }
                 }
             }
-            TaskCommand::Cancel { id, connection } => {
-                let path = format!("/v1/tasks/{id}/cancel");
-                let view: TaskView = connection.open()?.call(Method::POST, &path, None::<&()>).await?;
-                if connection.json {
-                    print_json(&view.task)?;
-                } else {
-                    print_task(&view);
-                }
-            }
+            TaskCommand::Pause(task) => task.go_on(Steer::Pause).await?,
+            TaskCommand::Resume(task) => task.go_on(Steer::Resume).await?,
+            TaskCommand::Cancel(task) => task.go_on(Steer::Cancel).await?,
             TaskCommand::Show { id, connection } => {
                 let view: TaskView = connection.open()?.get(&format!("/v1/tasks/{id}")).await?;
                 if connection.json {
@@ -208,9 +223,21 @@ pub fn pops_lines(task: &Task) -> Vec<String> {
     task.pops.iter().map(|step| format!("{}: {}", step.pop, state(step))).collect()
 }
 
-/// The POPs of a task on one line.
+/// The POPs of a task on one line, behind what holds it.
 pub fn pops_line(task: &Task) -> String {
-    pops_lines(task).join(" · ")
+    let mut parts = pops_lines(task);
+    parts.splice(0..0, held(task));
+    parts.join(" · ")
+}
+
+/// What keeps a running prefetch from beginning anything.
+fn held(task: &Task) -> Option<String> {
+    let Holds { paused, outside_window } = task.holds;
+    match (task.status, task.terms.window) {
+        (Status::Running, _) if paused => Some("paused".into()),
+        (Status::Running, Some(window)) if outside_window => Some(format!("outside of its window {window}")),
+        _ => None,
+    }
 }
 
 fn summary(task: &Task) -> String {
@@ -223,8 +250,9 @@ fn summary(task: &Task) -> String {
         return format!("task {}: {} pending, not before {at}", task.id, task.kind.as_str());
     }
     let lines = if task.lines == 1 { "1 line".to_owned() } else { format!("{} lines", task.lines) };
+    let held = held(task).map_or(String::new(), |held| format!(", {held}"));
     format!(
-        "task {}: {} {} ({}), {} % at {}{took}",
+        "task {}: {} {}{held} ({}), {} % at {}{took}",
         task.id,
         task.kind.as_str(),
         task.status.as_str(),
@@ -251,6 +279,7 @@ fn state(step: &Step) -> String {
             format!("failed, {}, {} failed", amount(progress), progress.files_failed)
         }
         StepState::Overdue { progress, .. } => format!("not done by the deadline, {}", amount(progress)),
+        StepState::Cancelled { progress, .. } => format!("cancelled, {}", amount(progress)),
         StepState::Removed { .. } => "removed".into(),
     }
 }

@@ -1,6 +1,7 @@
 //! Prefetches: afterwards the first viewer of every POP gets a HIT.
 
 use crate::demo::{Demo, Plan};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const LARGE_BYTES: usize = 30_000_000;
 
@@ -75,4 +76,31 @@ async fn a_purge_and_what_follows_it_are_waited_for_together() {
     }
     demo.run(&["purge", "--then-prefetch", "--dir", "http://demo.localhost/"]).await.with(2);
     demo.run(&["purge", "--refill", "0", url]).await.with(2);
+}
+
+#[tokio::test]
+async fn a_prefetch_is_held_by_its_window_and_steered() {
+    let demo = Demo::start().await;
+    // Half a day away, it is as far from opening as from having closed.
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let at = |away_h: u64| format!("{:02}:00", (now_s / 3_600 + away_h) % 24);
+    let window = format!("{}-{}Z", at(12), at(13));
+    let url = "http://demo.localhost/a.txt";
+    demo.run(&["prefetch", "--window", "sometimes", url]).await.with(2);
+    let line = ["prefetch", "--json", "--region", "europe", "--deadline", "2h", "--window", &window, url];
+    let task = demo.run(&line).await.with(0).json();
+    assert_eq!((&task["status"], &task["window"]), (&"running".into(), &window.as_str().into()));
+    assert_eq!((&task["deadline_s"], task["pops"].as_array().unwrap().len()), (&7_200.into(), 1));
+    let id = task["id"].as_str().unwrap();
+    let shown = demo.run(&["task", "show", id]).await.with(0).stdout;
+    assert!(shown.contains(&format!("prefetch running, outside of its window {window}")), "{shown}");
+    let paused = demo.run(&["task", "pause", id]).await.with(0).stdout;
+    assert!(paused.contains("prefetch running, paused"), "{paused}");
+    assert_eq!(demo.run(&["task", "resume", "--json", id]).await.with(0).json()["outside_window"], true);
+    let cancelled = demo.run(&["task", "cancel", id]).await.with(0).stdout;
+    assert!(
+        cancelled.contains("prefetch failed") && cancelled.contains("cancelled, 0 of 1 files"),
+        "{cancelled}"
+    );
+    demo.run(&["task", "pause", id]).await.with(2);
 }

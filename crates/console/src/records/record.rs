@@ -9,6 +9,7 @@ use freshen_control::{NoCertificate, Operation};
 use freshen_model::count::Counts;
 use freshen_model::follow::{First, Renditions};
 use freshen_model::ids::TaskId;
+use freshen_model::order::Steer;
 use freshen_model::rights::Right;
 use freshen_model::rule::Mode;
 use freshen_model::task::{Status, TaskKind};
@@ -176,7 +177,7 @@ pub(crate) async fn cancel(
     let task = operation.task.id;
     person.must(if operation.task.kind.is_purge() { Right::Purge } else { Right::Prefetch })?;
     let (control, account) = (console.control().clone(), person.confines().map(str::to_owned));
-    let deed = async move { control.cancel(account.as_deref(), task).await };
+    let deed = async move { control.steer(account.as_deref(), task, Steer::Cancel).await };
     person.does(console.control(), "cancel", format!("task {task}"), deed, |_| "cancelled".into()).await??;
     Ok(Redirect::to(&format!("/ui/refresh/records/{task}")).into_response())
 }

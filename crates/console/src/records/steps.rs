@@ -46,6 +46,7 @@ fn told(state: &StepState) -> (&'static str, &'static str, Option<i64>, Option<&
         StepState::Warm { progress, at_ms, .. } => ("warm", "good", Some(*at_ms), Some(progress)),
         StepState::Failed { progress, at_ms, .. } => ("failed", "ill", Some(*at_ms), Some(progress)),
         StepState::Overdue { progress, at_ms, .. } => ("overdue", "ill", Some(*at_ms), Some(progress)),
+        StepState::Cancelled { progress, at_ms } => ("cancelled", "ill", Some(*at_ms), Some(progress)),
         StepState::Removed { at_ms } => ("removed from the fleet", "warn", Some(*at_ms), None),
     }
 }

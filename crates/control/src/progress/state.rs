@@ -144,6 +144,21 @@ impl State {
         report.ended && task.kept(pop)
     }
 
+    pub(super) fn steered(&mut self, record: &TaskRecord) {
+        let id = record.id;
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        if !record.status.ended() {
+            return task.held(record.holds);
+        }
+        let due = task.due();
+        task.cancelled(record);
+        // That it ended is durable; how far it was is written again.
+        let update = task.update();
+        self.dirty.insert(id);
+        self.touched(id, due);
+        self.written(&[update]);
+    }
+
     pub(super) fn reconcile(&mut self, pops: &[PopRecord], now: Moment) {
         let known = |pop: &PopRecord| Known { joined: pop.joined, removed: pop.left.is_some() };
         self.pops = pops.iter().map(|pop| (pop.id.clone(), known(pop))).collect();

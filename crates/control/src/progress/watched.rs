@@ -6,7 +6,7 @@ use freshen_ledger::{TaskRecord, TaskUpdate};
 use freshen_model::ids::{PopId, Seq};
 use freshen_model::protocol::completion::Completion;
 use freshen_model::protocol::heartbeat::PrefetchReport;
-use freshen_model::task::{FAILURES_MAX, Progress, Status, Step, StepState, TaskKind};
+use freshen_model::task::{FAILURES_MAX, Holds, Progress, Status, Step, StepState, TaskKind};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,6 +135,23 @@ impl Watched {
         matches!(&self.way, Way::Purge(completion) if completion.fence_due_of(pop).is_some())
     }
 
+    /// Takes in what keeps it from beginning anything.
+    pub(crate) fn held(&mut self, holds: Holds) {
+        self.record.holds = holds;
+        self.tell();
+    }
+
+    /// Takes in that it was cancelled, as the ledger has it.
+    pub(crate) fn cancelled(&mut self, record: &TaskRecord) {
+        let at_ms = record.ended_ms.unwrap_or_default();
+        for step in self.record.steps.iter_mut().filter(|step| !step.state.ended()) {
+            step.state =
+                StepState::Cancelled { progress: progress_of(&step.state, self.record.lines), at_ms };
+        }
+        self.record.reason = record.reason.clone();
+        self.end = Some((record.status, at_ms));
+    }
+
     /// Ends the steps whose time is over; gives how many were fenced.
     pub(crate) fn tick(&mut self, now: Moment, heard_ms: impl Fn(&PopId) -> Option<i64>) -> u64 {
         let at_ms = now.wall_ms;
@@ -150,10 +167,7 @@ impl Watched {
             }
             Way::Prefetch { deadline } if now.steady >= *deadline => {
                 for step in self.record.steps.iter_mut().filter(|step| !step.state.ended()) {
-                    let progress = match step.state {
-                        StepState::Fetching { progress } => progress,
-                        _ => Progress { files: self.record.lines, ..Progress::default() },
-                    };
+                    let progress = progress_of(&step.state, self.record.lines);
                     let last_contact_ms = heard_ms(&step.pop);
                     step.state = StepState::Overdue { progress, at_ms, last_contact_ms };
                 }
@@ -225,6 +239,14 @@ impl Watched {
 fn step_of<'a>(record: &'a mut TaskRecord, pop: &PopId) -> Option<&'a mut Step> {
     let at = record.steps.binary_search_by(|step| step.pop.cmp(pop)).ok()?;
     record.steps.get_mut(at)
+}
+
+/// How far a POP is that has not ended a prefetch of so many lines.
+fn progress_of(state: &StepState, lines: u64) -> Progress {
+    match state {
+        StepState::Fetching { progress } => *progress,
+        _ => Progress { files: lines, ..Progress::default() },
+    }
 }
 
 /// What a report comes to; a POP that says «ended» is warm only if it accounts for every line, and for every file that these

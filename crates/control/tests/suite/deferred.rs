@@ -6,7 +6,7 @@ use freshen_ledger::{Error, Ledger, Refusal};
 use freshen_model::domain::{QueryPolicy, Settings};
 use freshen_model::follow::Follow;
 use freshen_model::ids::{Seq, TaskId};
-use freshen_model::order::Body;
+use freshen_model::order::{Body, Steer};
 use freshen_model::quota::QuotaKind;
 use freshen_model::rule::Matcher;
 use freshen_model::task::{Status, StepState, Task, TaskKind};
@@ -124,9 +124,9 @@ async fn only_what_has_not_begun_is_cancelled_and_by_its_owner() {
     let stage = Stage::set().await;
     let _pop = stage.pop("pop-a").await;
     let id = later(&stage, request(TaskKind::Url, &["http://a.example/x"])).await;
-    let foreign = stage.control.cancel(Some("bob"), id).await;
+    let foreign = stage.control.steer(Some("bob"), id, Steer::Cancel).await;
     assert!(matches!(foreign, Err(Error::Refused(Refusal::NotFound { .. }))), "{foreign:?}");
-    stage.control.cancel(Some("ann"), id).await.unwrap();
+    stage.control.steer(Some("ann"), id, Steer::Cancel).await.unwrap();
     let task = stage.task(id).await;
     assert_eq!((task.status, task.reason.as_deref()), (Status::Failed, Some("cancelled before it began")));
     let end = stage.control.log_end();
@@ -134,7 +134,7 @@ async fn only_what_has_not_begun_is_cancelled_and_by_its_owner() {
     let running = stage.purge("http://a.example/y").await;
     assert_eq!(running.seq, end.next(), "nothing was appended for it");
     for begun in [id, running.task] {
-        let refused = stage.control.cancel(None, begun).await;
+        let refused = stage.control.steer(None, begun, Steer::Cancel).await;
         assert!(matches!(refused, Err(Error::Refused(Refusal::Unfit(_)))), "{refused:?}");
     }
 }

@@ -11,4 +11,5 @@ mod purges;
 mod receipts;
 mod receiver;
 mod stage;
+mod steering;
 mod submission;

@@ -129,7 +129,10 @@ async fn p6_the_deadline_fails_what_is_unfinished_also_over_a_restart() {
 async fn p6_a_submission_may_say_its_deadline() {
     let stage = Stage::set().await;
     let mut a = stage.pop("pop-a").await;
-    let terms = |deadline_s| Terms { prefetch: PrefetchTerms { deadline_s }, ..Terms::default() };
+    let terms = |deadline_s| Terms {
+        prefetch: PrefetchTerms { deadline_s, ..PrefetchTerms::default() },
+        ..Terms::default()
+    };
     let submit = |kind, terms| stage.control.submit_on("ann", request(kind, LINE), terms);
     let refused = submit(TaskKind::Url, terms(Some(60))).await;
     assert!(matches!(refused, Err(SubmitError::TermsOfPurge)), "{refused:?}");

@@ -20,6 +20,7 @@ mod readers;
 mod receipts;
 mod schema;
 mod snapshot;
+mod steer;
 mod tasks;
 mod users;
 mod writer;
@@ -27,8 +28,8 @@ mod writer;
 use crate::{
     AccessKey, Account, Deed, DomainRecord, DueCallback, Error, Found, Ledger, Line, MediaJobRecord,
     NewAccessKey, NewMediaJob, Once, OrdersRead, PartPlace, Pass, PopRecord, ReceiptsKept, Remembered,
-    StreamPlace, Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskPlace, TaskReceipts, TaskRecord,
-    TaskUpdate, Tried, User,
+    Steering, StreamPlace, Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskPlace, TaskReceipts,
+    TaskRecord, TaskUpdate, Tried, User,
 };
 use async_trait::async_trait;
 use freshen_model::area::Area;
@@ -342,6 +343,10 @@ impl Ledger for SqliteLedger {
     async fn end_pending(&self, task: TaskId, reason: &str, at_ms: i64) -> Result<(), Error> {
         let reason = reason.to_owned();
         self.writer.call(move |connection| pending::end(connection, task, &reason, at_ms)).await
+    }
+
+    async fn steer(&self, task: TaskId, steering: Steering, at_ms: i64) -> Result<TaskRecord, Error> {
+        self.writer.call(move |connection| steer::steer(connection, task, steering, at_ms)).await
     }
 
     async fn update_tasks(&self, updates: Vec<TaskUpdate>) -> Result<(), Error> {

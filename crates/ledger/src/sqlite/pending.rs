@@ -3,7 +3,7 @@
 use super::{pops, sql, tasks, to_json};
 use crate::{Error, Refusal, Submission, Submitted, TaskRecord};
 use freshen_model::ids::{Seq, TaskId};
-use freshen_model::task::{Status, Step, StepState};
+use freshen_model::task::{Holds, Status, Step, StepState};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Tasks of one account that may be pending at a time.
@@ -45,15 +45,17 @@ pub(super) fn release(
 ) -> Result<Submitted, Error> {
     still_pending(connection, task)?;
     tasks::check_domains(connection, &submission)?;
-    let scope = pops::scope(connection, submission.kind, submission.area)?;
+    let scope = pops::scope(connection, &submission)?;
     let fence_from = tasks::fence_from(connection, &submission)?;
     let waiting = |pop: &_| Step { pop: Clone::clone(pop), state: StepState::Waiting };
     let steps: Vec<Step> = scope.iter().map(waiting).collect();
     let follow = submission.follow.as_ref().map(to_json).transpose()?;
-    let seq = tasks::append(connection, task, submission)?;
+    let Holds { paused, outside_window } = submission.holds;
+    let seq = tasks::append(connection, task, submission, &scope)?;
     connection
         .prepare_cached(
-            "UPDATE tasks SET status = ?2, seq = ?3, fence_from = ?4, steps = ?5, follow = ?6 WHERE id = ?1",
+            "UPDATE tasks SET status = ?2, seq = ?3, fence_from = ?4, steps = ?5, follow = ?6, paused = ?7, outside = ?8
+             WHERE id = ?1",
         )?
         .execute(params![
             sql(task.0),
@@ -62,6 +64,8 @@ pub(super) fn release(
             fence_from.map(|from: Seq| sql(from.0)),
             to_json(&steps)?,
             follow,
+            paused,
+            outside_window,
         ])?;
     Ok(Submitted { task, seq, scope, fence_from, then: None })
 }

@@ -1,12 +1,11 @@
 //! POPs: member → removed → gone, and back again under a new token.
 
 use super::{orders, parsed, sql, unsql};
-use crate::{Error, PopRecord, Refusal, Remembered};
+use crate::{Error, PopRecord, Refusal, Remembered, Submission};
 use freshen_model::area::Area;
 use freshen_model::ids::{DataId, PopId, Seq};
 use freshen_model::order::Body;
 use freshen_model::protocol::roster;
-use freshen_model::task::TaskKind;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 const POP: &str = "SELECT id, area, region, token_digest, joined_seq, left_seq, data, boot_number, watermark,
@@ -72,20 +71,22 @@ pub(super) fn area_of_member(connection: &Connection, id: &PopId) -> Result<Opti
     Ok(all(connection)?.into_iter().find(|pop| pop.id == *id && pop.left.is_none()).map(|pop| pop.area))
 }
 
-/// The POPs that a task of this kind waits for: the members in its area, and for purges the removed ones not gone, which
+/// The POPs that a task waits for: the members in its area and regions, and for purges the removed ones not gone, which
 /// may still be using their caches.
-pub(super) fn scope(
-    connection: &Connection,
-    kind: TaskKind,
-    area: Option<Area>,
-) -> Result<Vec<PopId>, Error> {
+pub(super) fn scope(connection: &Connection, submission: &Submission) -> Result<Vec<PopId>, Error> {
+    let Submission { kind, area, terms, .. } = submission;
+    let (area, regions) = (*area, &terms.regions);
     let scope: Vec<PopId> = all(connection)?
         .into_iter()
         .filter(|pop| roster::in_scope(pop.area, pop.left.is_some(), area, kind.is_purge()))
+        .filter(|pop| regions.is_empty() || regions.contains(&pop.region))
         .map(|pop| pop.id)
         .collect();
     match area {
         _ if !scope.is_empty() => Ok(scope),
+        _ if !regions.is_empty() => {
+            Err(Refusal::Unfit("no POP is registered in these regions and this area".into()).into())
+        }
         Some(area) => Err(Refusal::Unfit(format!("no POP is registered in area {}", area.as_str())).into()),
         None => Err(Refusal::Unfit("no POP is registered in this installation".into()).into()),
     }

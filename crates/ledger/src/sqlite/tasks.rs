@@ -10,12 +10,12 @@ use freshen_model::location::{Location, Scheme};
 use freshen_model::order::{Body, PrefetchItem, PrefetchOrder};
 use freshen_model::refill::Refill;
 use freshen_model::rule::Mode;
-use freshen_model::task::{PrefetchTerms, Status, Step, StepState, TaskKind};
+use freshen_model::task::{Holds, PrefetchTerms, Status, Step, StepState, TaskKind};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 /// The columns that [`record`] reads.
-pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.status, t.seq, t.lines, t.domains, t.submitted_ms, t.ended_ms, t.steps, t.fence_from, t.not_before_ms, t.cut, t.reason, t.follow, t.terms, t.then_task, t.after_task, t.refill";
+pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.status, t.seq, t.lines, t.domains, t.submitted_ms, t.ended_ms, t.steps, t.fence_from, t.not_before_ms, t.cut, t.reason, t.follow, t.terms, t.then_task, t.after_task, t.refill, t.paused, t.outside";
 
 /// Makes a task, its lines, its quota use and, unless it is for later, its order; and the same for what follows it.
 pub(super) fn submit(connection: &Connection, mut submission: Submission) -> Result<Submitted, Error> {
@@ -40,7 +40,7 @@ fn submit_one(connection: &Connection, submission: Submission) -> Result<Submitt
         once::check(connection, &account.name, once, submission.at_ms)?;
     }
     check_domains(connection, &submission)?;
-    let scope = pops::scope(connection, submission.kind, submission.area)?;
+    let scope = pops::scope(connection, &submission)?;
     let lines = submission.lines.len() as u64;
     quotas::count(connection, &account, submission.day, submission.kind.quota(), lines)?;
     if submission.not_before_ms.is_some() {
@@ -55,7 +55,7 @@ fn submit_one(connection: &Connection, submission: Submission) -> Result<Submitt
     if let Some(part) = submission.part {
         media_jobs::submitted(connection, part, task, submission.at_ms)?;
     }
-    let appended = append(connection, task, submission)?;
+    let appended = append(connection, task, submission, &scope)?;
     assert_eq!(appended, seq, "the transaction is the only writer");
     Ok(Submitted { task, seq, scope, fence_from, then: None })
 }
@@ -69,8 +69,13 @@ pub(super) fn fence_from(connection: &Connection, submission: &Submission) -> Re
 }
 
 /// Appends a task's order. What a purge says is kept with the task, since certificates need it when the order is pruned.
-pub(super) fn append(connection: &Connection, task: TaskId, submission: Submission) -> Result<Seq, Error> {
-    let body = body(task, submission);
+pub(super) fn append(
+    connection: &Connection,
+    task: TaskId,
+    submission: Submission,
+    scope: &[PopId],
+) -> Result<Seq, Error> {
+    let body = body(task, submission, scope);
     let (seq, id) = orders::append_named(connection, &body)?;
     if let Body::Purge { rules, .. } = &body {
         receipts::keep_order(connection, task, id, rules)?;
@@ -112,8 +117,8 @@ fn insert(
         .prepare_cached(
             "INSERT INTO tasks
                  (account, kind, mode, area, status, seq, fence_from, lines, domains, submitted_ms, steps,
-                  not_before_ms, cut, follow, terms, refill)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                  not_before_ms, cut, follow, terms, refill, paused, outside)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             submission.account,
@@ -132,6 +137,8 @@ fn insert(
             submission.follow.as_ref().map(to_json).transpose()?,
             said(&submission.terms)?,
             submission.refill.as_ref().map(|refill| to_json(&refill.bound)).transpose()?,
+            submission.holds.paused,
+            submission.holds.outside_window,
         ])?;
     let task = connection.last_insert_rowid();
     let mut statement =
@@ -151,12 +158,14 @@ fn insert(
     Ok(id)
 }
 
-fn body(task: TaskId, submission: Submission) -> Body {
+fn body(task: TaskId, submission: Submission, scope: &[PopId]) -> Body {
     match submission.kind.is_purge() {
         true => Body::Purge { task: Some(task), rules: submission.rules, cut: submission.cut },
         false => {
-            let Submission { area, items, follow, refill, .. } = submission;
-            Body::Prefetch { task, area, items, follow, refill }
+            let Submission { area, items, follow, refill, holds, terms, .. } = submission;
+            // Who is of a region is known here: a POP need not be asked what it is called.
+            let pops = (!terms.regions.is_empty()).then(|| scope.iter().cloned().collect());
+            Body::Prefetch { task, area, items, follow, refill, pops, paused: holds.any() }
         }
     }
 }
@@ -164,7 +173,9 @@ fn body(task: TaskId, submission: Submission) -> Body {
 /// Keeps how far tasks have come.
 pub(super) fn update(connection: &Connection, updates: &[TaskUpdate]) -> Result<(), Error> {
     let mut statement = connection.prepare_cached(
-        "UPDATE tasks SET status = ?2, ended_ms = ?3, ended = ?4, fenced = ?5, steps = ?6 WHERE id = ?1",
+        "UPDATE tasks SET
+             status = iif(ended, status, ?2), ended_ms = iif(ended, ended_ms, ?3), ended = max(ended, ?4), fenced = ?5, steps = ?6
+         WHERE id = ?1",
     )?;
     for update in updates {
         let ended = update.status.ended();
@@ -204,8 +215,8 @@ pub(super) fn prefetches_open(
         };
         // Who starts over has nothing that was hot.
         let refill = task.refill.map(|bound| Refill { bound, rules: Vec::new() });
-        let (area, follow) = (task.area, task.follow);
-        open.push((task.seq, PrefetchOrder { task: task.id, area, items, follow, refill }));
+        let (area, follow, paused) = (task.area, task.follow, task.holds.any());
+        open.push((task.seq, PrefetchOrder { task: task.id, area, items, follow, refill, paused }));
     }
     Ok(open)
 }
@@ -288,6 +299,7 @@ pub(super) fn record(row: &Row<'_>) -> Result<TaskRecord, Error> {
         then: row.get::<_, Option<i64>>(18)?.map(|id| TaskId(unsql(id))),
         after: row.get::<_, Option<i64>>(19)?.map(|id| TaskId(unsql(id))),
         refill: row.get::<_, Option<String>>(20)?.map(|text| from_json(&text)).transpose()?,
+        holds: Holds { paused: row.get(21)?, outside_window: row.get(22)? },
     })
 }
 

@@ -67,6 +67,7 @@ pub async fn purge(ledger: &dyn Ledger, lines: &[&str]) -> Submission {
         part: None,
         refill: None,
         then: None,
+        holds: Default::default(),
     }
 }
 

@@ -14,6 +14,7 @@ mod people;
 mod pops;
 mod quotas;
 mod receipts;
+mod steering;
 mod tasks;
 
 use async_trait::async_trait;
@@ -57,6 +58,8 @@ cases! {
     pending: p4_they_are_kept_and_released_once, an_account_has_a_thousand_of_them;
     receipts: p4_what_was_signed_is_kept_as_it_was_signed, what_speaks_of_nothing_known_is_passed_over,
         no_key_is_ever_replaced, the_first_start_over_behind_a_task_stands_for_it;
+    steering: p4_what_holds_a_prefetch_is_kept_with_its_order, a_cancelled_prefetch_has_ended,
+        a_prefetch_goes_to_the_regions_it_names;
     tasks: p4_a_task_comes_with_its_order, p5_a_prefetch_that_follows_is_made_with_its_purge_or_neither_is,
         p4_concurrent_submissions_are_all_there, p8_submissions_name_own_domains,
         changed_settings_refuse_the_submission, p2_the_end_of_serve_is_kept_for_the_fence, progress_is_kept, lists_are_filtered, lists_are_paged,

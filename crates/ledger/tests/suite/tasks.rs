@@ -47,11 +47,22 @@ pub async fn p4_a_task_comes_with_its_order(home: &dyn Home) {
     let (task, items) = (warmed.task, warm.items);
     assert_eq!(
         body,
-        Body::Prefetch { task, area, items: items.clone(), follow: follow.clone(), refill: None }
+        Body::Prefetch {
+            task,
+            area,
+            items: items.clone(),
+            follow: follow.clone(),
+            refill: None,
+            pops: None,
+            paused: false
+        }
     );
     // A POP that cannot have the order gets the same from a snapshot.
     let open = ledger.snapshot(&pop("asia")).await.unwrap().prefetches;
-    assert_eq!(open, [(warmed.seq, PrefetchOrder { task, area, items, follow, refill: None })]);
+    assert_eq!(
+        open,
+        [(warmed.seq, PrefetchOrder { task, area, items, follow, refill: None, paused: false })]
+    );
     let task = ledger.task(warmed.task, None).await.unwrap().unwrap();
     assert_eq!((task.kind, task.mode, task.area), (TaskKind::Prefetch, None, area));
     assert_eq!(task.follow, Some(Follow { first: Some(First::Seconds(30)), ..Follow::default() }));
@@ -81,7 +92,7 @@ pub async fn p5_a_prefetch_that_follows_is_made_with_its_purge_or_neither_is(hom
     let refilled = ledger.submit(Submission { then, ..both.clone() }).await.unwrap().then.unwrap();
     let body = orders(&*ledger).await.pop().unwrap().body;
     let (task, area, items, follow) = (refilled.task, None, Vec::new(), None);
-    assert_eq!(body, Body::Prefetch { task, area, items, follow, refill });
+    assert_eq!(body, Body::Prefetch { task, area, items, follow, refill, pops: None, paused: false });
     assert_eq!(ledger.task(task, None).await.unwrap().unwrap().refill, Some(bound));
     let open = ledger.snapshot(&pop("asia")).await.unwrap().prefetches.pop().unwrap().1;
     assert_eq!((open.items, open.refill), (Vec::new(), Some(Refill { bound, rules: Vec::new() })));

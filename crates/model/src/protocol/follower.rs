@@ -15,7 +15,7 @@ use crate::area::Area;
 use crate::domain::{NoLease, Settings};
 use crate::ids::{BootId, DataId, Epoch, LogId, OrderId, PopId, Seq};
 use crate::key::Key;
-use crate::order::{Body, Order, PrefetchOrder, Snapshot};
+use crate::order::{Body, Order, PrefetchOrder, Snapshot, Steer};
 use crate::rule::{Matcher, Mode, Rule};
 use crate::tag::Tags;
 use serde::{Deserialize, Serialize};
@@ -77,12 +77,26 @@ pub struct Plan {
     pub domains: Vec<(String, Option<Settings>)>,
     /// Prefetches that are for this POP.
     pub prefetches: Vec<(Seq, PrefetchOrder)>,
+    /// How earlier prefetches go on, by their orders.
+    pub steers: Vec<(Seq, Steer)>,
     /// The names of the orders, without gaps.
     pub names: Vec<(Seq, OrderId)>,
     /// Set where everything known before is void: rules and domains of before are to be forgotten.
     pub starts_over: bool,
     /// Set where this POP joins or leaves.
     pub changes_sides: bool,
+}
+
+impl Plan {
+    /// Takes in how a prefetch goes on: one of this plan, or one from before.
+    fn steer(&mut self, prefetch: Seq, steer: Steer) {
+        match (self.prefetches.iter().position(|(seq, _)| *seq == prefetch), steer) {
+            (None, _) => self.steers.push((prefetch, steer)),
+            (Some(place), Steer::Pause) => self.prefetches[place].1.paused = true,
+            (Some(place), Steer::Resume) => self.prefetches[place].1.paused = false,
+            (Some(place), Steer::Cancel) => drop(self.prefetches.remove(place)),
+        }
+    }
 }
 
 /// Why orders cannot be applied here.
@@ -205,6 +219,7 @@ impl Follower {
             cuts: Vec::new(),
             domains: Vec::new(),
             prefetches: Vec::new(),
+            steers: Vec::new(),
             names: Vec::with_capacity(orders.len()),
             starts_over: false,
             changes_sides: false,
@@ -225,13 +240,19 @@ impl Follower {
                     }
                     rules.clone()
                 }
-                Body::Prefetch { task, area, items, follow, refill } => {
-                    let (items, follow) = (items.clone(), follow.clone());
-                    let refill = refill.clone();
-                    let order_of = PrefetchOrder { task: *task, area: *area, items, follow, refill };
-                    if plan.saved.member.is_some_and(|mine| area.is_none_or(|area| area == mine)) {
+                Body::Prefetch { task, area, items, follow, refill, pops, paused } => {
+                    let (items, follow, refill) = (items.clone(), follow.clone(), refill.clone());
+                    let (task, area, paused) = (*task, *area, *paused);
+                    let order_of = PrefetchOrder { task, area, items, follow, refill, paused };
+                    let named = pops.as_ref().is_none_or(|pops| pops.contains(&self.identity.pop));
+                    let here = plan.saved.member.is_some_and(|mine| area.is_none_or(|area| area == mine));
+                    if named && here {
                         plan.prefetches.push((order.seq, order_of));
                     }
+                    Vec::new()
+                }
+                Body::Steer { prefetch, steer } => {
+                    plan.steer(*prefetch, *steer);
                     Vec::new()
                 }
                 Body::Domain { name, settings } => {
@@ -323,6 +344,7 @@ impl Follower {
                 .map(|(name, settings)| (name.clone(), Some(settings.clone())))
                 .collect(),
             prefetches: snapshot.prefetches.clone(),
+            steers: Vec::new(),
             names: vec![(snapshot.seq, snapshot.id)],
             starts_over: true,
             changes_sides: true,

@@ -30,7 +30,10 @@ const URL_CHARS_MAX: usize = 500;
 impl Pop {
     /// Warms what the playlist of a line names, where it is one; the line itself is warm.
     pub(super) async fn follow_line(self: &Arc<Pop>, line: Line<'_>, item: &PrefetchItem, follow: &Follow) {
-        let Ok(_turn) = self.prefetcher.followed.acquire().await else { return };
+        if !line.job.goes_on().await {
+            return;
+        }
+        let mut turn = self.prefetcher.followed.acquire().await.ok();
         let root = match Base::of(&item.domain, &item.path_and_query) {
             Ok(root) => root,
             // It was warmed, so it was a key; a path that is none fails there.
@@ -66,7 +69,22 @@ impl Pop {
                 (warm && role == Role::Playlist).then_some(place)
             });
             // In their order, which is that of playing.
-            playlists = warmed.buffered(FILES_AT_ONCE).filter_map(std::future::ready).collect().await;
+            let warmed = warmed.buffered(FILES_AT_ONCE).filter_map(std::future::ready).collect();
+            let holds_nobody_up = async {
+                loop {
+                    line.job.stops().await;
+                    drop(turn.take());
+                    // Once it is over, its files end, and with them this.
+                    if !line.job.goes_on().await {
+                        return std::future::pending().await;
+                    }
+                    turn = self.prefetcher.followed.acquire().await.ok();
+                }
+            };
+            playlists = tokio::select! {
+                warmed = warmed => warmed,
+                () = holds_nobody_up => return,
+            };
             if playlists.is_empty() {
                 return;
             }

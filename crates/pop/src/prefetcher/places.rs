@@ -91,8 +91,10 @@ impl Places {
         };
         state.timer = Some(again);
         drop(state);
+        // Places are given back while the process stops, too.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let places = self.clone();
-        tokio::spawn(async move {
+        runtime.spawn(async move {
             tokio::time::sleep(again.saturating_sub(now)).await;
             places.0.lock().timer.take_if(|timer| *timer == again);
             places.turn();

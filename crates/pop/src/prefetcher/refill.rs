@@ -3,7 +3,7 @@
 //! What is hot is known in memory only, so it is chosen once, when the order begins, and kept with it. Until then the sweep
 //! leaves what the purge matched where it is.
 
-use super::Prefetcher;
+use super::{Going, Prefetcher};
 use crate::Pop;
 use crate::preview::{Place, places};
 use crate::store::journal::{JournalError, PrefetchJob};
@@ -55,7 +55,12 @@ impl Pop {
                 Vec::new()
             }
         };
-        let chosen = PrefetchOrder { items, ..order };
+        let going = self.prefetcher.going(seq);
+        let chosen = PrefetchOrder { items, paused: going == Going::Paused, ..order };
+        // What was cancelled meanwhile is not kept again.
+        if going == Going::Over {
+            return chosen;
+        }
         let kept = PrefetchJob { order: chosen.clone(), outcome: None, cost: Default::default() };
         let journal = self.journal.clone();
         let written = tokio::task::spawn_blocking(move || journal.keep_prefetch(seq, &kept)).await;
@@ -216,7 +221,7 @@ mod tests {
         let bound = Bound { objects: Some(1), bytes: None };
         let refill = Some(Refill { bound, rules: vec![rule("/a/"), rule("/b/")] });
         let items = vec![item("/b/x?y"), item("/a/x"), item("/else")];
-        let order = PrefetchOrder { task: TaskId(1), area: None, items, follow: None, refill };
+        let order = PrefetchOrder { task: TaskId(1), area: None, items, follow: None, refill, paused: false };
         assert_eq!(lines_of(&order), [2, 1, 1]);
         assert_eq!(lines_of(&PrefetchOrder { refill: None, ..order }), [1, 2, 3]);
     }

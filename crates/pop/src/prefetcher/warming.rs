@@ -3,7 +3,7 @@
 use super::failure::NotWarm;
 use super::places::{Pace, Place};
 use super::scheduler::{Ending, Wish};
-use super::{Job, LOOKED_UP_AGAIN_MAX, Line, Warm};
+use super::{Going, Job, LOOKED_UP_AGAIN_MAX, Line, Warm};
 use crate::fill::{Outcome, Question};
 use crate::fills::Part;
 use crate::look_up::{Found, Looked, NoLookUp, Trace};
@@ -13,7 +13,6 @@ use crate::pump::Supply;
 use crate::store::record::{Head, Variant};
 use crate::store::run::Broken;
 use crate::{Pop, clock};
-use freshen_model::ids::Seq;
 use freshen_model::order::PrefetchItem;
 use freshen_model::task::Failure;
 use http::HeaderMap;
@@ -68,20 +67,12 @@ impl Pop {
         item: &PrefetchItem,
         url: Option<String>,
     ) -> bool {
-        let Line { seq, job, number } = line;
-        let mut tries = 0;
-        let outcome = loop {
-            if !self.prefetcher.known(seq, job) {
-                return false;
-            }
-            tries += 1;
-            match self.warm_variants(job, item).await {
-                Ok(varies) => break Ok(varies),
-                Err(not_warm) => match not_warm.pause_after(tries, self.config.prefetch_tries_max) {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => break Err(not_warm),
-                },
-            }
+        let Line { job, number } = line;
+        // Whatever is being fetched is broken off where it is over: what is there of it stays.
+        let outcome = tokio::select! {
+            biased;
+            () = job.is_over() => return false,
+            outcome = self.warm_by_tries(job, item) => outcome,
         };
         let warm = outcome.is_ok();
         match outcome {
@@ -96,6 +87,21 @@ impl Pop {
         self.prefetcher.revision.fetch_add(1, Ordering::Relaxed);
         self.confirm.notify_one();
         warm
+    }
+
+    async fn warm_by_tries(self: &Arc<Pop>, job: &Arc<Job>, item: &PrefetchItem) -> Result<bool, NotWarm> {
+        let mut tries = 0;
+        loop {
+            job.goes_on().await;
+            tries += 1;
+            match self.warm_variants(job, item).await {
+                Ok(varies) => return Ok(varies),
+                Err(not_warm) => match not_warm.pause_after(tries, self.config.prefetch_tries_max) {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => return Err(not_warm),
+                },
+            }
+        }
     }
 
     /// Tells whether the answer without gzip is another one.
@@ -119,7 +125,7 @@ impl Pop {
         self.wait_for_lease().await;
         let mut looked = self.look_up_to_read(item, gzip).await?;
         if !is_there(&looked) {
-            let place = self.place_for(&looked).await?;
+            let place = self.place_for(job, &looked).await?;
             // It may have waited long: what it fetches now is fetched in a view of now.
             self.wait_for_lease().await;
             looked = self.look_up_item(item, gzip, Trace::Promote).await?;
@@ -152,8 +158,8 @@ impl Pop {
         }
     }
 
-    /// Waits for the file's turn at its origin.
-    async fn place_for(&self, looked: &Looked) -> Result<Place, NotWarm> {
+    /// Waits for the file's turn at its origin; while its job is paused it takes no part.
+    async fn place_for(&self, job: &Job, looked: &Looked) -> Result<Place, NotWarm> {
         let settings = &looked.domain.settings;
         let wish = Wish {
             origin: settings.origin.address.as_str().into(),
@@ -161,7 +167,16 @@ impl Pop {
             requests_per_s: settings.prefetch_requests_per_s,
             bytes_per_s: settings.prefetch_bytes_per_s,
         };
-        self.prefetcher.places.take(&wish).await.map_err(|reason| NotWarm::given_up(&reason))
+        loop {
+            job.goes_on().await;
+            tokio::select! {
+                biased;
+                () = job.stops() => {}
+                place = self.prefetcher.places.take(&wish) => {
+                    return place.map_err(|reason| NotWarm::given_up(&reason));
+                }
+            }
+        }
     }
 
     /// Looks up, but not for too many files at a time.
@@ -297,10 +312,10 @@ impl Pop {
     }
 
     /// Looks once more whether what was warm is still there, before a job is called done.
-    pub(super) async fn look_up_again(&self, seq: Seq, job: &Arc<Job>) {
+    pub(super) async fn look_up_again(&self, job: &Job) {
         let warm = std::mem::take(&mut job.state.lock().warm);
         for file in warm {
-            if !self.prefetcher.known(seq, job) {
+            if job.going() == Going::Over {
                 return;
             }
             let mut evicted = self.is_evicted(&file.item, true).await;

@@ -16,12 +16,14 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use freshen_model::domain::Settings;
 use freshen_model::ids::{DataId, Epoch, Seq};
 use freshen_model::key::Key;
-use freshen_model::order::PrefetchOrder;
+use freshen_model::order::{PrefetchOrder, Steer};
 use freshen_model::protocol::follower::{Plan, Saved};
 use freshen_model::rule::Rule;
 use freshen_model::secret::SealingKey;
 use freshen_model::task::{Failure, Progress};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -243,6 +245,12 @@ impl Journal {
             let job = PrefetchJob { order: order.clone(), outcome: None, cost: Spent::default() };
             batch.insert(&self.prefetches, seq.0.to_be_bytes(), json(&job));
         }
+        for (seq, job) in self.steered(&plan.steers)? {
+            match job {
+                Some(job) => batch.insert(&self.prefetches, seq.0.to_be_bytes(), json(&job)),
+                None => batch.remove(&self.prefetches, seq.0.to_be_bytes()),
+            }
+        }
         self.owe(&mut batch, plan, owed)?;
         batch.insert(&self.state, SAVED, json(&plan.saved));
         Ok(batch.commit()?)
@@ -284,6 +292,28 @@ impl Journal {
     }
 
     // ---- prefetches ----
+
+    /// What becomes of prefetches that are steered: as they are to be kept, or gone.
+    fn steered(&self, steers: &[(Seq, Steer)]) -> Result<BTreeMap<Seq, Option<PrefetchJob>>, JournalError> {
+        let mut jobs: BTreeMap<Seq, Option<PrefetchJob>> = BTreeMap::new();
+        for (seq, steer) in steers {
+            let job = match jobs.entry(*seq) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    new.insert(read(self.prefetches.get(seq.0.to_be_bytes())?, "prefetches")?)
+                }
+            };
+            match steer {
+                Steer::Cancel => *job = None,
+                Steer::Pause | Steer::Resume => {
+                    if let Some(job) = job {
+                        job.order.paused = *steer == Steer::Pause;
+                    }
+                }
+            }
+        }
+        Ok(jobs)
+    }
 
     /// Keeps what a prefetch came to.
     pub fn keep_prefetch(&self, seq: Seq, job: &PrefetchJob) -> Result<(), JournalError> {

@@ -29,6 +29,7 @@ fn order(seq: u64) -> Plan {
         rules: vec![(Seq(seq), vec![Rule::new(Matcher::Url { key }, Mode::Evict)])],
         domains: Vec::new(),
         prefetches: Vec::new(),
+        steers: Vec::new(),
         cuts: Vec::new(),
         starts_over: false,
         changes_sides: false,
