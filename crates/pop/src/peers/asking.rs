@@ -21,6 +21,8 @@ use tokio::time::Instant;
 
 /// The first sign of life that is waited for: an answer, or that there will be one.
 const FIRST_SIGN_MAX: Duration = Duration::from_secs(1);
+/// The same for a prefetch, where no viewer waits, and a busy POP is better waited for than passed over.
+const FIRST_SIGN_OF_PREFETCH_MAX: Duration = Duration::from_secs(5);
 /// Between two signs of life; the home gives one a second.
 const NEXT_SIGN_MAX: Duration = Duration::from_secs(3);
 /// POPs that are tried for a prefetch, one after the other.
@@ -188,7 +190,8 @@ impl Pop {
         let target = Target { home: &home.pop, host: &domain.name, path_and_query };
         let request = request(home, &credential.sign(&home.key, target), target, headers.clone());
         let request = request.ok_or(Unanswered::Unreachable)?;
-        let mut response = self.neighbours.send(request, interim.clone()).await?;
+        let patience = way.order().map_or(FIRST_SIGN_MAX, |_| FIRST_SIGN_OF_PREFETCH_MAX);
+        let mut response = self.neighbours.send(request, interim.clone(), patience).await?;
         let status = response.status().as_u16();
         let answered =
             Answered { home: &home.pop, asker: &self.config.id, number: credential.number, status };
@@ -228,6 +231,7 @@ impl Neighbours {
         &self,
         mut request: Request<Empty<bytes::Bytes>>,
         interim: Option<Interim>,
+        mut patience: Duration,
     ) -> Result<Response<Incoming>, Unanswered> {
         let (sign, mut signs) = mpsc::channel(SIGNS_MAX);
         hyper::ext::on_informational(&mut request, move |answer| {
@@ -239,7 +243,6 @@ impl Neighbours {
             }
         });
         let mut answer = std::pin::pin!(self.client.request(request));
-        let mut patience = FIRST_SIGN_MAX;
         loop {
             tokio::select! {
                 biased;

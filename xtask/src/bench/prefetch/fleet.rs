@@ -29,7 +29,8 @@ pub struct Warmed {
 pub fn prefetch(program: &Path, folder: &Path, origin: u16, paths: &[String]) -> anyhow::Result<Warmed> {
     let _ = fs::remove_dir_all(folder);
     fs::create_dir_all(folder)?;
-    let three = Three::start(program, folder)?;
+    let mut three = Three::start(program, folder)?;
+    three.know_each_other()?;
     let lines = paths.len().to_string();
     three.client(&["account", "limits", "demo", "--prefetch", &lines, "--prefetch-queue", &lines])?;
     three.client(&[

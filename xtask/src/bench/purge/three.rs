@@ -3,6 +3,7 @@
 use crate::bench::freshen::{freshen, lift_limits};
 use crate::bench::get;
 use crate::bench::process::{Process, on_any_core};
+use crate::bench::sides::metric;
 use anyhow::Context as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ pub const DOMAIN: &str = "demo.localhost";
 pub struct Three {
     program: PathBuf,
     pub data: PathBuf,
+    base: u16,
     demo: Process,
 }
 
@@ -29,7 +31,14 @@ impl Three {
         };
         demo.wait_until(|| ready(base) && (5..8).all(|pop| ready(base + pop)))?;
         lift_limits(program, &data, "demo")?;
-        Ok(Three { program: program.to_owned(), data, demo })
+        Ok(Three { program: program.to_owned(), data, base, demo })
+    }
+
+    /// Waits until each POP was told of the two others.
+    pub fn know_each_other(&mut self) -> anyhow::Result<()> {
+        let base = self.base;
+        let told = |pop: u16| metric(base + pop, "freshen_pop_peers").is_ok_and(|peers| peers == 2);
+        self.demo.wait_until(|| (5..8).all(told)).map(drop)
     }
 
     /// The most memory that any of its processes has had, resident, bytes.
