@@ -1,8 +1,10 @@
 //! The configuration of the control process.
 
 use crate::resolver;
+use crate::traffic::Prices;
 use freshen_model::network::Network;
 use freshen_model::secret::Secret;
+use freshen_model::traffic::Amount;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,6 +29,17 @@ pub struct Config {
     pub quota_day_offset_minutes: i32,
     /// How long after its submission an unfinished prefetch has failed.
     pub prefetch_deadline_s: u64,
+    /// How long traffic is kept, in days, 1 to 400.
+    pub traffic_retention_days: u32,
+    /// What 1,000,000,000 bytes from origins cost, as a decimal number: `"0.02"`; absent: not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin_gb_price: Option<Amount>,
+    /// What 10,000 requests to origins cost; absent: not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin_10k_requests_price: Option<Amount>,
+    /// The currency of both, told beside amounts.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub price_currency: String,
     /// How long orders are kept for a POP that does not confirm them; at least the lease.
     pub log_retention_s: u64,
     /// Whether people reach the console by https only, through a proxy before `listen`: browsers then send its cookie
@@ -115,6 +128,10 @@ impl Default for Config {
             password_passes: 2,
             outbound: Outbound::default(),
             media_resolver: None,
+            traffic_retention_days: 31,
+            origin_gb_price: None,
+            origin_10k_requests_price: None,
+            price_currency: String::new(),
         }
     }
 }
@@ -133,6 +150,8 @@ pub struct BadConfig {
 const LEASE_MS: std::ops::RangeInclusive<u64> = 1_000..=600_000;
 /// From 12 hours west to 14 hours east, as zones go.
 const DAY_OFFSET_MINUTES: std::ops::RangeInclusive<i32> = -720..=840;
+/// Of a domain with traffic all day about 50 KB a day.
+const TRAFFIC_DAYS: std::ops::RangeInclusive<u32> = 1..=400;
 /// A year; what lasts longer is a slip of the unit.
 const SECONDS_MAX: u64 = 366 * 86_400;
 /// A stolen laptop is noticed within a month.
@@ -186,6 +205,14 @@ impl Config {
         if !PASSWORD_PASSES.contains(&self.password_passes) {
             return bad("password_passes", format!("{} is outside 1 to 100", self.password_passes));
         }
+        if !TRAFFIC_DAYS.contains(&self.traffic_retention_days) {
+            let reason = format!("{} is outside 1 to 400", self.traffic_retention_days);
+            return bad("traffic_retention_days", reason);
+        }
+        let letters = self.price_currency.chars().all(|c| c.is_ascii_alphabetic());
+        if self.price_currency.len() > 8 || !letters {
+            return bad("price_currency", "write at most 8 letters, as in EUR".into());
+        }
         self.outbound.validate()?;
         self.media_resolver.as_ref().map_or(Ok(()), MediaResolver::validate)
     }
@@ -195,6 +222,15 @@ impl Config {
         self.data = beside(&self.data);
         for file in [&mut self.secrets_key_file, &mut self.outbound.ca_file] {
             *file = file.take().map(|file| beside(&file));
+        }
+    }
+
+    /// What origins cost.
+    pub fn prices(&self) -> Prices {
+        Prices {
+            origin_gb: self.origin_gb_price,
+            origin_10k_requests: self.origin_10k_requests_price,
+            currency: self.price_currency.clone(),
         }
     }
 
@@ -260,6 +296,8 @@ mod tests {
                 "media_resolver.secret: write 16 or more characters",
             ),
             ("outbound.time_ms_max = 99", "outbound.time_ms_max: 99 is outside 100 to 60000"),
+            ("traffic_retention_days = 0", "traffic_retention_days: 0 is outside 1 to 400"),
+            ("price_currency = 'E R'", "price_currency: write at most 8 letters, as in EUR"),
             ("quota_day_offset_minutes = 841", "quota_day_offset_minutes: 841 is outside -720 to 840"),
         ] {
             assert_eq!(config(text).validate().unwrap_err().to_string(), said);

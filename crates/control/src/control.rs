@@ -16,6 +16,7 @@ use crate::resolver::Resolver;
 use crate::steering::Windows;
 use crate::submit::Entry;
 use crate::telemetry;
+use crate::traffic::{Booking, Books, Prices};
 use freshen_fleet::{Host, Hub};
 use freshen_ledger::{Error, Ledger};
 use freshen_model::ids::{LogId, Seq};
@@ -46,6 +47,7 @@ pub struct Control {
     pub(crate) quota_day_offset_s: i32,
     /// Held by whoever reads a domain's settings to change them.
     pub(crate) changing_domains: tokio::sync::Mutex<()>,
+    pub(crate) prices: Prices,
     /// Signs certificates.
     pub(crate) receipt_key: SigningKey,
     hub: Arc<Hub>,
@@ -103,7 +105,9 @@ impl Control {
         let receipt_key = SigningKey::from_seed(&ledger.receipt_seed().await?);
         let pops = ledger.pops().await?;
         let progress = Arc::new(Progress::new(Arc::new(Changes::begun_at(clock.wall_ms()))));
-        let members = Members::new(ledger.clone(), clock.clone(), progress.clone(), terms, pops.clone());
+        let books = Arc::new(Books::restored(ledger.traffic_booked().await?));
+        let members =
+            Members::new(ledger.clone(), clock.clone(), progress.clone(), books.clone(), terms, pops.clone());
         let members = Arc::new(members);
 
         // The start is when this run learns of the orders: POPs may have taken leases up to the end of the last run.
@@ -122,6 +126,7 @@ impl Control {
             progress: progress.clone(),
             limits,
             retention: Retention::new(Duration::from_secs(config.log_retention_s), start.steady),
+            books: Booking::new(books, config.traffic_retention_days, start.steady),
             lease_change,
             pruned: Seq::ZERO,
             rest_until: start.steady,
@@ -156,6 +161,7 @@ impl Control {
             people: People::new(config),
             quota_day_offset_s: config.quota_day_offset_minutes * 60,
             changing_domains: tokio::sync::Mutex::default(),
+            prices: config.prices(),
             receipt_key,
             stop,
             work: Mutex::new(work),

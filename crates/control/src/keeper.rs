@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::members::Members;
 use crate::progress::{Doubt, Limit, Moment, Pending, Progress};
 use crate::telemetry;
+use crate::traffic::Booking;
 use freshen_ledger::{Error, Ledger, TaskRecord};
 use freshen_model::ids::Seq;
 use freshen_model::protocol::completion::Fence;
@@ -51,6 +52,8 @@ pub(crate) struct Keeper {
     pub(crate) progress: Arc<Progress>,
     pub(crate) limits: Limits,
     pub(crate) retention: Retention,
+    /// The books of traffic.
+    pub(crate) books: Booking,
     /// The lease time to write into the ledger, once no longer one of an earlier run can be held.
     pub(crate) lease_change: Option<(Duration, u64)>,
     /// How far orders are pruned.
@@ -80,7 +83,7 @@ impl Keeper {
 
     /// When there is something to do, if nothing happens before.
     fn due(&self) -> Duration {
-        let mut due = self.retention.due();
+        let mut due = self.retention.due().min(self.books.due());
         due = due.min(self.progress.due().unwrap_or(due));
         due = due.min(self.lease_change.map_or(due, |(at, _)| at));
         let doubt = self.progress.doubt() != Doubt::default();
@@ -105,6 +108,8 @@ impl Keeper {
         }
         metrics::gauge!(telemetry::TASKS_RUNNING).set(self.progress.running() as f64);
         metrics::gauge!(telemetry::LOG_END).set(self.ledger.end().borrow().seq.0 as f64);
+        let booked = self.books.round(self.ledger.as_ref(), (now, self.clock.wall_ms()), last).await;
+        self.told(booked, "traffic could not be booked");
         self.change_lease(now).await;
         if now >= self.retention.due() {
             self.prune(now).await;

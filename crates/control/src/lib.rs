@@ -31,6 +31,7 @@ mod steering;
 pub mod submit;
 pub mod tasks;
 mod telemetry;
+pub mod traffic;
 mod trial;
 
 pub use changes::{Change, Feed, TaskWatch, Told, TooManyStreams};

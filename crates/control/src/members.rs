@@ -4,11 +4,13 @@ use crate::clock::Clock;
 use crate::peers::{self, Watched};
 use crate::progress::{Moment, Progress};
 use crate::receipts::News;
+use crate::traffic::Books;
 use crate::{secret, telemetry};
 use async_trait::async_trait;
 use freshen_fleet::Host;
 use freshen_fleet::wire::Receipts;
 use freshen_ledger::{Ledger, PopRecord, Remembered};
+use freshen_model::area::Area;
 use freshen_model::ids::{LogId, PopId, Seq};
 use freshen_model::order::{End, Order, Snapshot};
 use freshen_model::peers::Peers;
@@ -38,6 +40,8 @@ pub(crate) struct Members {
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
     progress: Arc<Progress>,
+    /// What POPs count of traffic.
+    books: Arc<Books>,
     terms: Terms,
     known: Mutex<Known>,
     /// What the others are told of each POP.
@@ -112,6 +116,8 @@ struct Taken {
     watermark: Seq,
     /// Set where the ledger has to know this data folder before the POP is answered.
     new_folder: Option<Remembered>,
+    /// Where the POP is.
+    area: Area,
     /// Whether the ledger has something else to remember, sooner or later.
     unsaved: bool,
     /// Set where the POP has just confirmed its removal.
@@ -123,12 +129,13 @@ impl Members {
         ledger: Arc<dyn Ledger>,
         clock: Arc<dyn Clock>,
         progress: Arc<Progress>,
+        books: Arc<Books>,
         terms: Terms,
         pops: Vec<PopRecord>,
     ) -> Members {
         let peers = Watched::new(ledger.derived_secret("between POPs"), &pops, terms.granted, clock.now());
         let (known, news) = (Mutex::default(), News::default());
-        let members = Members { ledger, clock, progress, terms, known, peers, news };
+        let members = Members { ledger, clock, progress, books, terms, known, peers, news };
         for pop in pops {
             if let Some(remembered) = &pop.remembered {
                 members.progress.remembered(&pop.id, remembered.watermark, remembered.heard_ms);
@@ -257,6 +264,7 @@ impl Members {
             remembered,
             watermark: member.seat.watermark,
             new_folder: new.then(|| member.to_remember()).flatten(),
+            area: member.record.area,
             unsaved: member.to_keep().is_some(),
             confirmed_removal: removed,
         };
@@ -352,7 +360,8 @@ impl Host for Members {
             self.kept(&seats);
         }
         let noted = self.progress.heard(&beat.pop, taken.watermark, &beat.prefetches, now);
-        if taken.unsaved {
+        let to_book = self.books.heard((&beat.pop, taken.area), beat.boot, &beat.traffic, now.wall_ms);
+        if taken.unsaved || to_book {
             self.progress.wake();
         }
         if let Some(left) = taken.confirmed_removal {

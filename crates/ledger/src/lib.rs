@@ -11,6 +11,7 @@ pub mod sqlite;
 
 pub use error::{Error, Refusal};
 pub use people::{Deed, Pass, User};
+pub use records::TrafficEntry;
 pub use records::{
     AccessKey, Account, DomainRecord, DueCallback, Found, Line, MediaJobRecord, NewAccessKey, NewMediaJob,
     Once, OrdersRead, PartPlace, PopReceipt, PopRecord, ReceiptsKept, Remembered, Steering, StreamPlace,
@@ -30,6 +31,7 @@ use freshen_model::media_job::{MediaJob, PartState};
 use freshen_model::order::{End, Snapshot};
 use freshen_model::protocol::roster::Place;
 use freshen_model::quota::{Limits, Quota};
+use freshen_model::traffic::{Booked, Span};
 use tokio::sync::watch;
 
 /// Temporary credentials and bearer tokens of one account at one time.
@@ -247,6 +249,27 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// What an account has used on the quota day, of every kind.
     async fn quota(&self, account: &str, day: i64) -> Result<Vec<Quota>, Error>;
+
+    // ---- traffic ----
+
+    /// Adds entries to the books, and notes how far POPs' counts are booked with them, all or none. What is of no domain is
+    /// passed over.
+    async fn add_traffic(&self, entries: Vec<TrafficEntry>, booked: Vec<Booked>) -> Result<(), Error>;
+
+    /// How far POPs' counts are booked.
+    async fn traffic_booked(&self) -> Result<Vec<Booked>, Error>;
+
+    /// The traffic of these domains together, from the first to before the second of these unix seconds, in spans that begin
+    /// at multiples of `span_s`; where there was any, the oldest first. That of a domain that was removed is forgotten.
+    async fn traffic(
+        &self,
+        domains: Vec<String>,
+        between_s: (i64, i64),
+        span_s: i64,
+    ) -> Result<Vec<Span>, Error>;
+
+    /// Forgets traffic before that time, in unix seconds; says whether there may be more of it.
+    async fn forget_traffic(&self, before_s: i64) -> Result<bool, Error>;
 
     // ---- receipts ----
 

@@ -12,6 +12,7 @@ use freshen_model::refill::{Bound, Refill};
 use freshen_model::rights::Rights;
 use freshen_model::rule::{Mode, Rule};
 use freshen_model::task::{Holds, PrefetchTerms, Status, Step, TaskKind};
+use freshen_model::traffic::Span;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -394,6 +395,15 @@ pub struct PopReceipt {
     pub confirmed: Option<Signed>,
     /// What the order matched there.
     pub accounted: Option<Signed>,
+}
+
+/// A domain's traffic in one span, to be added to what is booked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrafficEntry {
+    /// The domain.
+    pub domain: String,
+    /// Of five minutes.
+    pub span: Span,
 }
 
 /// Which tasks are wanted; absent fields want all.

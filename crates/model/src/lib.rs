@@ -34,4 +34,5 @@ pub mod rule;
 pub mod secret;
 pub mod tag;
 pub mod task;
+pub mod traffic;
 pub mod window;

@@ -11,8 +11,10 @@ use freshen_model::ids::{LogId, Seq};
 use freshen_model::order::{Order, Snapshot};
 use freshen_model::pattern::Pattern;
 use freshen_model::protocol::follower::{Consequence, Plan};
+use freshen_model::protocol::heartbeat::Standing;
 use freshen_model::receipt::StartedOver;
 use freshen_model::rule::Rule;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,6 +23,8 @@ use std::time::Duration;
 const HEARTBEAT_EVERY_MAX: Duration = Duration::from_secs(2);
 /// While a prefetch runs, so that its progress is seen to move.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+/// Everything counted is told again this often, should control have lost it when it started again.
+const RETELL_EVERY: Duration = Duration::from_secs(300);
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
@@ -213,6 +217,8 @@ impl Pop {
 
     /// Sends heartbeats until the process stops: at once when something was applied, else steadily.
     pub async fn beat(self: Arc<Pop>, link: Arc<dyn Link>) {
+        // What control was told of traffic, and since when.
+        let (mut told, mut since) = (HashMap::new(), std::time::Instant::now());
         loop {
             if self.follower.read().saved().log.is_none() || self.starting_over.load(Ordering::SeqCst) {
                 // There is nothing to confirm before the snapshot is taken up, which wakes this.
@@ -222,13 +228,24 @@ impl Pop {
             self.keep_costs().await;
             let mut beat = self.follower.write().heartbeat(clock::now(), self.prefetcher.reports());
             beat.peer_address = self.config.announced();
+            if since.elapsed() > RETELL_EVERY {
+                (told, since) = (HashMap::new(), std::time::Instant::now());
+            }
+            beat.traffic = self.metrics.traffic.to_tell(&told);
             let sent = (beat.watermark, self.prefetcher.revision());
             match link.heartbeat(&beat).await {
                 Ok(answer) => {
+                    if matches!(answer.standing, Standing::Confirmed { .. }) {
+                        told.extend(beat.traffic.into_iter().map(|news| (news.domain, news.total)));
+                    }
                     let consequence = self.follower.write().answered(&answer);
                     self.heed(consequence).await;
                 }
-                Err(error) => tracing::debug!(%error, "a heartbeat was not answered"),
+                Err(error) => {
+                    tracing::debug!(%error, "a heartbeat was not answered");
+                    // Control may have started again, with less.
+                    told.clear();
+                }
             }
             let leased = self.follower.read().view(clock::now()).leased;
             self.leased.send_if_modified(|before| std::mem::replace(before, leased) != leased);

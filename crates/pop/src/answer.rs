@@ -9,6 +9,7 @@ use crate::pump::Supply;
 use crate::reading::{Piece, ReadError, Reader};
 use crate::store::body::Body as StoredBody;
 use crate::store::record::{Head, Variant};
+use crate::traffic::{Answered, FromOrigin};
 use crate::{Pop, Viewing, origin};
 use bytes::Bytes;
 use freshen_model::protocol::follower::Domain;
@@ -19,7 +20,7 @@ use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// What a viewer gets as a body.
@@ -27,15 +28,17 @@ pub enum Payload {
     /// Bytes at hand.
     Whole(Full<Bytes>),
     /// Bytes that are still read or still arrive.
-    Reader(Box<Reader>),
+    Reader(Box<Reader>, Option<Answered>),
     /// What the origin sends, as it comes.
-    Passed(Incoming),
+    Passed(Incoming, Option<FromOrigin>, Option<Answered>),
 }
 
 /// Why a body breaks off; the connection breaks with it, so that nobody takes it for whole.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 static X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+/// The words of `X-Cache` for answers from a copy.
+const HITS: [&[u8]; 3] = [b"HIT ", b"REVALIDATED ", b"STALE "];
 static CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 impl Body for Payload {
@@ -48,24 +51,45 @@ impl Body for Payload {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut *self {
             Payload::Whole(bytes) => Pin::new(bytes).poll_frame(context).map_err(|never| match never {}),
-            Payload::Reader(reader) => Pin::new(reader.as_mut()).poll_frame(context).map_err(BodyError::from),
-            Payload::Passed(incoming) => Pin::new(incoming).poll_frame(context).map_err(BodyError::from),
+            Payload::Reader(reader, answered) => {
+                let frame = ready!(Pin::new(reader.as_mut()).poll_frame(context));
+                Answered::gave_frame(answered.as_ref(), &frame);
+                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
+            }
+            Payload::Passed(incoming, came, answered) => {
+                let frame = ready!(Pin::new(incoming).poll_frame(context));
+                if let (Some(came), Some(Ok(frame))) = (came, &frame) {
+                    came.came(frame.data_ref().map_or(0, |data| data.len() as u64));
+                }
+                Answered::gave_frame(answered.as_ref(), &frame);
+                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Payload::Whole(bytes) => bytes.is_end_stream(),
-            Payload::Reader(reader) => reader.is_end_stream(),
-            Payload::Passed(incoming) => incoming.is_end_stream(),
+            Payload::Reader(reader, _) => reader.is_end_stream(),
+            Payload::Passed(incoming, ..) => incoming.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Payload::Whole(bytes) => bytes.size_hint(),
-            Payload::Reader(_) => SizeHint::default(),
-            Payload::Passed(incoming) => incoming.size_hint(),
+            Payload::Reader(..) => SizeHint::default(),
+            Payload::Passed(incoming, ..) => incoming.size_hint(),
+        }
+    }
+}
+
+impl Payload {
+    /// Has what a viewer gets of it counted. Bytes at hand count as given: they are handed over at once.
+    pub fn count(&mut self, answer: Answered) {
+        match self {
+            Payload::Whole(bytes) => answer.gave(bytes.size_hint().lower()),
+            Payload::Reader(_, answered) | Payload::Passed(_, _, answered) => *answered = Some(answer),
         }
     }
 }
@@ -209,7 +233,7 @@ impl Pop {
             Shape::Several(frame, parts) => pieces(&frame, &parts),
         };
         let reader = Reader::begin(self, Arc::new(supply()), body, pieces).await?;
-        *response.body_mut() = Payload::Reader(Box::new(reader));
+        *response.body_mut() = Payload::Reader(Box::new(reader), None);
         Ok(response)
     }
 
@@ -229,7 +253,8 @@ impl Pop {
             }
         }
         fields::strip_hop_by_hop(&mut parts.headers);
-        let mut response = Response::from_parts(parts, Payload::Passed(body));
+        let came = parts.extensions.remove();
+        let mut response = Response::from_parts(parts, Payload::Passed(body, came, None));
         if !way.is_of_pop() {
             self.metrics.answered(how.x_cache);
         }
@@ -279,6 +304,18 @@ impl Pop {
             false => how.status.value(&self.signatures.name),
         };
         headers.append(CACHE_STATUS.clone(), status);
+    }
+
+    /// Counts an answer to a viewer of `host`, as traffic of that domain; of what is no domain nothing is kept.
+    pub fn count_answer(&self, host: &str, tls: bool, response: &mut Response<Payload>) {
+        let counts = match self.metrics.traffic.known(host) {
+            Some(counts) => counts,
+            None if self.follower.read().domain(host).is_some() => self.metrics.traffic.of(host),
+            None => return,
+        };
+        let word = response.headers().get(&X_CACHE).map_or(&b""[..], |x_cache| x_cache.as_bytes());
+        let hit = HITS.iter().any(|hit| word.starts_with(hit));
+        response.body_mut().count(Answered::new(counts, tls, hit));
     }
 
     /// Names this POP.

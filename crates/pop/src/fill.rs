@@ -18,6 +18,7 @@ use crate::store::Stored;
 use crate::store::body::{Body, FillId, SLICE_BYTES, SMALL_BYTES_MAX};
 use crate::store::record::{Head, Variant};
 use crate::store::run::{Broken, Run};
+use crate::traffic::FromOrigin;
 use bytes::Bytes;
 use freshen_model::domain::{Lifetimes, Ranges};
 use freshen_model::key::Key;
@@ -113,6 +114,8 @@ struct Answer {
     start: FillStart,
     head: Head,
     incoming: Incoming,
+    /// Where what an origin sends is counted.
+    counted: Option<FromOrigin>,
     /// Where its first byte belongs, and one behind the last; `u64::MAX` for the end.
     from: u64,
     until: u64,
@@ -204,7 +207,7 @@ impl Pop {
                 return None;
             }
         };
-        let Answer { start, head, incoming, from, until, size, sends_parts } = answer;
+        let Answer { start, head, incoming, counted, from, until, size, sends_parts } = answer;
         let receipt = self.receipt(start.source, question.way);
         let open = question.completable(size, &head.headers);
         let key = question.key;
@@ -213,7 +216,7 @@ impl Pop {
         body.enter(&run);
         let shown = Arc::new(head.clone());
         let silence_max = self.config.origin_silence_max(&question.domain.settings);
-        let source = Source { incoming, from, until, silence_max, receipt, pace: question.pace };
+        let source = Source { incoming, from, until, silence_max, receipt, counted, pace: question.pace };
         if open {
             self.enter(fill, start, &key, head, body.clone()).await;
             self.fills.over(fill);
@@ -365,7 +368,8 @@ impl Pop {
             return match self.judge_answer(question, &lifetimes, &told, &response) {
                 Ok(vary) => {
                     let sends_parts = told.is_part || accepts_ranges(response.headers());
-                    let (parts, incoming) = response.into_parts();
+                    let (mut parts, incoming) = response.into_parts();
+                    let counted = parts.extensions.remove();
                     let mut headers = parts.headers;
                     let tags = tags::take(&mut headers, &question.domain.settings, start.source);
                     // A fill has one outcome, and so one such set.
@@ -382,7 +386,7 @@ impl Pop {
                     let times = (asked.wall, received.wall);
                     let head = Head::new(told.status, headers, (vary, selecting), times, &lifetimes, tags);
                     let Told { from, until, size, .. } = told;
-                    Ok(Answer { start, head, incoming, from, until, size, sends_parts })
+                    Ok(Answer { start, head, incoming, counted, from, until, size, sends_parts })
                 }
                 Err(why) => {
                     self.metrics.not_stored(why);

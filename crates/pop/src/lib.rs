@@ -28,6 +28,7 @@ mod receipts;
 mod request;
 mod store;
 mod sweep;
+mod traffic;
 mod trial;
 mod viewers;
 

@@ -1,6 +1,7 @@
 //! The POP's counters. Handles are made once, so that counting costs an addition.
 
 use crate::policy::storing::NotStored;
+use crate::traffic::Counts;
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,
@@ -43,6 +44,8 @@ impl XCache {
 
 /// Every counter of a POP.
 pub struct Metrics {
+    /// What is counted of each domain, for control.
+    pub traffic: Counts,
     answers: [Counter; 6],
     /// Requests for hosts that are no domain.
     pub unknown_hosts: Counter,
@@ -113,6 +116,7 @@ impl Default for Metrics {
             "To count what orders applied together matched, rests included"
         );
         Metrics {
+            traffic: Counts::default(),
             answers: XCache::ALL
                 .map(|x_cache| counter!("freshen_pop_answers_total", "x_cache" => x_cache.as_str())),
             unknown_hosts: counter!("freshen_pop_unknown_hosts_total"),

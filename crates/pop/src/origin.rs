@@ -6,6 +6,7 @@ mod health;
 use crate::clock::now;
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::traffic::FromOrigin;
 use bucket::{NotForBucket, object_path, sign};
 use bytes::Bytes;
 use freshen_fleet::{causes, trust};
@@ -280,11 +281,13 @@ impl OriginClient {
             }
         });
         self.metrics.origin_requests.increment(1);
-        let answer = tokio::select! {
+        let counted = FromOrigin::asked(self.metrics.traffic.of(&sending.domain.name), origin.tls);
+        let mut answer = tokio::select! {
             biased;
             () = too_many.notified() => return Err(refused(format!("more than {INTERIM_MAX} interim answers"))),
             answer = client.request(request) => answer.map_err(|error| OriginError::of(origin, &error))?,
         };
+        answer.extensions_mut().insert(counted);
         match unreliable(&answer) {
             Some(why) => Err(refused(why.into())),
             None => Ok(answer),

@@ -14,6 +14,7 @@ use crate::reading::Tries;
 use crate::store::SliceFile;
 use crate::store::body::{Body, Place, SLICE_BYTES, SMALL_BYTES_MAX};
 use crate::store::run::{Broken, Run};
+use crate::traffic::FromOrigin;
 use bytes::Bytes;
 use freshen_model::key::Key;
 use freshen_model::protocol::fill::{self, FillStart};
@@ -62,6 +63,8 @@ pub struct Source {
     pub pace: Option<Pace>,
     /// Where its bytes are counted.
     pub receipt: Receipt,
+    /// Where it is counted for its domain, if an origin sends it.
+    pub counted: Option<FromOrigin>,
 }
 
 /// Where bytes that come are counted: by who sends them, and those of the origin for the prefetch that they are for.
@@ -158,9 +161,11 @@ impl Pop {
             _ => return Err(Broken::Changed),
         };
         let silence_max = self.config.origin_silence_max(&supply.domain.settings);
+        let counted = response.extensions_mut().remove();
         let incoming = response.into_body();
         let receipt = self.receipt(start.source, supply.way);
-        let source = Source { incoming, from, until, silence_max, receipt, pace: supply.pace.clone() };
+        let source =
+            Source { incoming, from, until, silence_max, receipt, counted, pace: supply.pace.clone() };
         let last = self.pump(run, body, &supply.key, source).await?;
         self.seal(run, body, &supply.key, last).await
     }
@@ -183,15 +188,16 @@ impl Pop {
         body: &Body,
         at: u64,
         last: u64,
-    ) -> Result<Incoming, Broken> {
+    ) -> Result<(Incoming, Option<FromOrigin>), Broken> {
         let validator = supply.validator.as_ref().ok_or_else(|| Broken::Disk("it takes no more".into()))?;
         let start = self.source_of_parts(&supply.domain, &supply.key, &supply.headers, Way::Origin);
-        let (response, same, _) = self.ask_part(supply, start, validator, at, last).await?;
+        let (mut response, same, _) = self.ask_part(supply, start, validator, at, last).await?;
         let part = ContentRange::of(response.headers());
         let fits = response.status() == StatusCode::PARTIAL_CONTENT
             && same
             && part.is_some_and(|part| (part.first, part.last, part.total) == (at, last, body.size()));
-        if fits { Ok(response.into_body()) } else { Err(Broken::Changed) }
+        let counted = response.extensions_mut().remove();
+        if fits { Ok((response.into_body(), counted)) } else { Err(Broken::Changed) }
     }
 
     /// Asks for bytes of a version; gives the answer, whether that is of the same version, and who gave it.
@@ -279,7 +285,7 @@ impl Pop {
         source: Source,
         writing: &mut Option<Writing>,
     ) -> Result<(), Broken> {
-        let Source { mut incoming, from, until, silence_max, receipt, pace } = source;
+        let Source { mut incoming, from, until, silence_max, receipt, counted, pace } = source;
         let end = body.size();
         // What comes behind a part that the origin has named is nothing it has vouched for.
         let limit = end.unwrap_or(self.config.object_bytes_max).min(until);
@@ -288,6 +294,9 @@ impl Pop {
         while let Some(mut chunk) = next_chunk(&mut incoming, silence_max).await? {
             let came = chunk.len() as u64;
             receipt.of(came);
+            if let Some(counted) = &counted {
+                counted.came(came);
+            }
             if at + chunk.len() as u64 > limit {
                 return Err(Broken::Origin("longer than it may be".into()));
             }

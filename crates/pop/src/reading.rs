@@ -6,6 +6,7 @@ use crate::pump::Supply;
 use crate::store::Open;
 use crate::store::body::{BLOCK_BYTES, Body as StoredBody, Place, Reading, SLICE_BYTES};
 use crate::store::run::{Arrived, Broken};
+use crate::traffic::FromOrigin;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming};
 use std::collections::VecDeque;
@@ -78,7 +79,7 @@ enum Next {
     /// It ended.
     End,
     /// The rest comes from the origin, past the store.
-    Directly(Incoming),
+    Directly(Incoming, Option<FromOrigin>),
 }
 
 type Waiting = Pin<Box<dyn Future<Output = (Result<Next, ReadError>, Open)> + Send>>;
@@ -92,7 +93,7 @@ pub struct Reader {
     open: Open,
     reading: Arc<Reading>,
     waiting: Option<Waiting>,
-    directly: Option<Incoming>,
+    directly: Option<(Incoming, Option<FromOrigin>)>,
 }
 
 impl Reader {
@@ -125,7 +126,7 @@ impl Reader {
                     }
                 }
                 Next::End => drop(pieces.remove(place)),
-                Next::Directly(incoming) => directly = Some(incoming),
+                Next::Directly(incoming, counted) => directly = Some((incoming, counted)),
             }
         }
         let pop = pop.clone();
@@ -178,10 +179,15 @@ impl Body for Reader {
                 let Some(Piece::Text(bytes)) = this.pieces.pop_front() else { return Poll::Ready(None) };
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             };
-            if let Some(incoming) = &mut this.directly {
+            if let Some((incoming, counted)) = &mut this.directly {
                 let bytes = match ready!(Pin::new(incoming).poll_frame(context)) {
                     Some(Ok(frame)) => match frame.into_data() {
-                        Ok(bytes) => cut(bytes, at, last),
+                        Ok(bytes) => {
+                            if let Some(counted) = counted {
+                                counted.came(bytes.len() as u64);
+                            }
+                            cut(bytes, at, last)
+                        }
                         Err(_trailers) => continue,
                     },
                     Some(Err(error)) => {
@@ -205,8 +211,8 @@ impl Body for Reader {
                     this.pieces.pop_front();
                     continue;
                 }
-                Some(Ok(Next::Directly(incoming))) => {
-                    this.directly = Some(incoming);
+                Some(Ok(Next::Directly(incoming, counted))) => {
+                    this.directly = Some((incoming, counted));
                     continue;
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
@@ -343,5 +349,6 @@ async fn directly(
     last: u64,
 ) -> Result<Next, ReadError> {
     let last = last.min(body.size().map_or(last, |size| size - 1));
-    Ok(Next::Directly(pop.ask_directly(supply, body, at, last).await?))
+    let (incoming, counted) = pop.ask_directly(supply, body, at, last).await?;
+    Ok(Next::Directly(incoming, counted))
 }

@@ -41,14 +41,19 @@ const UNREADABLE_MAX: usize = 3;
 pub const JOINS_MAX: usize = 3;
 
 impl Pop {
-    /// Answers one request of a viewer.
-    pub async fn serve(self: &Arc<Pop>, request: Request<Incoming>, viewing: Viewing) -> Response<Payload> {
+    /// Answers one request of a viewer, who may have come by TLS, and counts the answer.
+    pub async fn serve(
+        self: &Arc<Pop>,
+        request: Request<Incoming>,
+        viewing: Viewing,
+        tls: bool,
+    ) -> Response<Payload> {
         let (parts, body) = request.into_parts();
         let host = match requested_host(&parts) {
             Ok(host) => host,
             Err(why) => return self.answer_plainly(StatusCode::BAD_REQUEST, why, None),
         };
-        match parts.method {
+        let mut answer = match parts.method {
             Method::GET | Method::HEAD if body.is_end_stream() => {
                 let (method, headers, way) = (&parts.method, &parts.headers, Way::Home);
                 let asked = Asked { method, headers, viewing, way };
@@ -58,7 +63,9 @@ impl Pop {
                 self.answer_plainly(StatusCode::NOT_IMPLEMENTED, "this method is not offered", None)
             }
             _ => Box::pin(self.pass(&host, &parts, body, viewing)).await,
-        }
+        };
+        self.count_answer(&host, tls, &mut answer);
+        answer
     }
 
     /// GET and HEAD: look up, then answer from a copy or fetch.

@@ -16,6 +16,7 @@ mod page;
 mod pops;
 mod signed;
 mod tasks;
+mod traffic;
 mod users;
 pub mod wire;
 
@@ -35,7 +36,7 @@ use wire::{
     AccountList, AccountRow, CallbackList, CallbackSecretView, CheckView, DomainList, DomainRow, DryRunView,
     ErrorCode, KeyList, KeyRequest, MediaJobList, NewBearerToken, NewKey, NewPop, NewToken, NewUser,
     PasswordRequest, PopList, PopRequest, PrefetchRequest, PurgeRequest, QuotaView, StreamList,
-    StreamsRequest, TaskList, TaskView, TokenRequest, UserList, UserRequest,
+    StreamsRequest, TaskList, TaskView, TokenRequest, TrafficView, UserList, UserRequest,
 };
 
 /// Everything that `/v1` does: the router and the document are made of this.
@@ -172,6 +173,9 @@ fn operations() -> Vec<Operation> {
             .takes::<DomainRow>()
             .gives::<DomainRow>(),
         delete("/v1/domains/{name}", "removeDomain", "Remove a domain", domains::remove),
+        get("/v1/domains/{name}/traffic", "getTraffic", "Read a domain's traffic", traffic::of)
+            .asks::<traffic::Wanted>()
+            .gives::<TrafficView>(),
     ]
 }
 

@@ -15,6 +15,7 @@ use freshen_model::refill::Bound;
 use freshen_model::rights::Rights;
 use freshen_model::role::Role;
 use freshen_model::task::{OriginCost, Task, TaskKind};
+use freshen_model::traffic::{Amount, Traffic};
 use freshen_model::window::Window;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -514,6 +515,48 @@ pub struct DomainRow {
     pub account: Option<String>,
     /// Its settings.
     pub settings: Settings,
+}
+
+/// What `GET /v1/domains/{name}/traffic` answers. Its query takes `from` and `until` (times in UTC; the last 24 hours) and
+/// `interval_s` (300, 3600 or 86400). POPs' counts come with their heartbeats and are there ten seconds later.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TrafficView {
+    /// The domain.
+    pub domain: String,
+    /// The beginning of what is told.
+    pub from: String,
+    /// Its end.
+    pub until: String,
+    /// How long each of `points` is.
+    pub interval_s: i64,
+    /// All of it together.
+    pub total: TrafficTotal,
+    /// Each interval, the oldest first; the first begins at a multiple of its length, at `from` or before.
+    pub points: Vec<TrafficPoint>,
+}
+
+/// Traffic of some time, and what origins cost in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TrafficTotal {
+    /// What was counted.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+    /// What the bytes and requests of origins come to, a decimal number as text; absent where no price is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_cost: Option<Amount>,
+    /// In which currency, as it is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+}
+
+/// Traffic of one interval.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TrafficPoint {
+    /// When it began.
+    pub at: String,
+    /// What was counted.
+    #[serde(flatten)]
+    pub traffic: Traffic,
 }
 
 /// The body of every answer that is no success.

@@ -83,6 +83,14 @@ actions! {
         BatchSetVodDomainConfigs,
         /// Tells how a domain's functions are configured.
         DescribeVodDomainConfigs,
+        /// Tells the bytes that viewers got.
+        DescribeVodDomainTrafficData,
+        /// Tells the share of them that came from copies.
+        DescribeVodDomainHitRateData,
+        /// Tells the bytes that came from origins.
+        DescribeVodDomainSrcTrafficData,
+        /// Tells the bits a second that came from origins.
+        DescribeVodDomainSrcBpsData,
         /// Lists domains.
         DescribeVodUserDomains,
         /// Tells of one domain.
@@ -127,7 +135,11 @@ impl Action {
             | Action::GetMediaRefreshJobs
             | Action::DescribeVodUserDomains
             | Action::DescribeVodDomainDetail
-            | Action::DescribeVodDomainConfigs => Right::Read,
+            | Action::DescribeVodDomainConfigs
+            | Action::DescribeVodDomainTrafficData
+            | Action::DescribeVodDomainHitRateData
+            | Action::DescribeVodDomainSrcTrafficData
+            | Action::DescribeVodDomainSrcBpsData => Right::Read,
             Action::AddVodDomain
             | Action::UpdateVodDomain
             | Action::DeleteVodDomain

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Action, DomainCall, ErrorKind, MediaCall, MediaJobQuery, Params, Product, TaskStatus, TaskType,
-    VendorError,
+    TrafficQuery, VendorError,
 };
 use crate::signature::WINDOW_SECONDS;
 use crate::timestamp;
@@ -51,6 +51,8 @@ pub enum Call {
     MediaJobs(MediaJobQuery),
     /// Something about domains.
     Domain(DomainCall),
+    /// Tell domains' traffic.
+    Traffic(TrafficQuery),
 }
 
 impl Call {
@@ -79,6 +81,10 @@ impl Call {
             | A::DescribeVodDomainConfigs
             | A::DescribeVodUserDomains
             | A::DescribeVodDomainDetail => Call::Domain(DomainCall::parse(action, params)?),
+            A::DescribeVodDomainTrafficData
+            | A::DescribeVodDomainHitRateData
+            | A::DescribeVodDomainSrcTrafficData
+            | A::DescribeVodDomainSrcBpsData => Call::Traffic(TrafficQuery::parse(params, now)?),
             A::DescribeVodRefreshQuota | A::DescribeRefreshQuota | A::DescribeCdnUserQuota => Call::Quota,
         })
     }

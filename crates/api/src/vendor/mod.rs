@@ -18,6 +18,7 @@ mod refusals;
 mod reply;
 mod rows;
 mod serve;
+mod traffic;
 
 pub use action::{Action, Product};
 pub use call::{Area, Call, LINES_MAX, Line, ObjectType, Prefetch, Purge, PurgeTags, TaskQuery};
@@ -30,6 +31,8 @@ pub use params::{Format, Params};
 pub use reply::{
     CdnQuota, CdnUserQuota, Process, Reply, TaskRow, TaskStatus, TaskType, UrlDetail, UrlProgress, VodQuota,
 };
+
+pub use traffic::{TrafficQuery, TrafficReply};
 
 use call::LISTED_SECONDS;
 pub(crate) use media::Teller;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::{DomainConfigs, DomainDetail, Domains, MediaRow, Product};
+use super::{DomainConfigs, DomainDetail, Domains, MediaRow, Product, TrafficReply};
 use crate::timestamp;
 
 /// The fields of a success, besides `RequestId`.
@@ -102,6 +102,8 @@ pub enum Reply {
         /// Those that are configured.
         domain_configs: DomainConfigs,
     },
+    /// To a question for traffic.
+    Traffic(TrafficReply),
     /// To a question for quotas in VOD.
     VodQuota(VodQuota),
     /// To a question for quotas in CDN.

@@ -11,7 +11,7 @@ use tracing::error;
 
 use super::{
     Action, Area, Call, Envelope, ErrorKind, Format, Line, ObjectType, Params, Prefetch, Purge, PurgeTags,
-    Reply, RequestId, VendorError, domains, media, quotas, refusals, rows,
+    Reply, RequestId, VendorError, domains, media, quotas, refusals, rows, traffic,
 };
 use crate::body::{BodyError, Whole};
 use crate::gate::{self, Caller};
@@ -102,6 +102,7 @@ async fn admitted(
         Call::Media(call) => media::submit(control, &caller, call).await,
         Call::MediaJobs(query) => media::rows(control, &caller, query).await,
         Call::Domain(call) => domains::perform(control, &caller, action, call).await,
+        Call::Traffic(call) => traffic::of(control, &caller, action, call).await,
         Call::Quota => quotas::of(control, account, action).await,
     }
 }

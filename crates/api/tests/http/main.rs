@@ -18,6 +18,7 @@ mod rights;
 mod scenario;
 mod sdk;
 mod stage;
+mod traffic;
 mod vendor;
 mod vendor_media;
 mod vendor_refusals;

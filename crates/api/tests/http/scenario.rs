@@ -1,9 +1,9 @@
 //! Scenarios: calls and what is expected of them, as data in `tests/scenarios`, whoever makes the calls.
 //!
 //! `$uuid`, `$time`, `$text` and `$number` stand for any such value, `$id name` and `$job name` for the id of a task or of
-//! a job that is from then on `{name}`. Everything else is exact: no field may be missing or more, none of another type.
+//! a job that is from then on `{name}`. `{today}` and `{tomorrow}` are the midnights around now. Everything else is exact: no field may be missing or more, none of another type.
 
-use crate::stage::{Pop, Stage};
+use crate::stage::{Pop, Stage, counted};
 use freshen_model::ids::TaskId;
 use freshen_model::task::TaskKind;
 use serde::Deserialize;
@@ -45,9 +45,24 @@ struct Scenario {
 #[derive(Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 enum Step {
-    Answered { call: String, with: Map<String, Value>, answer: Value },
-    Refused { call: String, with: Map<String, Value>, refused: Refusal },
-    End { end: String },
+    Answered {
+        call: String,
+        with: Map<String, Value>,
+        answer: Value,
+    },
+    Refused {
+        call: String,
+        with: Map<String, Value>,
+        refused: Refusal,
+    },
+    End {
+        end: String,
+    },
+    /// The POP has counted so much of a domain, in the order of the fields of the model's `Traffic`.
+    Count {
+        count: String,
+        counts: [u64; 9],
+    },
 }
 
 #[derive(Deserialize)]
@@ -61,7 +76,9 @@ struct Refusal {
 /// Goes through a scenario; `pop` confirms what is to end, and finds the second line of each prefetch failing.
 pub async fn play(text: &str, stage: &Stage, pop: &mut Pop, caller: &mut impl Caller) {
     let Scenario { version, steps, .. } = serde_json::from_str(text).unwrap();
-    let mut known = BTreeMap::new();
+    let midnight = stage.control.wall_ms().div_euclid(86_400_000) * 86_400;
+    let day = |days: i64| freshen_api::timestamp::format(midnight + days * 86_400).to_string();
+    let mut known = BTreeMap::from([("today".to_owned(), day(0)), ("tomorrow".to_owned(), day(1))]);
     for (number, step) in (1..).zip(steps) {
         match step {
             Step::Answered { call, with, answer } => {
@@ -80,6 +97,10 @@ pub async fn play(text: &str, stage: &Stage, pop: &mut Pop, caller: &mut impl Ca
                 assert_eq!(outcome.status, Some(refused.status), "step {number}: {outcome:?}");
                 let message = outcome.message.as_deref().unwrap_or_default();
                 assert!(message.contains(&refused.says), "step {number}: {outcome:?}");
+            }
+            Step::Count { count, counts } => {
+                pop.counts(vec![counted(&count, counts)]).await;
+                stage.booked(&count, counts[0]).await;
             }
             Step::End { end } => finish(&known[&end], stage, pop).await,
         }

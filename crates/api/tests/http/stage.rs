@@ -15,6 +15,7 @@ use freshen_model::protocol::heartbeat::{PrefetchReport, Standing};
 use freshen_model::protocol::now::Now;
 use freshen_model::rights::Rights;
 use freshen_model::task::{Failure, Progress, Task};
+use freshen_model::traffic::{Counted, Traffic};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -86,6 +87,7 @@ pub struct Stage {
     ledger: Arc<SqliteLedger>,
     process: Process,
     folder: TempDir,
+    config: Config,
     client: Client<HttpConnector, Full<Bytes>>,
     nonce: AtomicU64,
 }
@@ -101,7 +103,15 @@ impl Drop for Process {
 
 impl Stage {
     pub async fn set() -> Stage {
-        let stage = Stage::raise(TempDir::new().unwrap()).await;
+        Stage::set_with(|_| {}).await
+    }
+
+    /// With control configured otherwise.
+    pub async fn set_with(change: impl FnOnce(&mut Config)) -> Stage {
+        let folder = TempDir::new().unwrap();
+        let mut config = Config { data: folder.path().into(), ..Config::default() };
+        change(&mut config);
+        let stage = Stage::raise(folder, config).await;
         for (account, admin, key) in [("ann", false, ANN), ("bob", false, BOB), ("ada", true, ADA)] {
             stage.control.add_account(account, admin).await.unwrap();
             stage.control.add_key(account, Some(key.0.into()), Some(key.secret())).await.unwrap();
@@ -142,8 +152,8 @@ impl Stage {
         self.control.remove_domain(Some("ann"), "gone.example").await.unwrap();
     }
 
-    async fn raise(folder: TempDir) -> Stage {
-        let mut config = Config { data: folder.path().into(), ..Config::default() };
+    async fn raise(folder: TempDir, mut config: Config) -> Stage {
+        let configured = config.clone();
         // Receivers of callbacks.
         config.outbound.allow = vec!["127.0.0.1".parse().unwrap()];
         // Clients sign by their own clocks; only the clock that fences moves by hand.
@@ -176,6 +186,7 @@ impl Stage {
             ledger,
             process: Process(Some(runtime)),
             folder,
+            config: configured,
             client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
             nonce: AtomicU64::new(0),
         }
@@ -194,7 +205,7 @@ impl Stage {
 
     /// Control dies as by kill -9 and starts again on the same folder.
     pub async fn restart(self) -> Stage {
-        let Stage { control, ledger, process, folder, .. } = self;
+        let Stage { control, ledger, process, folder, config, .. } = self;
         drop((process, control));
         // Its tasks end where they next would await.
         within(async {
@@ -204,7 +215,7 @@ impl Stage {
         })
         .await;
         drop(ledger);
-        Stage::raise(folder).await
+        Stage::raise(folder, config).await
     }
 
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
@@ -348,6 +359,23 @@ impl Stage {
         .await
     }
 
+    /// Waits until so many requests to viewers of the domain are booked, and no more.
+    pub async fn booked(&self, domain: &str, requests: u64) {
+        let now_s = self.control.wall_ms() / 1_000;
+        within(async {
+            loop {
+                let between = (now_s - 86_400, now_s + 86_400);
+                let points = self.control.traffic(&[domain.to_owned()], between, 300).await.unwrap();
+                let booked: u64 = points.iter().map(|point| point.all().requests).sum();
+                assert!(booked <= requests, "{booked} requests are booked, which are more than {requests}");
+                if booked == requests {
+                    return;
+                }
+            }
+        })
+        .await
+    }
+
     /// Registers a POP in area domestic; it joins, and has confirmed the log so far.
     pub async fn pop(&self, name: &str) -> Pop {
         let id: PopId = name.parse().unwrap();
@@ -369,6 +397,12 @@ pub struct Pop {
     token: String,
     events: Option<mpsc::Receiver<Event>>,
     boot: Duration,
+    traffic: Vec<Counted>,
+}
+
+/// So much of a domain, in the order of the fields of [`Traffic`].
+pub fn counted(domain: &str, counts: [u64; 9]) -> Counted {
+    Counted { domain: domain.to_owned(), total: Traffic::of_counts(counts) }
 }
 
 impl Pop {
@@ -376,7 +410,7 @@ impl Pop {
         let identity = Identity { pop, data: DataId([1; 16]), boot: BootId([1; 16]), boot_number: 1 };
         let follower = Follower::restore(identity, Saved::default(), [], [], 1_000);
         let link = HttpLink::new(fleet.to_owned(), token.clone());
-        Pop { link, follower, token, events: None, boot: Duration::ZERO }
+        Pop { link, follower, token, events: None, boot: Duration::ZERO, traffic: Vec::new() }
     }
 
     /// The same process, once control is back at another address.
@@ -430,6 +464,22 @@ impl Pop {
         self.report(seq, vec![report]).await;
     }
 
+    /// Tells what its process counted since it started.
+    pub async fn counts(&mut self, traffic: Vec<Counted>) {
+        self.traffic = traffic;
+        self.report(Seq::ZERO, Vec::new()).await;
+        self.traffic = Vec::new();
+    }
+
+    /// Its process starts again, with its data folder.
+    pub fn restart(&mut self) {
+        let identity = self.follower.identity();
+        let identity =
+            Identity { boot: BootId([2; 16]), boot_number: identity.boot_number + 1, ..identity.clone() };
+        let saved = *self.follower.saved();
+        self.follower = Follower::restore(identity, saved, [], [], 1_000);
+    }
+
     async fn report(&mut self, seq: Seq, reports: Vec<PrefetchReport>) {
         while self.follower.saved().watermark < seq {
             let plan = match self.event().await {
@@ -441,7 +491,8 @@ impl Pop {
         }
         self.boot += Duration::from_millis(1);
         let now = Now { boot: self.boot, wall: self.boot };
-        let beat = self.follower.heartbeat(now, reports);
+        let mut beat = self.follower.heartbeat(now, reports);
+        beat.traffic = self.traffic.clone();
         let answer = within(self.link.heartbeat(&beat)).await.unwrap();
         self.follower.answered(&answer);
         assert!(matches!(answer.standing, Standing::Confirmed { .. }), "{answer:?}");

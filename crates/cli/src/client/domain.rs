@@ -5,8 +5,9 @@ use super::manage::tell;
 use super::outcome::Outcome;
 use super::settings::{SettingsOptions, settings_rows};
 use clap::Subcommand;
-use freshen_api::v1::wire::{DomainList, DomainRow};
+use freshen_api::v1::wire::{DomainList, DomainRow, TrafficView};
 use freshen_model::domain::Settings;
+use freshen_model::traffic::Traffic;
 use http::Method;
 use serde_json::json;
 
@@ -45,6 +46,22 @@ pub enum DomainCommand {
     Start {
         /// The domain.
         name: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Show a domain's traffic: what viewers got, how much of it from copies, and what came from origins and cost.
+    Traffic {
+        /// The domain.
+        name: String,
+        /// From when, as 2026-03-01T12:00:00Z [default: 24 hours before the end].
+        #[arg(long)]
+        from: Option<String>,
+        /// Until when [default: now].
+        #[arg(long)]
+        until: Option<String>,
+        /// How long each row is.
+        #[arg(long, value_enum, default_value_t = Interval::Hour)]
+        interval: Interval,
         #[command(flatten)]
         connection: Connection,
     },
@@ -102,6 +119,17 @@ impl DomainCommand {
                 let domain: DomainRow = control.call(Method::PUT, &path, Some(&request)).await?;
                 tell(&connection, &domain, || format!("settings of {} changed", domain.name))
             }
+            DomainCommand::Traffic { name, from, until, interval, connection } => {
+                let mut path =
+                    format!("/v1/domains/{}/traffic?interval_s={}", encode(&name), interval.seconds());
+                for (word, time) in [("from", from), ("until", until)] {
+                    if let Some(time) = time {
+                        path.push_str(&format!("&{word}={}", encode(&time)));
+                    }
+                }
+                let view: TrafficView = connection.open()?.get(&path).await?;
+                tell(&connection, &view, || traffic_rows(&view).join("\n"))
+            }
             DomainCommand::Stop { name, connection } => stop(&name, true, &connection).await,
             DomainCommand::Start { name, connection } => stop(&name, false, &connection).await,
             DomainCommand::Show { name, connection } => {
@@ -153,4 +181,56 @@ async fn stop(name: &str, stopped: bool, connection: &Connection) -> Result<Outc
         let now = if stopped { "stopped: its viewers get 403" } else { "served" };
         format!("{} is {now}", domain.name)
     })
+}
+
+/// How long a row of traffic is.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Interval {
+    /// Five minutes.
+    #[value(name = "5m")]
+    FiveMinutes,
+    /// An hour.
+    #[value(name = "1h")]
+    Hour,
+    /// A day, of UTC.
+    #[value(name = "1d")]
+    Day,
+}
+
+impl Interval {
+    fn seconds(self) -> u32 {
+        match self {
+            Interval::FiveMinutes => 300,
+            Interval::Hour => 3_600,
+            Interval::Day => 86_400,
+        }
+    }
+}
+
+/// A row for each interval with traffic, and one for all.
+fn traffic_rows(view: &TrafficView) -> Vec<String> {
+    let row = |name: &str, traffic: &Traffic| {
+        let share = |part: u64, whole: u64| 100.0 * part as f64 / whole.max(1) as f64;
+        format!(
+            "{name:<22}{:>12}{:>16}{:>9.2}{:>14}{:>16}",
+            traffic.requests,
+            traffic.bytes,
+            share(traffic.hit_bytes, traffic.bytes),
+            traffic.origin_requests,
+            traffic.origin_bytes
+        )
+    };
+    let heads = ("requests", "bytes", "hit %", "from origin", "origin bytes");
+    let mut rows = vec![format!(
+        "{:<22}{:>12}{:>16}{:>9}{:>14}{:>16}",
+        view.domain, heads.0, heads.1, heads.2, heads.3, heads.4
+    )];
+    let any = view.points.iter().filter(|point| !point.traffic.is_none());
+    rows.extend(any.map(|point| row(&point.at, &point.traffic)));
+    rows.push(row("total", &view.total.traffic));
+    if let Some(cost) = view.total.origin_cost {
+        let currency = view.total.currency.as_deref().unwrap_or_default();
+        rows.push(format!("from origins for {cost} {currency}").trim_end().to_owned());
+    }
+    rows
 }

@@ -30,6 +30,7 @@ mod slow_viewers;
 mod soak;
 mod tls_origin;
 mod tls_viewers;
+mod traffic;
 mod viewer;
 
 mod p1_races;

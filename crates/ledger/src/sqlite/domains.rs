@@ -1,6 +1,6 @@
 //! Domains; whatever changes one appends the order that tells the POPs.
 
-use super::{accounts, cut_to, from_json, orders, sql, to_json, unsql};
+use super::{accounts, cut_to, from_json, orders, sql, to_json, traffic, unsql};
 use crate::{DOMAINS_OF_ACCOUNT_MAX, DomainRecord, Error, Found, Refusal};
 use freshen_model::domain::{NoLease, Settings};
 use freshen_model::ids::Seq;
@@ -59,7 +59,7 @@ pub(super) fn remove(connection: &Connection, name: &str) -> Result<(), Error> {
     }
     append(connection, name, Some(&domain.settings), None)?;
     connection.prepare_cached("DELETE FROM domains WHERE name = ?")?.execute([name])?;
-    Ok(())
+    traffic::forget_domain(connection, name)
 }
 
 pub(super) fn one(connection: &Connection, name: &str) -> Result<Option<DomainRecord>, Error> {

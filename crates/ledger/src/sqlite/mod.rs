@@ -22,9 +22,11 @@ mod schema;
 mod snapshot;
 mod steer;
 mod tasks;
+mod traffic;
 mod users;
 mod writer;
 
+use crate::TrafficEntry;
 use crate::{
     AccessKey, Account, Deed, DomainRecord, DueCallback, Error, Found, Ledger, Line, MediaJobRecord,
     NewAccessKey, NewMediaJob, Once, OrdersRead, PartPlace, Pass, PopRecord, ReceiptsKept, Remembered,
@@ -43,6 +45,7 @@ use freshen_model::order::{Body, End, Snapshot};
 use freshen_model::protocol::roster::Place;
 use freshen_model::quota::{Limits, Quota};
 use freshen_model::secret::{SealingKey, Secret};
+use freshen_model::traffic::{Booked, Span};
 use readers::Readers;
 use rusqlite::types::{FromSqlError, ValueRef};
 use serde::Serialize;
@@ -343,6 +346,27 @@ impl Ledger for SqliteLedger {
     async fn end_pending(&self, task: TaskId, reason: &str, at_ms: i64) -> Result<(), Error> {
         let reason = reason.to_owned();
         self.writer.call(move |connection| pending::end(connection, task, &reason, at_ms)).await
+    }
+
+    async fn add_traffic(&self, entries: Vec<TrafficEntry>, booked: Vec<Booked>) -> Result<(), Error> {
+        self.writer.call(move |connection| traffic::add(connection, &entries, &booked)).await
+    }
+
+    async fn traffic_booked(&self) -> Result<Vec<Booked>, Error> {
+        self.readers.call(traffic::booked).await
+    }
+
+    async fn traffic(
+        &self,
+        domains: Vec<String>,
+        between_s: (i64, i64),
+        span_s: i64,
+    ) -> Result<Vec<Span>, Error> {
+        self.readers.call(move |connection| traffic::spans(connection, &domains, between_s, span_s)).await
+    }
+
+    async fn forget_traffic(&self, before_s: i64) -> Result<bool, Error> {
+        self.writer.call(move |connection| traffic::forget(connection, before_s)).await
     }
 
     async fn steer(&self, task: TaskId, steering: Steering, at_ms: i64) -> Result<TaskRecord, Error> {

@@ -16,6 +16,7 @@ mod quotas;
 mod receipts;
 mod steering;
 mod tasks;
+mod traffic;
 
 use async_trait::async_trait;
 use freshen_ledger::Ledger;
@@ -64,4 +65,5 @@ cases! {
         p4_concurrent_submissions_are_all_there, p8_submissions_name_own_domains,
         changed_settings_refuse_the_submission, p2_the_end_of_serve_is_kept_for_the_fence, progress_is_kept, lists_are_filtered, lists_are_paged,
         texts_are_searched_a_piece_at_a_time;
+    traffic: entries_add_up_and_are_told_in_spans, p8_whoever_has_a_name_next_does_not_see_what_was;
 }

@@ -525,6 +525,7 @@ impl Follower {
             watermark_id: self.saved.watermark_id,
             peer_address: None,
             prefetches,
+            traffic: Vec::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::ids::{BootId, DataId, LogId, OrderId, PopId, Seq};
 use crate::order::End;
 use crate::task::{Failure, Progress};
+use crate::traffic::Counted;
 use serde::{Deserialize, Serialize};
 
 /// What a POP says about itself.
@@ -30,6 +31,9 @@ pub struct Heartbeat {
     /// Prefetches under way or not yet acknowledged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prefetches: Vec<PrefetchReport>,
+    /// What was counted of domains whose traffic was not told of yet, since this run's start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traffic: Vec<Counted>,
 }
 
 /// How far a POP is with one prefetch order.

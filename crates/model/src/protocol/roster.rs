@@ -162,6 +162,7 @@ mod tests {
             watermark_id: OrderId([watermark as u8; 16]),
             peer_address: None,
             prefetches: Vec::new(),
+            traffic: Vec::new(),
         }
     }
 

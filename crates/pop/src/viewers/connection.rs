@@ -278,9 +278,10 @@ impl Pop {
         self: Arc<Pop>,
         request: Request<Incoming>,
         viewing: Viewing,
+        tls: bool,
     ) -> Response<Payload> {
         let Some((status, why)) = refusal(&request, self.config.head_bytes_max) else {
-            return self.serve(request, viewing).await;
+            return self.serve(request, viewing, tls).await;
         };
         let mut response = self.answer_plainly(status, why, None);
         if request.version() != Version::HTTP_2 {

@@ -78,7 +78,8 @@ impl Pop {
         _place: OwnedSemaphorePermit,
     ) {
         let pop = self.clone();
-        let answer = move |request, viewing| pop.clone().answer(request, viewing);
+        let secure = tls.is_some();
+        let answer = move |request, viewing| pop.clone().answer(request, viewing, secure);
         let Some(tls) = tls else { return protocols.serve_http1(socket, answer, stop).await };
         let socket = match tokio::time::timeout(protocols.patience().head, tls.accept(socket)).await {
             Ok(Ok(socket)) => socket,
