@@ -5,6 +5,7 @@
 
 mod bench;
 mod ci;
+mod fuzz;
 mod mutate;
 mod simulate;
 mod soak;
@@ -32,6 +33,12 @@ enum Task {
     /// Mixed traffic while POPs are killed and paused, control is cut off and the origin fails and lies; nothing purged or
     /// mixed may be seen, and no disk may hold more than its budget.
     Soak {
+        /// How long.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        seconds: u64,
+    },
+    /// Requests changed at random, against the API's parser and signature.
+    Fuzz {
         /// How long.
         #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
         seconds: u64,
@@ -74,6 +81,12 @@ enum Bench {
     Prefetch(bench::prefetch::Options),
     /// The console's pages over loopback: the first one, lists of 10,000 records, progress at an open page.
     Console,
+    /// Submissions of 20 accounts, 50 a second each, durable; writes docs/benchmarks.md.
+    Api {
+        /// How long.
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
+        seconds: u64,
+    },
     /// An object against 10⁵ live rules, and against 100 patterns; writes docs/benchmarks.md.
     Rules,
 }
@@ -95,6 +108,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test { filters } => test::run(&root, &filters),
         Task::Ci => ci::run(&root),
         Task::Tidy => tidy::run(&root),
+        Task::Fuzz { seconds } => fuzz::run(&root, seconds),
         Task::Soak { seconds } => soak::run(&root, seconds),
         Task::Simulate { seed: Some(seed), trace, .. } => simulate::one(&root, seed, trace),
         Task::Simulate { seeds, from, .. } => simulate::run(&root, from, seeds),
@@ -105,6 +119,7 @@ fn run(task: Task) -> anyhow::Result<()> {
             let figures = ["run", "--release", "-q", "-p", "freshen-console", "--example", "figures"];
             tools::run(tools::cargo(&root).args(figures))
         }
+        Task::Bench(Bench::Api { seconds }) => bench::api::run(&root, seconds),
         Task::Bench(Bench::Rules) => bench::rules::run(&root),
         Task::Mutate { filters } => mutate::run(&root, &filters),
     }

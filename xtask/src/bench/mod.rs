@@ -3,6 +3,7 @@
 //! The server under test has a core of its own; load, origin and control share the other. Sides take turns in rounds, so
 //! that what disturbs the machine disturbs all of them; ratios are those within a round.
 
+pub mod api;
 mod freshen;
 mod get;
 mod hits;

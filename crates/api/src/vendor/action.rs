@@ -83,6 +83,8 @@ actions! {
         BatchSetVodDomainConfigs,
         /// Tells how a domain's functions are configured.
         DescribeVodDomainConfigs,
+        /// Sets a domain's certificate; refused, since POPs have theirs as files.
+        SetVodDomainSSLCertificate,
         /// Tells the bytes that viewers got.
         DescribeVodDomainTrafficData,
         /// Tells the share of them that came from copies.
@@ -145,7 +147,8 @@ impl Action {
             | Action::DeleteVodDomain
             | Action::BatchStartVodDomain
             | Action::BatchStopVodDomain
-            | Action::BatchSetVodDomainConfigs => Right::Admin,
+            | Action::BatchSetVodDomainConfigs
+            | Action::SetVodDomainSSLCertificate => Right::Admin,
         }
     }
 

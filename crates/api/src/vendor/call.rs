@@ -78,6 +78,7 @@ impl Call {
             | A::BatchStartVodDomain
             | A::BatchStopVodDomain
             | A::BatchSetVodDomainConfigs
+            | A::SetVodDomainSSLCertificate
             | A::DescribeVodDomainConfigs
             | A::DescribeVodUserDomains
             | A::DescribeVodDomainDetail => Call::Domain(DomainCall::parse(action, params)?),

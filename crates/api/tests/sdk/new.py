@@ -3,7 +3,6 @@
 import importlib
 import json
 import os
-import re
 import sys
 
 from alibabacloud_tea_openapi import utils_models
@@ -24,7 +23,9 @@ PACKAGES = {"2017-03-21": "alibabacloud_vod20170321", "2018-05-10": "alibabaclou
 def perform(version, action, params):
     package = PACKAGES[version]
     client = importlib.import_module(f"{package}.client").Client(utils_models.Config(**CONFIG))
-    method = re.sub(r"(?<!^)(?=[A-Z])", "_", action).lower() + "_with_options"
+    # The generator parts words by its own lights: `set_vod_domain_sslcertificate`.
+    wanted = action.lower() + "withoptions"
+    method = next(name for name in dir(client) if name.replace("_", "") == wanted)
     request = getattr(importlib.import_module(f"{package}.models"), f"{action}Request", None)
     arguments = [request().from_map(params)] if request else []
     try:
