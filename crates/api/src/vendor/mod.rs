@@ -11,6 +11,8 @@ mod domains;
 mod envelope;
 mod error;
 mod functions;
+#[cfg(test)]
+mod matrix;
 mod media;
 mod params;
 mod quotas;

@@ -17,6 +17,8 @@ impl Params {
 
     /// A text; an empty one counts as absent.
     pub fn text(&self, name: &str) -> Option<&str> {
+        #[cfg(test)]
+        asked::note(name);
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
@@ -49,6 +51,29 @@ impl Params {
 impl<const N: usize> From<[(&str, &str); N]> for Params {
     fn from(pairs: [(&str, &str); N]) -> Params {
         Params(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+}
+
+/// Which parameters were asked for, on one thread, for the test of the page that lists them.
+#[cfg(test)]
+pub(super) mod asked {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    thread_local! {
+        static NAMES: RefCell<BTreeSet<String>> = RefCell::default();
+    }
+
+    pub fn begin() {
+        NAMES.take();
+    }
+
+    pub fn note(name: &str) {
+        NAMES.with_borrow_mut(|names| names.insert(name.to_owned()));
+    }
+
+    pub fn end() -> BTreeSet<String> {
+        NAMES.take()
     }
 }
 
