@@ -12,6 +12,7 @@ use freshen_ledger::SqliteLedger;
 use freshen_model::area::Area;
 use freshen_model::domain::Settings;
 use freshen_model::location::Scheme;
+use freshen_model::order::Steer;
 use freshen_model::quota::Limits;
 use freshen_model::role::Role;
 use freshen_model::task::TaskKind;
@@ -152,7 +153,7 @@ async fn progress(control: &Arc<Control>, browser: &Browser) -> anyhow::Result<(
         let task = task.submitted.task;
         let mut events = browser.open(&format!("/ui/refresh/records/{task}/live")).await?.into_body();
         events.frame().await.context("how it is at first")??;
-        control.cancel(Some("ann"), task).await?;
+        control.steer(Some("ann"), task, Steer::Cancel).await?;
         let began = Instant::now();
         events.frame().await.context("how it is then")??;
         took.push(began.elapsed());
