@@ -167,14 +167,14 @@ impl Pop {
         .await
         .map_err(|error| Broken::Journal(error.to_string()))?;
         let moment = written.map_err(|error| Broken::Journal(error.to_string()))?;
-        // Before anybody can be told that these orders are applied.
-        self.break_off(&plan).await;
         if plan.starts_over {
             self.prefetcher.forget_all();
         }
         for (seq, order) in &plan.prefetches {
             self.prefetcher.enlist(*seq, order, Spent::default());
         }
+        // Before anybody can be told that these orders are applied.
+        self.break_off(&plan).await;
         let widened = self.follower.write().commit(&plan);
         self.applied.send_replace(plan.saved.watermark);
         if widened > 0 {
