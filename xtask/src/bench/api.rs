@@ -7,11 +7,10 @@ use std::path::Path;
 
 const TITLE: &str = "Submissions at full pace";
 
-/// Runs the example `submissions` of the API and writes its table into `docs/benchmarks.md`.
+/// Runs the example `pace` of the API and writes its table into `docs/benchmarks.md`.
 pub fn run(root: &Path, seconds: u64) -> anyhow::Result<()> {
     let seconds = seconds.to_string();
-    let example =
-        ["run", "--quiet", "--release", "--package", "freshen-api", "--example", "submissions", "--"];
+    let example = ["run", "--quiet", "--release", "--package", "freshen-api", "--example", "pace", "--"];
     let mut cargo = tools::cargo(root);
     let output = cargo.args(example).arg(&seconds).stderr(std::process::Stdio::inherit()).output()?;
     ensure!(output.status.success(), "the measurement ended with {}", output.status);

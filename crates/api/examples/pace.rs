@@ -1,6 +1,6 @@
 //! Measures submissions of many accounts at their pace, in rows of a table; `cargo xtask bench api` runs it.
 //!
-//! `cargo run --release -p freshen-api --example submissions [SECONDS]`
+//! `cargo run --release -p freshen-api --example pace [SECONDS]`
 //!
 //! Each account sends one signed purge of one URL every 20 ms, whether or not the one before is answered, over
 //! connections of its own. A time counts from when a request was due, so that a queue in front of control counts too. One
