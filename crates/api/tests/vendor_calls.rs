@@ -62,6 +62,10 @@ fn recorded_requests_become_the_calls_they_name() {
                 let tags: Vec<&str> = purge.cache_tag.iter().map(|tag| tag.text.as_str()).collect();
                 assert_eq!(given("CacheTag"), Some(tags.join(",").as_str()));
             }
+            ("GetMediaRefreshJobs", Ok(Call::MediaJobs(query))) => {
+                assert_eq!(given("MediaRefreshJobId"), Some(query.job_id.as_str()));
+                assert_eq!(given("MediaId"), query.media_id.as_deref());
+            }
             (action, Err(error)) => {
                 assert!(Action::ALL.iter().all(|known| known.name() != action), "{action}: {error}");
                 assert_eq!(error.code(), "InvalidAction.NotFound");
