@@ -119,7 +119,9 @@ impl Control {
         progress.reconcile(&pops, start);
 
         let (stop, stopped) = watch::channel(false);
+        let callbacks = Callbacks::new(ledger.clone(), clock.clone(), outbound.clone(), &config.outbound);
         let keeper = Keeper {
+            callbacks: callbacks.clone(),
             ledger: ledger.clone(),
             clock: clock.clone(),
             members: members.clone(),
@@ -137,7 +139,6 @@ impl Control {
         let deferred = Arc::new(Deferred::new(entry.clone()));
         let resolver = config.media_resolver.as_ref();
         let resolver = resolver.map(|config| Resolver::new(config, outbound.clone(), clock.clone()));
-        let callbacks = Callbacks::new(ledger.clone(), clock.clone(), outbound, &config.outbound);
         let windows = Arc::new(Windows::new(entry.clone()));
         let work = vec![
             tokio::spawn(keeper.run(stopped.clone())),

@@ -158,6 +158,7 @@ impl Control {
     pub(crate) async fn cancel_pending(&self, task: &TaskRecord) -> Result<(), Error> {
         self.ledger.end_pending(task.id, "cancelled before it began", self.clock.wall_ms()).await?;
         self.deferred.changed(task.id, &task.account);
+        self.callbacks.changed();
         Ok(())
     }
 }

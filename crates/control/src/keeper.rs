@@ -1,6 +1,7 @@
 //! The keeper: the one background task. It lets the clock act on running tasks, writes what became of them, and forgets
 //! orders that nobody needs.
 
+use crate::callbacks::Callbacks;
 use crate::clock::Clock;
 use crate::members::Members;
 use crate::progress::{Doubt, Limit, Moment, Pending, Progress};
@@ -60,6 +61,8 @@ pub(crate) struct Keeper {
     pub(crate) pruned: Seq,
     /// When what is not pressing may be written.
     pub(crate) rest_until: Duration,
+    /// Told when an end may have queued some.
+    pub(crate) callbacks: Callbacks,
     /// Whether the ledger failed last time, so that nothing is so pressing as not to wait.
     pub(crate) failing: bool,
 }
@@ -181,6 +184,9 @@ impl Keeper {
                 return Err(error);
             }
             self.progress.written(&updates);
+            if updates.iter().any(|update| update.status.ended()) {
+                self.callbacks.changed();
+            }
         }
         Ok(())
     }

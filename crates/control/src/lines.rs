@@ -213,6 +213,7 @@ impl Named {
             cut: false,
             terms: PrefetchTerms::default(),
             once: None,
+            notify: None,
             part: None,
             refill: None,
             then: None,

@@ -163,6 +163,16 @@ impl Control {
         self.ledger.set_limits(account, limits).await
     }
 
+    /// Where the ends of an account's tasks are told, if their submission says nothing.
+    pub async fn notify(&self, account: &str) -> Result<Option<String>, Error> {
+        self.ledger.notify(account).await
+    }
+
+    /// Changes that, for tasks to come.
+    pub async fn set_notify(&self, account: &str, url: Option<&str>) -> Result<(), Error> {
+        self.ledger.set_notify(account, url).await
+    }
+
     /// What an account has used today, of every kind.
     pub async fn quota(&self, account: &str) -> Result<Vec<Quota>, Error> {
         let today = day(self.clock.wall_ms().div_euclid(1_000), self.quota_day_offset_s);

@@ -65,6 +65,8 @@ pub struct Terms {
     pub prefetch: PrefetchTerms,
     /// The part of a media job that it is the task of.
     pub part: Option<PartPlace>,
+    /// Where its end is told; absent: where the account says.
+    pub notify: Option<String>,
     /// What follows a purge, submitted with it and behind it in the log.
     pub then: Option<Then>,
 }
@@ -381,6 +383,7 @@ impl Control {
             cut: terms.cut,
             terms: terms.prefetch.clone(),
             once: once.cloned(),
+            notify: terms.notify.clone(),
             part: terms.part,
             then: then.map(Box::new),
             holds: terms.prefetch.holds_at(at_ms),

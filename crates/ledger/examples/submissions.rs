@@ -57,6 +57,7 @@ async fn prepare(ledger: &dyn Ledger) -> Submission {
         cut: false,
         terms: Default::default(),
         once: None,
+        notify: None,
         part: None,
         refill: None,
         then: None,

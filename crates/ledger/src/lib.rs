@@ -214,7 +214,14 @@ pub trait Ledger: Send + Sync + 'static {
     /// [`Refusal::NotFound`] where there is none, [`Refusal::Unfit`] for a purge, and where it does not run.
     async fn steer(&self, task: TaskId, steering: Steering, at_ms: i64) -> Result<TaskRecord, Error>;
 
-    /// Keeps how far tasks have come, all or none. What has ended stays as it ended. Steps replace those before.
+    /// Where the ends of an account's tasks are told, if their submission says nothing.
+    async fn notify(&self, account: &str) -> Result<Option<String>, Error>;
+
+    /// Changes that, for tasks to come. [`Refusal::Unfit`] where it is no address.
+    async fn set_notify(&self, account: &str, url: Option<&str>) -> Result<(), Error>;
+
+    /// Keeps how far tasks have come, all or none. What has ended stays as it ended. Steps replace those before. The end of one
+    /// that is to be told is queued as a callback with it.
     async fn update_tasks(&self, updates: Vec<TaskUpdate>) -> Result<(), Error>;
 
     /// Tasks with an order that have not ended, oldest first.

@@ -206,6 +206,8 @@ pub struct Submission {
     pub holds: Holds,
     /// Set where it is to be submitted once.
     pub once: Option<Once>,
+    /// Where its end is told; absent: where the account says.
+    pub notify: Option<String>,
     /// The part of a media job that this is the task of; refused where that does not wait any more.
     pub part: Option<PartPlace>,
     /// A prefetch whose objects the POPs choose; its lines are those of the purge.

@@ -17,7 +17,7 @@ use super::page::{Page, Paging};
 use super::signed::{Name, SignedRequest};
 use super::wire::{
     AccountList, AccountRow, ErrorCode, KeyKind, KeyList, KeyRequest, KeyRow, NewBearerToken, NewKey,
-    NewToken, TokenRequest,
+    NewToken, NotifyView, TokenRequest,
 };
 use crate::router::Api;
 
@@ -70,6 +70,28 @@ pub(super) async fn set_limits(
     api.control.set_limits(&name, limits).await?;
     let account = api.control.account(&name).await?;
     Ok(Json(row(account.ok_or_else(|| ApiError::not_found("account", &name))?)))
+}
+
+pub(super) async fn notify(
+    State(api): State<Api>,
+    Name(name): Name,
+    request: SignedRequest,
+) -> Result<Json<NotifyView>, ApiError> {
+    request.may(Right::Read)?;
+    let account = account_of(&request, Some(name))?;
+    Ok(Json(NotifyView { notify: api.control.notify(&account).await? }))
+}
+
+pub(super) async fn set_notify(
+    State(api): State<Api>,
+    Name(name): Name,
+    request: SignedRequest,
+) -> Result<StatusCode, ApiError> {
+    request.may(Right::Admin)?;
+    let NotifyView { notify } = request.json()?;
+    let account = account_of(&request, Some(name))?;
+    api.control.set_notify(&account, notify.as_deref()).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn add_key(

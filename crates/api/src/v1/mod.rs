@@ -35,7 +35,7 @@ use page::Paging;
 use wire::{
     AccountList, AccountRow, CallbackList, CallbackSecretView, CheckView, DomainList, DomainRow, DryRunView,
     ErrorCode, KeyList, KeyRequest, MediaJobList, NewBearerToken, NewKey, NewPop, NewToken, NewUser,
-    PasswordRequest, PopList, PopRequest, PrefetchRequest, PurgeRequest, QuotaView, StreamList,
+    NotifyView, PasswordRequest, PopList, PopRequest, PrefetchRequest, PurgeRequest, QuotaView, StreamList,
     StreamsRequest, TaskList, TaskView, TokenRequest, TrafficView, UserList, UserRequest,
 };
 
@@ -135,6 +135,15 @@ fn operations() -> Vec<Operation> {
         )
         .takes::<Limits>()
         .gives::<AccountRow>(),
+        get("/v1/accounts/{name}/notify", "getNotify", "Read where ends of tasks are told", accounts::notify)
+            .gives::<NotifyView>(),
+        put(
+            "/v1/accounts/{name}/notify",
+            "setNotify",
+            "Change where ends of tasks are told",
+            accounts::set_notify,
+        )
+        .takes::<NotifyView>(),
         get("/v1/users", "listUsers", "List who may sign in to the console (admins)", users::list)
             .gives::<UserList>(),
         post("/v1/users", "addUser", "Add somebody who may sign in (admins)", users::add)

@@ -53,7 +53,7 @@ pub(super) async fn dry_run(
 
 /// A purge, submitted or tried.
 fn read_purge(request: PurgeRequest) -> Result<(SubmitRequest, Terms), ApiError> {
-    let PurgeRequest { kind, force, soft, domains, cut, not_before_ms, then_prefetch, refill, lines } =
+    let PurgeRequest { kind, force, soft, domains, cut, not_before_ms, then_prefetch, refill, notify, lines } =
         request;
     if !kind.is_purge() {
         return Err(ApiError::new(
@@ -85,7 +85,7 @@ fn read_purge(request: PurgeRequest) -> Result<(SubmitRequest, Terms), ApiError>
         scheme: Scheme::Required,
         follow: None,
     };
-    Ok((submission, Terms { cut, not_before_ms, then, ..Terms::default() }))
+    Ok((submission, Terms { cut, not_before_ms, then, notify, ..Terms::default() }))
 }
 
 pub(super) async fn prefetch_dry_run(
@@ -98,13 +98,17 @@ pub(super) async fn prefetch_dry_run(
 }
 
 fn of_prefetch(request: PrefetchRequest) -> (SubmitRequest, Terms) {
-    let PrefetchRequest { area, not_before_ms, lines, follow, deadline_s, window, regions } = request;
+    let PrefetchRequest { area, not_before_ms, notify, lines, follow, deadline_s, window, regions } = request;
     let kind = TaskKind::Prefetch;
     let (force, soft, domains) = (false, false, Vec::new());
     let submission =
         SubmitRequest { kind, force, soft, area, lines, domains, scheme: Scheme::Required, follow };
-    let terms =
-        Terms { not_before_ms, prefetch: PrefetchTerms { deadline_s, window, regions }, ..Terms::default() };
+    let terms = Terms {
+        not_before_ms,
+        notify,
+        prefetch: PrefetchTerms { deadline_s, window, regions },
+        ..Terms::default()
+    };
     (submission, terms)
 }
 

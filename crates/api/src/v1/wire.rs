@@ -53,6 +53,9 @@ pub struct PurgeRequest {
     /// Have each POP fetch the hottest of what it matched again, likewise: `{"objects": N}`, `{"bytes": N}`, or both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refill: Option<Bound>,
+    /// Where its end is told, a callback `task.ended`; absent: where the account says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<String>,
     /// URLs, directories, tags and so on, one each.
     pub lines: Vec<String>,
 }
@@ -62,7 +65,8 @@ impl PurgeRequest {
     pub fn of(kind: TaskKind, lines: Vec<String>) -> PurgeRequest {
         let (domains, not_before_ms) = (Vec::new(), None);
         let (force, soft, cut, then_prefetch, refill) = (false, false, false, false, None);
-        PurgeRequest { kind, force, soft, domains, cut, not_before_ms, then_prefetch, refill, lines }
+        let notify = None;
+        PurgeRequest { kind, force, soft, domains, cut, not_before_ms, then_prefetch, refill, notify, lines }
     }
 }
 
@@ -93,6 +97,9 @@ pub struct PrefetchRequest {
     /// As of a purge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before_ms: Option<i64>,
+    /// Where its end is told, a callback `task.ended`; absent: where the account says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<String>,
     /// URLs, one each.
     pub lines: Vec<String>,
     /// Fetch what playlists among them name, too: `{"renditions": "all"}` or `"lowest"`, and, to have only the beginning of
@@ -322,6 +329,16 @@ pub struct AccountList {
     /// The `cursor` of the next page; absent: this is the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+}
+
+/// `PUT /v1/accounts/{name}/notify`, answered by status 204, and `GET`: where the ends of an account's tasks are told, if their
+/// submission says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotifyView {
+    /// An address; absent: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<String>,
 }
 
 /// `POST /v1/keys` (admins; or for the own account), answered by a [`NewKey`]. `POST /v1/keys/{id}/disable`, answered by

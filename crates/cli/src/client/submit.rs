@@ -145,6 +145,9 @@ pub struct Prefetch {
 
 #[derive(clap::Args)]
 struct Submit {
+    /// Tell this address when the task has ended, a signed POST [default: the account's].
+    #[arg(long, value_name = "URL")]
+    notify: Option<String>,
     /// Read URLs from this file, one a line; `-` is standard input.
     #[arg(long, value_name = "LIST", conflicts_with = "urls")]
     file: Option<PathBuf>,
@@ -172,6 +175,7 @@ impl Purge {
         let control = self.submit.connection.open()?;
         let lines = self.submit.lines(self.urls)?;
         let request = PurgeRequest {
+            notify: self.submit.notify.clone(),
             kind: self.what.kind(),
             force: self.force,
             soft: self.soft,
@@ -204,6 +208,7 @@ impl Prefetch {
         let request = PrefetchRequest {
             area: self.area,
             not_before_ms,
+            notify: self.submit.notify.clone(),
             lines,
             follow,
             deadline_s,

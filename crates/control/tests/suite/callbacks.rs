@@ -1,9 +1,11 @@
 //! Callbacks: sent until they are taken, signed, durable, and never to whom the configuration does not have.
 
 use crate::receiver::{Call, Receiver};
-use crate::stage::{NOON_MS, Stage, within};
-use freshen_control::Config;
+use crate::stage::{NOON_MS, Stage, request, within};
+use freshen_control::{Config, Terms};
 use freshen_model::callback::{Callback, CallbackState, NewCallback};
+use freshen_model::order::Steer;
+use freshen_model::task::TaskKind;
 use std::time::Duration;
 
 fn allowed(config: &mut Config) {
@@ -131,4 +133,37 @@ async fn who_does_not_answer_holds_up_nobody_else() {
     queue(&stage, callback("bob", "other", &receiver.url)).await;
     assert_eq!(receiver.call().await.header("webhook-id"), "other");
     newest(&stage, "bob", |callback| callback.state == CallbackState::Delivered).await;
+}
+
+#[tokio::test]
+async fn p4_the_end_of_a_task_is_told_once_where_its_submission_or_its_account_says() {
+    let stage = Stage::set_with(allowed).await;
+    let mut pop = stage.pop("pop-a").await;
+    let mut of_task = Receiver::new([]).await;
+    let mut of_account = Receiver::new([]).await;
+    stage.control.set_notify("ann", Some(&of_account.url)).await.unwrap();
+    let request = || request(TaskKind::Url, &["http://a.example/x"]);
+    let terms = Terms { notify: Some(of_task.url.clone()), ..Terms::default() };
+    let told = stage.control.submit_on("ann", request(), terms).await.unwrap().submitted;
+    pop.confirm(told.seq).await;
+    let call = of_task.call().await;
+    assert_eq!(call.header("webhook-id"), format!("task-{}", told.task));
+    assert!(is_signed(&stage, "ann", &call));
+    assert!(call.body.contains("\"event\":\"task.ended\""), "{}", call.body);
+    assert!(call.body.contains("\"status\":\"complete\""), "{}", call.body);
+
+    // One that is cancelled before it began has ended, too; without a word of its own it goes by its account.
+    let later = Terms { not_before_ms: Some(NOON_MS + 3_600_000), ..Terms::default() };
+    let cancelled = stage.control.submit_on("ann", request(), later).await.unwrap().submitted.task;
+    stage.control.steer(Some("ann"), cancelled, Steer::Cancel).await.unwrap();
+    let call = of_account.call().await;
+    assert_eq!(call.header("webhook-id"), format!("task-{cancelled}"));
+    assert!(call.body.contains("\"status\":\"failed\"") && call.body.contains("cancelled"), "{}", call.body);
+    assert!(of_task.is_quiet() && of_account.is_quiet());
+
+    stage.control.set_notify("ann", None).await.unwrap();
+    assert_eq!(stage.control.notify("ann").await.unwrap(), None);
+    let bad = Terms { notify: Some("ftp://a.example/".into()), ..Terms::default() };
+    let refused = stage.control.submit_on("ann", request(), bad).await.unwrap_err().to_string();
+    assert!(refused.contains("notify: write http:// or https:// before it"), "{refused}");
 }

@@ -11,6 +11,7 @@ mod file;
 mod filter;
 mod media;
 mod media_jobs;
+mod notices;
 mod once;
 mod orders;
 mod pending;
@@ -371,6 +372,16 @@ impl Ledger for SqliteLedger {
 
     async fn steer(&self, task: TaskId, steering: Steering, at_ms: i64) -> Result<TaskRecord, Error> {
         self.writer.call(move |connection| steer::steer(connection, task, steering, at_ms)).await
+    }
+
+    async fn notify(&self, account: &str) -> Result<Option<String>, Error> {
+        let account = account.to_owned();
+        self.readers.call(move |connection| notices::of_account(connection, &account)).await
+    }
+
+    async fn set_notify(&self, account: &str, url: Option<&str>) -> Result<(), Error> {
+        let (account, url) = (account.to_owned(), url.map(str::to_owned));
+        self.writer.call(move |connection| notices::set(connection, &account, url.as_deref())).await
     }
 
     async fn update_tasks(&self, updates: Vec<TaskUpdate>) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Pending tasks: durable, and without an order until their time has come.
 
-use super::{pops, sql, tasks, to_json};
+use super::{notices, pops, sql, tasks, to_json};
 use crate::{Error, Refusal, Submission, Submitted, TaskRecord};
 use freshen_model::ids::{Seq, TaskId};
 use freshen_model::task::{Holds, Status, Step, StepState};
@@ -76,7 +76,7 @@ pub(super) fn end(connection: &Connection, task: TaskId, reason: &str, at_ms: i6
     connection
         .prepare_cached("UPDATE tasks SET status = ?2, ended = 1, ended_ms = ?3, reason = ?4 WHERE id = ?1")?
         .execute(params![sql(task.0), Status::Failed.as_str(), at_ms, reason])?;
-    Ok(())
+    notices::queue(connection, task)
 }
 
 fn still_pending(connection: &Connection, task: TaskId) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Steering: a running prefetch is held, goes on, or is cancelled; with the order that says so.
 
-use super::{orders, sql, tasks, to_json};
+use super::{notices, orders, sql, tasks, to_json};
 use crate::{Error, Refusal, Steering, TaskRecord};
 use freshen_model::ids::TaskId;
 use freshen_model::order::{Body, Steer};
@@ -57,6 +57,9 @@ pub(super) fn steer(
             record.holds.paused,
             record.holds.outside_window,
         ])?;
+    if record.status.ended() {
+        notices::queue(connection, task)?;
+    }
     Ok(record)
 }
 

@@ -1,8 +1,8 @@
 //! Tasks and their lines: submitted with their order, then kept up to date until they end.
 
 use super::{
-    accounts, domains, from_json, media_jobs, once, orders, parsed, pending, pops, quotas, receipts, sql,
-    to_json, unsql,
+    accounts, domains, from_json, media_jobs, notices, once, orders, parsed, pending, pops, quotas, receipts,
+    sql, to_json, unsql,
 };
 use crate::{Error, Line, Refusal, Submission, Submitted, TaskRecord, TaskUpdate};
 use freshen_model::ids::{PopId, Seq, TaskId};
@@ -152,6 +152,7 @@ fn insert(
         statement.execute(params![domain, task, submission.at_ms])?;
     }
     let id = TaskId(unsql(task));
+    notices::note(connection, id, &submission.account, submission.notify.as_deref())?;
     if let Some(once) = &submission.once {
         once::keep(connection, &submission.account, once, id, submission.at_ms)?;
     }
@@ -184,6 +185,9 @@ pub(super) fn update(connection: &Connection, updates: &[TaskUpdate]) -> Result<
         let changed = statement.execute(params![id, status, update.ended_ms, ended, fenced, steps])?;
         if changed == 0 {
             return Err(Refusal::NotFound { what: "task", name: update.id.to_string() }.into());
+        }
+        if ended {
+            notices::queue(connection, update.id)?;
         }
     }
     Ok(())

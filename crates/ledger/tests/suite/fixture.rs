@@ -64,6 +64,7 @@ pub async fn purge(ledger: &dyn Ledger, lines: &[&str]) -> Submission {
         cut: false,
         terms: Default::default(),
         once: None,
+        notify: None,
         part: None,
         refill: None,
         then: None,
