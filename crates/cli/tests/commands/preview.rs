@@ -50,7 +50,7 @@ async fn a_purge_waits_for_its_time_or_is_cancelled() {
     let cancelled = demo.run(&["task", "cancel", id]).await.with(0).stdout;
     assert!(cancelled.ends_with("  cancelled before it began\n"), "{cancelled}");
     let again = demo.run(&["task", "cancel", id]).await.with(2);
-    assert_eq!(again.stderr, format!("error: task {id} is failed, not pending any more\n"));
+    assert_eq!(again.stderr, format!("error: task {id} is failed, not running\n"));
 
     let viewer = &demo.viewers()[0];
     viewer.get("demo.localhost/d/a.html").await;

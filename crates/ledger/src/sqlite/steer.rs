@@ -19,13 +19,13 @@ pub(super) fn steer(
 ) -> Result<TaskRecord, Error> {
     let mut record = tasks::one(connection, task, None)?
         .ok_or_else(|| Refusal::NotFound { what: "task", name: task.to_string() })?;
+    if record.status != Status::Running {
+        return Err(Refusal::Unfit(format!("task {task} is {}, not running", record.status.as_str())).into());
+    }
     if record.kind.is_purge() {
         return Err(
             Refusal::Unfit(format!("task {task} is a purge that has begun, it runs to its end")).into()
         );
-    }
-    if record.status != Status::Running {
-        return Err(Refusal::Unfit(format!("task {task} is {}, not running", record.status.as_str())).into());
     }
     let held = record.holds.any();
     let steer = match steering {
