@@ -34,6 +34,8 @@ impl Windows {
     /// Works until `stop` says so.
     pub(crate) async fn keep(self: Arc<Windows>, mut stop: watch::Receiver<bool>) {
         loop {
+            // From before the look: a clock that moves on meanwhile must not push the next one away.
+            let began = self.entry.clock.now();
             let rest = match self.look().await {
                 Ok(next) => next,
                 Err(error) => {
@@ -41,7 +43,7 @@ impl Windows {
                     REST
                 }
             };
-            let due = self.entry.clock.now() + rest;
+            let due = began + rest;
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
                 () = self.entry.progress.windows_changed() => {}
