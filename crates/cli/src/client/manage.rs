@@ -74,7 +74,7 @@ pub enum AccountCommand {
     /// Make temporary credentials: id, secret and a token, told once. Elsewhere they are known as STS credentials.
     Token {
         /// How long they are good: seconds, or with a unit (90s, 15m, 12h).
-        #[arg(long, default_value = "1h", value_parser = super::submit::duration)]
+        #[arg(long, default_value = "1h", value_parser = super::moment::duration)]
         expires: Duration,
         /// The account they act for [default: the caller's].
         #[arg(long)]
@@ -127,7 +127,7 @@ pub enum KeyCommand {
     /// Make a bearer token, told once: it goes with each request as `Authorization: Bearer`, and signs nothing.
     Token {
         /// How long it is good: seconds, or with a unit (15m, 12h, 90d).
-        #[arg(long, default_value = "90d", value_parser = super::submit::duration)]
+        #[arg(long, default_value = "90d", value_parser = super::moment::duration)]
         expires: Duration,
         /// The account it acts for [default: the caller's].
         #[arg(long)]
@@ -218,7 +218,7 @@ impl AccountCommand {
                     format!(
                         "temporary credentials of {}, good until {}\n  id      {}\n  secret  {}\n  token   {}   (shown once)",
                         token.account,
-                        super::task::clock(token.expires_ms),
+                        super::moment::clock(token.expires_ms),
                         token.id,
                         token.secret,
                         token.security_token
@@ -331,7 +331,7 @@ impl PopCommand {
                 let row = |pop: &freshen_api::v1::wire::PopRow| {
                     let heard = pop
                         .last_contact_ms
-                        .map_or("never heard".into(), |ms| format!("heard {}", super::task::clock(ms)));
+                        .map_or("never heard".into(), |ms| format!("heard {}", super::moment::clock(ms)));
                     let state = match (pop.left, pop.connected) {
                         (Some(_), _) => "removed, not confirmed",
                         (None, true) => "connected",

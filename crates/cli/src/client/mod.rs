@@ -1,11 +1,13 @@
 //! The client commands: they know what `/v1` tells them, and say it to people and programs.
 
+mod bar;
 mod callback;
 pub mod connection;
 mod counts;
 mod domain;
 mod dry_run;
 mod events;
+mod file;
 mod fleet;
 pub mod manage;
 mod media;

@@ -1,6 +1,6 @@
 //! Moments, as people write and read them. All are UTC.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const DAY_S: i64 = 86_400;
 
@@ -22,6 +22,23 @@ pub fn parse(text: &str, now_s: i64) -> Result<i64, String> {
         None => timestamp(text),
     };
     read.ok_or_else(|| format!("{text:?} is no time: write +2h, 02:00 (UTC) or 2026-12-24T02:00:00Z"))
+}
+
+/// Reads how long something takes: seconds, or a number with s, m, h or d.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
+        Some(digits) => (digits, &text[digits.len()..]),
+        None => (text, "s"),
+    };
+    let seconds = match unit {
+        "d" => 86_400.0,
+        "h" => 3_600.0,
+        "m" => 60.0,
+        _ => 1.0,
+    };
+    let number: f64 =
+        digits.parse().map_err(|_| format!("{text:?} is no duration: write 90, 90s, 5m, 2h or 1d"))?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
 }
 
 fn span(text: &str) -> Option<i64> {
@@ -68,6 +85,12 @@ fn number(text: &str) -> Option<i64> {
 /// A moment, to be read by people; seconds since 1970.
 pub fn show(at_s: i64) -> String {
     freshen_api::timestamp::format(at_s).to_string()
+}
+
+/// The time of day of a moment, to be read by people; milliseconds since 1970.
+pub fn clock(at_ms: i64) -> String {
+    let seconds = at_ms.div_euclid(1_000).rem_euclid(DAY_S);
+    format!("{:02}:{:02}:{:02} UTC", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
 /// A span of time, to be read by people.

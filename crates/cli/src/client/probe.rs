@@ -7,6 +7,7 @@ mod edge;
 mod figures;
 mod report;
 
+use super::bar;
 use super::connection::{ClientError, Connection, Control, print_json};
 use super::outcome::Outcome;
 use super::submit::wait;
@@ -16,10 +17,9 @@ use freshen_api::v1::wire::{PurgeRequest, TaskView};
 use freshen_model::ids::PopId;
 use freshen_model::task::{Status, TaskKind};
 use http::{Method, Uri};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use report::{Report, Round};
 use std::collections::BTreeSet;
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -81,7 +81,7 @@ impl Probe {
         if !self.any {
             is_made_anew(&control, &edges[0], &urls[0]).await?;
         }
-        let bar = self.bar();
+        let bar = bar::of(&self.connection, u64::from(self.rounds), "of {len} rounds");
         let mut report = Report::new(&edges, url, not_probed);
         let mut pace = tokio::time::interval(ROUND_EVERY);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -126,15 +126,6 @@ impl Probe {
             return Err(ClientError::Usage(why.into()));
         }
         Ok((edges, without))
-    }
-
-    fn bar(&self) -> ProgressBar {
-        if self.connection.json || !std::io::stderr().is_terminal() {
-            return ProgressBar::hidden();
-        }
-        let style = ProgressStyle::with_template("{bar:30} {pos} of {len} rounds  {wide_msg}")
-            .unwrap_or(ProgressStyle::default_bar());
-        ProgressBar::new(u64::from(self.rounds)).with_style(style)
     }
 
     /// Primes, purges, and asks until every POP has the new object and was asked once more after completion.

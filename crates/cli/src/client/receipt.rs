@@ -1,6 +1,7 @@
 //! `freshen receipt`: verifies certificates of purges, without asking anybody.
 
 use super::connection::{ClientError, Connection, print_json};
+use super::file;
 use super::outcome::Outcome;
 use crate::say::say;
 use clap::Subcommand;
@@ -8,10 +9,9 @@ use freshen_model::certificate::{Certificate, CertificateFile, Fault, Findings, 
 use freshen_model::rule::Mode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// A certificate or key file is read up to here.
+/// A certificate or key file is shorter.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// For the help of `receipt verify`.
@@ -67,16 +67,9 @@ impl ReceiptCommand {
 }
 
 fn read<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T, ClientError> {
-    let usage = |why: String| ClientError::Usage(format!("{}: {why}", path.display()));
-    let mut text = String::new();
-    let read = match path.as_os_str() == "-" {
-        true => std::io::stdin().take(FILE_BYTES_MAX).read_to_string(&mut text),
-        false => {
-            std::fs::File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text))
-        }
-    };
-    read.map_err(|error| usage(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| usage(format!("no {what}: {error}")))
+    let bytes = file::read(path, FILE_BYTES_MAX)?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| ClientError::Usage(format!("{}: no {what}: {error}", path.display())))
 }
 
 /// The findings for programs.

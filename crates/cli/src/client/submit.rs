@@ -4,7 +4,7 @@ use super::connection::{ClientError, Connection, Control, print_json};
 use super::events::Events;
 use super::outcome::Outcome;
 use super::task::{self, Counted, print_task};
-use super::{dry_run, moment};
+use super::{bar, dry_run, file, moment};
 use crate::say::say;
 use freshen_api::v1::wire::{DryRunView, PrefetchRequest, PurgeRequest, TaskView};
 use freshen_model::area::Area;
@@ -14,9 +14,8 @@ use freshen_model::refill::Bound;
 use freshen_model::task::{Status, StepState, Task, TaskKind};
 use freshen_model::window::Window;
 use http::Method;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
-use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -31,6 +30,7 @@ const PREFETCH_WAIT: Duration = Duration::from_secs(30 * 60);
 const COUNTS_MAX: Duration = Duration::from_secs(1);
 /// Between tries while control is away, or is asked too often for the account.
 const AWAY_PAUSE: Duration = Duration::from_millis(300);
+
 /// Purges.
 #[derive(clap::Args)]
 pub struct Purge {
@@ -127,7 +127,7 @@ pub struct Prefetch {
     seconds: Option<u32>,
     /// When a POP that has not finished makes the task failed: seconds, or with a unit (90s, 5m, 2h), after it began [default:
     /// as control is configured, a day].
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = moment::duration)]
     deadline: Option<Duration>,
     /// Begin files only in these hours of each day: `02:00-06:00+08:00`, or `22:30-05:00Z` over midnight. What is being
     /// fetched when they end is finished.
@@ -158,7 +158,7 @@ struct Submit {
     #[arg(long)]
     wait: bool,
     /// How long to wait: seconds, or with a unit (90s, 5m, 2h) [default: 60s for purges, 30m for prefetches].
-    #[arg(long, value_parser = duration)]
+    #[arg(long, value_parser = moment::duration)]
     timeout: Option<Duration>,
     /// What of the purge's own flags goes beyond a prefetch's.
     #[arg(skip)]
@@ -264,18 +264,7 @@ impl Submit {
     /// The lines, from the command line or the list; empty lines of a list keep their number and are left to control.
     fn lines(&self, urls: Vec<String>) -> Result<Vec<String>, ClientError> {
         let Some(path) = &self.file else { return Ok(urls) };
-        let unreadable =
-            |error: std::io::Error| ClientError::Usage(format!("cannot read {}: {error}", path.display()));
-        let mut bytes = Vec::new();
-        let read = if path.as_os_str() == "-" {
-            std::io::stdin().take(LIST_BYTES_MAX).read_to_end(&mut bytes)
-        } else {
-            std::fs::File::open(path).map_err(unreadable)?.take(LIST_BYTES_MAX).read_to_end(&mut bytes)
-        };
-        read.map_err(unreadable)?;
-        if bytes.len() as u64 == LIST_BYTES_MAX {
-            return Err(ClientError::Usage(format!("{} is longer than 16 MiB", path.display())));
-        }
+        let bytes = file::read(path, LIST_BYTES_MAX)?;
         // What is not UTF-8 is refused by control as any raw non-ASCII is: with the number of its line.
         Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
     }
@@ -323,7 +312,7 @@ impl Submit {
         mut interrupt: Signal,
     ) -> Result<Outcome, ClientError> {
         let id = task.task.id;
-        let bar = self.bar();
+        let bar = bar::of(&self.connection, 100, "%");
         if bar.is_hidden() {
             // Whoever finds this in a log, after the wait was cut off in whatever way, can ask for the task.
             eprintln!("task {id} is submitted");
@@ -349,7 +338,7 @@ impl Submit {
         for step in &task.pops {
             if let StepState::Fenced { last_contact_ms, .. } = &step.state {
                 let contact = last_contact_ms
-                    .map_or("no contact yet".into(), |ms| format!("no contact since {}", task::clock(ms)));
+                    .map_or("no contact yet".into(), |ms| format!("no contact since {}", moment::clock(ms)));
                 eprintln!("{}: fenced, {contact}; confirms when it returns", step.pop);
             }
         }
@@ -380,16 +369,6 @@ impl Submit {
             }
         }
         Ok(())
-    }
-
-    /// A bar on a terminal; elsewhere nothing.
-    fn bar(&self) -> ProgressBar {
-        if self.connection.json || !std::io::stderr().is_terminal() {
-            return ProgressBar::hidden();
-        }
-        let style = ProgressStyle::with_template("{bar:30} {pos:>3} %  {wide_msg}")
-            .unwrap_or(ProgressStyle::default_bar());
-        ProgressBar::new(100).with_style(style)
     }
 }
 
@@ -492,21 +471,4 @@ async fn counted(
 /// Ctrl-C, from now on told instead of ending the process.
 fn interrupts() -> Result<Signal, ClientError> {
     signal(SignalKind::interrupt()).map_err(|error| ClientError::Failed(error.to_string()))
-}
-
-/// Seconds, or a number with s, m or h.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let (digits, unit) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
-        Some(digits) => (digits, &text[digits.len()..]),
-        None => (text, "s"),
-    };
-    let seconds = match unit {
-        "d" => 86_400.0,
-        "h" => 3_600.0,
-        "m" => 60.0,
-        _ => 1.0,
-    };
-    let number: f64 =
-        digits.parse().map_err(|_| format!("{text:?} is no duration: write 90, 90s, 5m or 2h"))?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
 }

@@ -23,7 +23,7 @@ pub enum TaskCommand {
         /// How many at most.
         #[arg(long, default_value_t = 20, value_parser = super::rows)]
         limit: usize,
-        /// Only these: url, directory or prefetch.
+        /// Only these: url, directory, query, regex, tag, host or prefetch.
         #[arg(long = "type")]
         kind: Option<String>,
         /// Only these: pending, running, complete or failed.
@@ -258,7 +258,7 @@ fn summary(task: &Task) -> String {
         task.status.as_str(),
         lines,
         task.percent,
-        clock(task.submitted_ms)
+        moment::clock(task.submitted_ms)
     )
 }
 
@@ -267,10 +267,10 @@ fn state(step: &Step) -> String {
         StepState::Waiting => "waiting".into(),
         StepState::Confirmed { fenced_at_ms: None, .. } => "confirmed".into(),
         StepState::Confirmed { fenced_at_ms: Some(at), .. } => {
-            format!("confirmed, after it was fenced at {}", clock(*at))
+            format!("confirmed, after it was fenced at {}", moment::clock(*at))
         }
         StepState::Fenced { last_contact_ms: Some(at), .. } => {
-            format!("fenced, no contact since {}", clock(*at))
+            format!("fenced, no contact since {}", moment::clock(*at))
         }
         StepState::Fenced { last_contact_ms: None, .. } => "fenced, no contact yet".into(),
         StepState::Fetching { progress } => format!("fetching, {}", amount(progress)),
@@ -300,10 +300,4 @@ fn amount(progress: &Progress) -> String {
         progress.bytes as f64 / 1e6,
         progress.bytes_expected as f64 / 1e6
     )
-}
-
-/// A wall-clock time of day, UTC.
-pub fn clock(ms: i64) -> String {
-    let seconds = ms.div_euclid(1_000).rem_euclid(86_400);
-    format!("{:02}:{:02}:{:02} UTC", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
