@@ -8,7 +8,7 @@ use freshen_api::v1::wire::{NewUser, PasswordRequest, UserList, UserRequest, Use
 use freshen_model::role::Role;
 use http::Method;
 use serde_json::json;
-use std::io::Read as _;
+use std::io::{BufRead, Read as _};
 
 /// People of the console.
 #[derive(Subcommand)]
@@ -67,11 +67,16 @@ impl PasswordOption {
         if !self.password_stdin {
             return Ok(None);
         }
-        let mut text = String::new();
-        let read = std::io::stdin().take(LINE_BYTES_MAX).read_to_string(&mut text);
-        read.map_err(|error| ClientError::Usage(format!("standard input: {error}")))?;
-        Ok(Some(text.lines().next().unwrap_or_default().to_owned()))
+        let line = line(std::io::stdin().lock());
+        Ok(Some(line.map_err(|error| ClientError::Usage(format!("standard input: {error}")))?))
     }
+}
+
+/// The first line; what is behind it is not waited for.
+fn line(input: impl BufRead) -> std::io::Result<String> {
+    let mut line = String::new();
+    input.take(LINE_BYTES_MAX).read_line(&mut line)?;
+    Ok(line.lines().next().unwrap_or_default().to_owned())
 }
 
 impl UserCommand {
@@ -108,4 +113,22 @@ fn told(new: &NewUser, what: &str) -> String {
     let NewUser { user, password } = new;
     let password = password.as_ref().map(|password| format!("\n  password  {password}   (shown once)"));
     format!("{} of {} {what}{}", user.name, user.account, password.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_one_line_and_no_end_of_input_is_waited_for() {
+        struct Terminal;
+        impl std::io::Read for Terminal {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                panic!("more than the line is read")
+            }
+        }
+        let typed = b"correct horse\r\n".chain(std::io::BufReader::new(Terminal));
+        assert_eq!(line(typed).unwrap(), "correct horse");
+        assert_eq!(line(b"no end of line".as_slice()).unwrap(), "no end of line");
+    }
 }
