@@ -371,13 +371,14 @@ impl Control {
                 return Err(SubmitError::QueueFull { queued, limit });
             }
         }
-        let taken = self.pace.take(request.kind.quota(), &named.lines, limits, self.clock.now())?;
         let warnings = std::mem::take(&mut named.warnings);
         let at_ms = self.clock.wall_ms();
         let quota_day = day(at_ms.div_euclid(1_000), self.quota_day_offset_s);
         let at = (at_ms, quota_day);
         let then =
             terms.then.map(|then| follower(then, account, (request, &named), &domains, at)).transpose()?;
+        // Last: whatever refuses the submission from here on gives these lines back.
+        let taken = self.pace.take(request.kind.quota(), &named.lines, limits, self.clock.now())?;
         let submission = Submission {
             not_before_ms: terms.not_before_ms,
             cut: terms.cut,

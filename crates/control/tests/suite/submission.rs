@@ -1,7 +1,7 @@
 //! Submitting: what is refused, how it is said, and that a refusal changes nothing.
 
 use crate::stage::{Stage, request, settings};
-use freshen_control::{CheckError, SubmitError, SubmitRequest};
+use freshen_control::{CheckError, SubmitError, SubmitRequest, Terms, Then};
 use freshen_ledger::Ledger;
 use freshen_model::area::Area;
 use freshen_model::domain::{QueryPolicy, Settings};
@@ -120,6 +120,22 @@ async fn over_quota_is_refused_whole() {
     stage.clock.advance(std::time::Duration::from_secs(4 * 3600));
     assert_eq!(used().await.used, 0);
     stage.submit(TaskKind::Url, &["http://a.example/2", "http://a.example/3"]).await;
+}
+
+/// The purge could be, and the prefetch behind it cannot.
+#[tokio::test]
+async fn what_cannot_be_followed_counts_for_nothing_either() {
+    let stage = Stage::set().await;
+    let _pop = stage.pop("pop-a").await;
+    let limits = Limits { urls_per_minute: 1, ..Limits::default() };
+    stage.control.set_limits("ann", limits).await.unwrap();
+    let stopped = Settings { stopped: true, ..settings() };
+    stage.control.set_domain(Some("ann"), "a.example", &stopped).await.unwrap();
+    let purge = || request(TaskKind::Url, &["http://a.example/x"]);
+    let terms = Terms { then: Some(Then::Prefetch), ..Terms::default() };
+    let refused = stage.control.submit_on("ann", purge(), terms).await;
+    assert!(matches!(refused, Err(SubmitError::BadLines(_))), "{refused:?}");
+    stage.control.submit("ann", purge()).await.unwrap();
 }
 
 #[tokio::test]
