@@ -14,7 +14,6 @@ use crate::fields::Fields;
 use crate::layout::{self, Notice, Place};
 use crate::moment;
 use crate::person::Person;
-use crate::refresh::form::sentence;
 use crate::refused::Refused;
 use crate::sent::Sent;
 
@@ -83,13 +82,10 @@ pub(crate) async fn add(State(console): State<Console>, sent: Sent) -> Result<Re
     let detail = if admin { format!("{name}, admin") } else { name };
     match person.does(console.control(), "add account", detail, deed, |_| "added".into()).await? {
         Ok(added) => Ok(Redirect::to(&format!("/ui/accounts/{}", added.name)).into_response()),
-        Err(error) => match Refused::from(error) {
-            Refused::Unfit(why) => {
-                let word = layout::notice(Notice::Refused, &sentence(&why));
-                Ok((StatusCode::CONFLICT, listed(&console, &person, &word).await?).into_response())
-            }
-            refused => Err(refused),
-        },
+        Err(error) => {
+            let word = Refused::from(error).word()?;
+            Ok((StatusCode::CONFLICT, listed(&console, &person, &word).await?).into_response())
+        }
     }
 }
 
@@ -237,14 +233,13 @@ pub(crate) async fn add_key(
             let rows = [("Id", key.id.as_str()), ("Secret", key.secret.as_str())];
             (StatusCode::OK, layout::secret("A new access key", &rows))
         }
-        Err(error) => match Refused::from(error) {
-            Refused::Unfit(why) => (StatusCode::CONFLICT, layout::notice(Notice::Refused, &sentence(&why))),
-            Refused::NotFound("domain") => {
-                let why = "The account has no such domain.";
-                (StatusCode::CONFLICT, layout::notice(Notice::Refused, why))
-            }
-            refused => return Err(refused),
-        },
+        Err(error) => {
+            let refused = match Refused::from(error) {
+                Refused::NotFound("domain") => Refused::Unfit("the account has no such domain".into()),
+                refused => refused,
+            };
+            (StatusCode::CONFLICT, refused.word()?)
+        }
     };
     Ok((status, shown(&console, &person, &name, &word).await?).into_response())
 }

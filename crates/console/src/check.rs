@@ -15,7 +15,6 @@ use crate::Console;
 use crate::layout::{self, Notice, Place};
 use crate::moment;
 use crate::person::Person;
-use crate::refresh::form::sentence;
 use crate::refused::Refused;
 
 #[derive(Deserialize)]
@@ -43,7 +42,7 @@ pub(crate) async fn page(
             match console.control().check(&account, url, gzip).await {
                 Ok(rows) => answers(&rows),
                 Err(CheckError::Ledger(error @ Error::Engine(_))) => return Err(error.into()),
-                Err(why) => layout::notice(Notice::Refused, &sentence(&why.to_string())),
+                Err(why) => layout::notice(Notice::Refused, &why.to_string()),
             }
         }
     };

@@ -3,7 +3,7 @@
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use freshen_control::{DomainRecord, ManageError};
+use freshen_control::DomainRecord;
 use freshen_model::check::{Tried, TriedRow};
 use freshen_model::domain::{NoLease, Origin, Ranges, Settings};
 use freshen_model::rights::Right;
@@ -16,7 +16,7 @@ use crate::fields::Fields;
 use crate::layout::{self, Notice, Place};
 use crate::moment;
 use crate::person::Person;
-use crate::refresh::form::{self, sentence};
+use crate::refresh::form;
 use crate::refused::Refused;
 use crate::sent::Sent;
 
@@ -101,10 +101,9 @@ pub(crate) async fn add(State(console): State<Console>, sent: Sent) -> Result<Re
         let page = adding(&console, &person, &fields, &word).await?;
         Ok((StatusCode::CONFLICT, page).into_response())
     };
-    let because = |why: &str| layout::notice(Notice::Refused, &sentence(why));
     let mut settings = match fields.text("origins").parse::<Origin>() {
         Ok(origin) => Settings::of_origin(origin),
-        Err(why) => return again(because(&format!("origin: {why}"))).await,
+        Err(why) => return again(layout::notice(Notice::Refused, &format!("origin: {why}"))).await,
     };
     settings.origin.host_header = fields.given("host_header").map(str::to_owned);
     let (account, name) =
@@ -118,10 +117,7 @@ pub(crate) async fn add(State(console): State<Console>, sent: Sent) -> Result<Re
         match tried {
             Ok(rows) if !rows.is_empty() && rows.iter().all(TriedRow::well) => {}
             Ok(rows) => return again(trial(&rows)).await,
-            Err(error) => match Refused::from(error) {
-                Refused::Unfit(why) => return again(because(&why)).await,
-                refused => return Err(refused),
-            },
+            Err(error) => return again(Refused::from(error).word()?).await,
         }
     }
     let control = console.control().clone();
@@ -129,11 +125,13 @@ pub(crate) async fn add(State(console): State<Console>, sent: Sent) -> Result<Re
     let told = |added: &DomainRecord| format!("order {}", added.seq);
     match person.does(console.control(), "add domain", detail, deed, told).await? {
         Ok(added) => Ok(Redirect::to(&format!("/ui/domains/{}", added.name)).into_response()),
-        Err(error) => match Refused::from(error) {
-            Refused::Unfit(why) => again(because(&why)).await,
-            Refused::NotFound(what) => again(because(&format!("there is no such {what}"))).await,
-            refused => Err(refused),
-        },
+        Err(error) => {
+            let refused = match Refused::from(error) {
+                Refused::NotFound(what) => Refused::Unfit(format!("there is no such {what}")),
+                refused => refused,
+            };
+            again(refused.word()?).await
+        }
     }
 }
 
@@ -325,13 +323,10 @@ pub(crate) async fn set(
     let Sent { person, fields } = sent;
     person.must(Right::Admin)?;
     let before = console.control().own_domain(person.confines(), &name).await?;
-    let refused = |before: &DomainRecord, why: &str| {
-        let word = layout::notice(Notice::Refused, &sentence(why));
-        Ok((StatusCode::CONFLICT, shown(&person, before, &word)).into_response())
-    };
+    let refused = |word: &Markup| Ok((StatusCode::CONFLICT, shown(&person, &before, word)).into_response());
     let settings = match read(&fields, before.settings.clone()) {
         Ok(settings) => settings,
-        Err(why) => return refused(&before, &why),
+        Err(why) => return refused(&layout::notice(Notice::Refused, &why)),
     };
     let (control, of) = (console.control().clone(), before.name.clone());
     let detail = format!("{of}, origin {}", settings.origin);
@@ -345,11 +340,7 @@ pub(crate) async fn set(
             );
             Ok(shown(&person, &set, &layout::notice(Notice::Done, &word)).into_response())
         }
-        Err(error @ ManageError::Unfit { .. }) => refused(&before, &error.to_string()),
-        Err(error) => match Refused::from(error) {
-            Refused::Unfit(why) => refused(&before, &why),
-            other => Err(other),
-        },
+        Err(error) => refused(&Refused::from(error).word()?),
     }
 }
 

@@ -141,7 +141,19 @@ pub(crate) fn token(person: &Person) -> Markup {
 
 /// A word to the person, which a screen reader reads out at once.
 pub(crate) fn notice(kind: Notice, text: &str) -> Markup {
-    html! { p .notice .(kind.class()) role=(kind.role()) { (text) } }
+    html! { p .notice .(kind.class()) role=(kind.role()) { (sentence(text)) } }
+}
+
+/// Words as a sentence: errors are lower case without a stop, as logs and programs have them.
+pub(crate) fn sentence(words: &str) -> String {
+    let mut text = words.to_owned();
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    if !text.ends_with(['.', '?', '!']) {
+        text.push('.');
+    }
+    text
 }
 
 /// What kind of word it is.

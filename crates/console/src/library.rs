@@ -3,7 +3,7 @@
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use freshen_control::{ManageError, StreamPlace};
+use freshen_control::StreamPlace;
 use freshen_model::media::{Format, Stream, StreamType};
 use freshen_model::rights::Right;
 use maud::{Markup, html};
@@ -12,7 +12,7 @@ use crate::Console;
 use crate::fields::Fields;
 use crate::layout::{self, Notice, Place};
 use crate::person::Person;
-use crate::refresh::form::{self, sentence};
+use crate::refresh::form;
 use crate::refused::Refused;
 use crate::sent::Sent;
 
@@ -132,10 +132,7 @@ pub(crate) async fn add(State(console): State<Console>, sent: Sent) -> Result<Re
     let (status, word) =
         match person.does(console.control(), "add stream", detail, deed, |()| "added".into()).await? {
             Ok(()) => (StatusCode::OK, layout::notice(Notice::Done, "It is in the library.")),
-            Err(why @ ManageError::Unfit { .. }) => {
-                (StatusCode::CONFLICT, layout::notice(Notice::Refused, &sentence(&why.to_string())))
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) => (StatusCode::CONFLICT, Refused::from(error).word()?),
         };
     Ok((status, shown(&console, &person, &fields, &word).await?).into_response())
 }

@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use freshen_control::SignInError;
 use freshen_control::people::PASSWORD_LENGTHS;
-use freshen_control::{ManageError, SignInError};
 use maud::{Markup, html};
 
 use crate::Console;
@@ -15,10 +15,10 @@ use crate::refused::Refused;
 use crate::sent::Sent;
 
 pub(crate) async fn page(person: Person) -> Markup {
-    shown(&person, None)
+    shown(&person, &html! {})
 }
 
-fn shown(person: &Person, refused: Option<&str>) -> Markup {
+fn shown(person: &Person, word: &Markup) -> Markup {
     let user = &person.user;
     let body = html! {
         dl .facts {
@@ -28,7 +28,7 @@ fn shown(person: &Person, refused: Option<&str>) -> Markup {
         }
         section .panel {
             h2 { "Change the password" }
-            @if let Some(why) = refused { (layout::notice(Notice::Refused, why)) }
+            (word)
             form .stack method="post" action="/ui/me" {
                 (layout::token(person))
                 input type="text" name="name" value=(user.name) autocomplete="username" hidden;
@@ -47,15 +47,16 @@ fn shown(person: &Person, refused: Option<&str>) -> Markup {
 
 pub(crate) async fn change(State(console): State<Console>, sent: Sent) -> Result<Response, Refused> {
     let Sent { person, fields } = sent;
-    let refused = |status: StatusCode, why: &str| (status, shown(&person, Some(why))).into_response();
+    let refused = |status: StatusCode, word: &Markup| (status, shown(&person, word)).into_response();
     let known = console.control().knows_password(&person.user.name, fields.whole("now").to_owned()).await;
     match known {
         Ok(()) => {}
         Err(SignInError::Wrong) => {
-            return Ok(refused(StatusCode::FORBIDDEN, "This is not your password now."));
+            let word = layout::notice(Notice::Refused, "This is not your password now.");
+            return Ok(refused(StatusCode::FORBIDDEN, &word));
         }
         Err(why @ (SignInError::TooMany(_) | SignInError::Busy)) => {
-            return Ok(refused(StatusCode::TOO_MANY_REQUESTS, &why.to_string()));
+            return Ok(refused(StatusCode::TOO_MANY_REQUESTS, &Refused::from(why).word()?));
         }
         Err(error) => return Err(error.into()),
     }
@@ -66,7 +67,6 @@ pub(crate) async fn change(State(console): State<Console>, sent: Sent) -> Result
         person.does(console.control(), "change password", "their own".into(), deed, |()| "changed".into());
     match done.await? {
         Ok(()) => Ok(Redirect::to("/ui/sign-in").into_response()),
-        Err(why @ ManageError::Unfit { .. }) => Ok(refused(StatusCode::CONFLICT, &why.to_string())),
-        Err(error) => Err(error.into()),
+        Err(error) => Ok(refused(StatusCode::CONFLICT, &Refused::from(error).word()?)),
     }
 }

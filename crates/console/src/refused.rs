@@ -8,10 +8,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use freshen_control::{ManageError, SignInError};
 use freshen_ledger::{Error, Refusal};
 use freshen_model::rights::Right;
-use maud::html;
+use maud::{Markup, html};
 use tracing::error;
 
-use crate::layout;
+use crate::layout::{self, Notice};
 
 /// Why there is no such answer.
 #[derive(Debug)]
@@ -45,6 +45,14 @@ impl Refused {
     pub(crate) fn failed(why: &dyn fmt::Display) -> Refused {
         error!(%why, "a page failed");
         Refused::Failed
+    }
+
+    /// What a form's own page says of it, where the form is at fault; else the answer is a page of its own.
+    pub(crate) fn word(self) -> Result<Markup, Refused> {
+        match self {
+            Refused::Unfit(why) => Ok(layout::notice(Notice::Refused, &why)),
+            refused => Err(refused),
+        }
     }
 }
 
@@ -114,7 +122,7 @@ impl IntoResponse for Refused {
             Refused::NotFound(what) => {
                 (StatusCode::NOT_FOUND, "Not found", format!("There is no such {what}."))
             }
-            Refused::Unfit(why) => (StatusCode::CONFLICT, "Not done", why),
+            Refused::Unfit(why) => (StatusCode::CONFLICT, "Not done", layout::sentence(&why)),
             Refused::Failed => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "Failed",

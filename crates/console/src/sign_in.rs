@@ -50,19 +50,15 @@ pub(crate) async fn sign_in(State(console): State<Console>, form: Strangers) -> 
             note(&console, &session, &parts, "sign in", "with the password").await?;
             Ok(entered(&console, &session, page_of_ours(next).unwrap_or("/ui/")))
         }
-        Err(SignInError::Ledger(error)) => Err(error.into()),
-        Err(why) => {
+        Err(why @ (SignInError::Wrong | SignInError::TooMany(_) | SignInError::Busy)) => {
             warn!(user = name, from = ?from, %why, "a sign-in is refused");
             let status = match why {
                 SignInError::Wrong => StatusCode::FORBIDDEN,
                 _ => StatusCode::TOO_MANY_REQUESTS,
             };
-            let mut said = why.to_string();
-            if let Some(first) = said.get_mut(..1) {
-                first.make_ascii_uppercase();
-            }
-            Ok((status, self::form(next, name, Some(&format!("{said}.")))).into_response())
+            Ok((status, self::form(next, name, Some(&why.to_string()))).into_response())
         }
+        Err(error) => Err(error.into()),
     }
 }
 

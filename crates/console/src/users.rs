@@ -10,7 +10,7 @@ use maud::{Markup, html};
 
 use crate::Console;
 use crate::fields::Fields;
-use crate::layout::{self, Notice, Place};
+use crate::layout::{self, Place};
 use crate::moment;
 use crate::person::Person;
 use crate::refused::Refused;
@@ -137,10 +137,7 @@ async fn told(
             let rows = [("User", name), ("Password", password.as_str())];
             (StatusCode::OK, layout::secret("The user's password", &rows))
         }
-        Err(error) => match Refused::from(error) {
-            Refused::Unfit(why) => (StatusCode::CONFLICT, layout::notice(Notice::Refused, &why)),
-            refused => return Err(refused),
-        },
+        Err(error) => (StatusCode::CONFLICT, Refused::from(error).word()?),
     };
     Ok((status, shown(console, person, &word).await?).into_response())
 }

@@ -159,7 +159,7 @@ pub(crate) async fn receipt(
     let certificate = match console.control().certificate(person.confines(), task, PATIENCE).await {
         Ok(certificate) => certificate,
         Err(NoCertificate::Ledger(error)) => return Err(error.into()),
-        Err(why) => return Err(Refused::Unfit(refresh::form::sentence(&why.to_string()))),
+        Err(why) => return Err(Refused::Unfit(why.to_string())),
     };
     let text = serde_json::to_string_pretty(&certificate).map_err(|error| Refused::failed(&error))?;
     let name = format!("attachment; filename=\"receipt-{task}.json\"");

@@ -88,7 +88,7 @@ pub(super) fn not_before_ms(fields: &Fields) -> Result<Option<i64>, String> {
 /// What is wrong, and likely wrong, with a submission, line by line; nothing was submitted.
 pub(super) fn faults(error: &SubmitError, places: &[usize]) -> Markup {
     let SubmitError::BadLines(lines) = error else {
-        return layout::notice(Notice::Refused, &sentence(&error.to_string()));
+        return layout::notice(Notice::Refused, &error.to_string());
     };
     let place = |line: usize| places.get(line.wrapping_sub(1)).copied().unwrap_or(line);
     let marked: Vec<String> = lines.iter().map(|line| place(line.line).to_string()).collect();
@@ -115,21 +115,9 @@ pub(super) fn fine(lines: usize, warnings: &[String]) -> Markup {
 pub(super) fn warnings(warnings: &[String]) -> Markup {
     html! {
         @if !warnings.is_empty() {
-            div .notice .warn role="status" { ul .faults { @for warning in warnings { li { (sentence(warning)) } } } }
+            div .notice .warn role="status" { ul .faults { @for warning in warnings { li { (layout::sentence(warning)) } } } }
         }
     }
-}
-
-/// Words of control as a sentence.
-pub(crate) fn sentence(words: &str) -> String {
-    let mut text = words.to_owned();
-    if let Some(first) = text.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    if !text.ends_with(['.', '?', '!']) {
-        text.push('.');
-    }
-    text
 }
 
 /// A fault of ours is no fault of a line.

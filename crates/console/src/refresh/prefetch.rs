@@ -148,7 +148,7 @@ pub(crate) async fn look(State(console): State<Console>, sent: Sent) -> Result<M
     let (request, places) = match read(&fields) {
         Ok((request, _)) if request.lines.is_empty() => return Ok(html! {}),
         Ok(read) => read,
-        Err(why) => return Ok(layout::notice(Notice::Refused, &form::sentence(&why))),
+        Err(why) => return Ok(layout::notice(Notice::Refused, &why)),
     };
     match console.control().look_at_lines(person.account(fields.given("account")), &request).await {
         Ok(warnings) => Ok(form::fine(request.lines.len(), &warnings)),
@@ -163,7 +163,7 @@ pub(crate) async fn submit(State(console): State<Console>, sent: Sent) -> Result
     let ((request, places), not_before_ms) = match whole {
         Ok(whole) => whole,
         Err(why) => {
-            let why = layout::notice(Notice::Refused, &form::sentence(&why));
+            let why = layout::notice(Notice::Refused, &why);
             return refused(&console, &person, &fields, &why).await;
         }
     };

@@ -80,7 +80,7 @@ async fn only_admins_manage_users_and_see_who_did_what() {
 
     let page = eva.post("/ui/users", &[("name", "max"), ("role", "viewer"), ("account", "bob")]).await;
     assert_eq!(page.status, 409);
-    page.has("user &quot;max&quot; exists already");
+    page.has("User &quot;max&quot; exists already.");
     assert_eq!(eva.post("/ui/users/remove", &[("name", "eva")]).await.status, 409, "not herself");
     assert_eq!(eva.post("/ui/users/remove", &[("name", "max")]).await.status, 303);
     eva.get("/ui/users").await.has_not(">max<");
