@@ -136,7 +136,7 @@ impl Control {
         };
         let entry =
             Entry { ledger: ledger.clone(), clock: clock.clone(), progress: progress.clone(), limits };
-        let deferred = Arc::new(Deferred::new(entry.clone()));
+        let deferred = Arc::new(Deferred::new(entry.clone(), callbacks.clone()));
         let resolver = config.media_resolver.as_ref();
         let resolver = resolver.map(|config| Resolver::new(config, outbound.clone(), clock.clone()));
         let windows = Arc::new(Windows::new(entry.clone()));

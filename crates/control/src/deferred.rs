@@ -4,7 +4,7 @@
 //! Everything else is as for a submission at that moment. Lines are read with the settings of then, and the fence counts
 //! from the append.
 
-use crate::control::Control;
+use crate::callbacks::Callbacks;
 use crate::lines::Named;
 use crate::submit::{Entry, SubmitError, SubmitRequest};
 use freshen_ledger::{DomainRecord, Error, Line, Refusal, Submission, TaskRecord};
@@ -30,15 +30,16 @@ const REASON_BYTES_MAX: usize = 1_000;
 /// The release of tasks for later.
 pub(crate) struct Deferred {
     entry: Entry,
+    callbacks: Callbacks,
     wake: Notify,
 }
 
 impl Deferred {
-    pub(crate) fn new(entry: Entry) -> Deferred {
-        Deferred { entry, wake: Notify::new() }
+    pub(crate) fn new(entry: Entry, callbacks: Callbacks) -> Deferred {
+        Deferred { entry, callbacks, wake: Notify::new() }
     }
 
-    /// A task for later came, or one of that account was cancelled.
+    /// A task for later came, or one of that account ended.
     pub(crate) fn changed(&self, task: TaskId, account: &str) {
         self.entry.progress.changes.tell(task, account);
         self.wake.notify_one();
@@ -118,11 +119,18 @@ impl Deferred {
 
     async fn fail(&self, task: &TaskRecord, why: &str) -> Result<(), Error> {
         let end = why.floor_char_boundary(REASON_BYTES_MAX);
-        match self.entry.ledger.end_pending(task.id, &why[..end], self.entry.clock.wall_ms()).await {
+        match self.end(task, &why[..end]).await {
             // Refused where somebody cancelled it.
-            Ok(()) | Err(Error::Refused(_)) => self.entry.progress.changes.tell(task.id, &task.account),
-            Err(failed) => return Err(failed),
+            Ok(()) | Err(Error::Refused(_)) => Ok(()),
+            Err(failed) => Err(failed),
         }
+    }
+
+    /// Ends a task that has not begun and will not; whoever watches it learns of that, and whoever is to be called.
+    pub(crate) async fn end(&self, task: &TaskRecord, why: &str) -> Result<(), Error> {
+        self.entry.ledger.end_pending(task.id, why, self.entry.clock.wall_ms()).await?;
+        self.changed(task.id, &task.account);
+        self.callbacks.changed();
         Ok(())
     }
 }
@@ -151,14 +159,4 @@ fn request_of(task: &TaskRecord, lines: &[Line], domains: &[DomainRecord]) -> Su
         }
     }
     request
-}
-
-impl Control {
-    /// Cancels a task that has not begun.
-    pub(crate) async fn cancel_pending(&self, task: &TaskRecord) -> Result<(), Error> {
-        self.ledger.end_pending(task.id, "cancelled before it began", self.clock.wall_ms()).await?;
-        self.deferred.changed(task.id, &task.account);
-        self.callbacks.changed();
-        Ok(())
-    }
 }

@@ -118,7 +118,7 @@ impl Control {
             return Err(Refusal::NotFound { what: "task", name: id.to_string() }.into());
         };
         if task.status == Status::Pending && steer == Steer::Cancel {
-            return self.cancel_pending(&task).await;
+            return self.deferred.end(&task, "cancelled before it began").await;
         }
         let windows = self.windows.clone();
         // On a task of its own: who hangs up must not leave a change that is durable, and nobody knows of it here.

@@ -1,7 +1,7 @@
 //! Callbacks: sent until they are taken, signed, durable, and never to whom the configuration does not have.
 
 use crate::receiver::{Call, Receiver};
-use crate::stage::{NOON_MS, Stage, request, within};
+use crate::stage::{NOON_MS, Stage, request, settings, within};
 use freshen_control::{Config, Terms};
 use freshen_model::callback::{Callback, CallbackState, NewCallback};
 use freshen_model::order::Steer;
@@ -160,6 +160,15 @@ async fn p4_the_end_of_a_task_is_told_once_where_its_submission_or_its_account_s
     assert_eq!(call.header("webhook-id"), format!("task-{cancelled}"));
     assert!(call.body.contains("\"status\":\"failed\"") && call.body.contains("cancelled"), "{}", call.body);
     assert!(of_task.is_quiet() && of_account.is_quiet());
+
+    // So has one that cannot begin any more, and that is told at once.
+    let later = Terms { not_before_ms: Some(NOON_MS + 1_000), ..Terms::default() };
+    let failed = stage.control.submit_on("ann", request(), later).await.unwrap().submitted.task;
+    stage.control.remove_domain(Some("ann"), "a.example").await.unwrap();
+    stage.clock.advance(Duration::from_secs(1));
+    let call = within(of_account.call()).await;
+    assert_eq!(call.header("webhook-id"), format!("task-{failed}"));
+    stage.control.add_domain("ann", "a.example", &settings()).await.unwrap();
 
     stage.control.set_notify("ann", None).await.unwrap();
     assert_eq!(stage.control.notify("ann").await.unwrap(), None);
