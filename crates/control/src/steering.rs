@@ -9,6 +9,7 @@ use freshen_ledger::{Error, Refusal, Steering, TaskRecord};
 use freshen_model::ids::TaskId;
 use freshen_model::order::Steer;
 use freshen_model::task::{Holds, Status};
+use freshen_model::window::Window;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -56,9 +57,7 @@ impl Windows {
     async fn look(&self) -> Result<Duration, Error> {
         let mut next = LOOK_EVERY;
         for (task, window) in self.entry.progress.windows() {
-            let outside_window = |now_ms| !window.is_open(now_ms);
-            let hold = |holds, now_ms| Holds { outside_window: outside_window(now_ms), ..holds };
-            match self.hold(task, hold).await {
+            match self.heed(task, window).await {
                 // Ended meanwhile.
                 Ok(()) | Err(Error::Refused(_)) => {}
                 Err(failed) => return Err(failed),
@@ -70,11 +69,12 @@ impl Windows {
         Ok(next)
     }
 
-    /// Changes what holds a running prefetch, where that is a change.
-    async fn hold(&self, task: TaskId, change: impl FnOnce(Holds, i64) -> Holds) -> Result<(), Error> {
+    /// Brings a running prefetch in line with its window, where it is not.
+    async fn heed(&self, task: TaskId, window: Window) -> Result<(), Error> {
         let _steering = self.steering.lock().await;
         let Some(record) = self.entry.progress.task(task) else { return Ok(()) };
-        let holds = change(record.holds, self.entry.clock.wall_ms());
+        let outside_window = !window.is_open(self.entry.clock.wall_ms());
+        let holds = Holds { outside_window, ..record.holds };
         if holds == record.holds {
             return Ok(());
         }
@@ -84,7 +84,13 @@ impl Windows {
     async fn steer_running(&self, task: &TaskRecord, steer: Steer) -> Result<(), Error> {
         let _steering = self.steering.lock().await;
         // What the ledger has is what counts: no two steer at a time.
-        let holds = self.entry.ledger.task(task.id, None).await?.map_or(task.holds, |now| now.holds);
+        let now = self.entry.ledger.task(task.id, None).await?;
+        let holds = now.as_ref().map_or(task.holds, |now| now.holds);
+        // Between its becoming durable and its being watched: it would be watched as it was before.
+        if now.is_some_and(|now| now.status == Status::Running) && self.entry.progress.task(task.id).is_none() {
+            let why = format!("task {} has just been submitted, try again in a moment", task.id);
+            return Err(Refusal::Unfit(why).into());
+        }
         let steering = match steer {
             Steer::Pause => Steering::Hold(Holds { paused: true, ..holds }),
             Steer::Resume => Steering::Hold(Holds { paused: false, ..holds }),

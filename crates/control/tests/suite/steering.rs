@@ -2,7 +2,7 @@
 
 use crate::stage::{NOON_MS, Pop, Stage, in_ledger, noted, report, request, state, within};
 use freshen_control::{SubmitError, Terms};
-use freshen_ledger::{Error, Ledger, Refusal};
+use freshen_ledger::{Error, Ledger, Line, Refusal, Submission};
 use freshen_model::area::Area;
 use freshen_model::ids::{Seq, TaskId};
 use freshen_model::order::{Body, Steer};
@@ -72,6 +72,44 @@ async fn a_cancelled_prefetch_ends_at_once_and_says_how_far_it_was() {
     within(async { while in_ledger(&stage, task).await.steps != shown.pops {} }).await;
     let stage = stage.restart().await;
     assert_eq!(stage.task(task).await, shown);
+}
+
+/// It is in the ledger, and whoever made it has not come back from there yet.
+#[tokio::test]
+async fn what_nobody_watches_yet_is_not_steered() {
+    let stage = Stage::set().await;
+    let _a = stage.pop("pop-a").await;
+    let domain = stage.ledger.domain("a.example").await.unwrap().unwrap();
+    let submission = Submission {
+        account: "ann".into(),
+        kind: TaskKind::Prefetch,
+        mode: None,
+        area: None,
+        lines: vec![Line { url: LINE[0].into(), domain: "a.example".into() }],
+        read: [("a.example".into(), domain.seq)].into(),
+        rules: Vec::new(),
+        items: Vec::new(),
+        follow: None,
+        at_ms: NOON_MS,
+        day: 20_000,
+        not_before_ms: None,
+        cut: false,
+        terms: PrefetchTerms::default(),
+        holds: Holds::default(),
+        once: None,
+        notify: None,
+        part: None,
+        refill: None,
+        then: None,
+    };
+    let submitted = stage.ledger.submit(submission).await.unwrap();
+    let refused = stage.control.steer(None, submitted.task, Steer::Cancel).await;
+    assert!(matches!(refused, Err(Error::Refused(Refusal::Unfit(_)))), "{refused:?}");
+    assert!(steers(&stage, submitted.seq).await.is_empty());
+    // A start learns of it.
+    let stage = stage.restart().await;
+    stage.control.steer(None, submitted.task, Steer::Cancel).await.unwrap();
+    assert_eq!(stage.task(submitted.task).await.status, Status::Failed);
 }
 
 fn window(text: &str) -> PrefetchTerms {
