@@ -116,7 +116,8 @@ impl Prefetcher {
     pub fn reports(&self) -> Vec<PrefetchReport> {
         let jobs = self.jobs.lock();
         let mut jobs: Vec<_> = jobs.iter().collect();
-        jobs.sort_by_key(|(_, job)| (!job.state.lock().ended, job.going() == Going::Paused));
+        // Each looked at once: they change meanwhile, and what is sorted must keep its place.
+        jobs.sort_by_cached_key(|(_, job)| (!job.state.lock().ended, job.going() == Going::Paused));
         let report = |(seq, job): (&Seq, &Arc<Job>)| {
             let state = job.state.lock();
             let failures = if state.ended { state.failures.clone() } else { Vec::new() };
@@ -319,9 +320,7 @@ mod tests {
     use super::*;
     use freshen_model::ids::TaskId;
 
-    /// However many wait before them.
-    #[test]
-    fn p6_an_end_is_told_before_what_is_paused() {
+    fn prefetcher() -> Prefetcher {
         let config = Config::new(
             "pop-1".parse().unwrap(),
             "data".into(),
@@ -330,24 +329,60 @@ mod tests {
             String::new(),
             String::new(),
         );
-        let prefetcher = Prefetcher::new(&config);
-        let order = PrefetchOrder {
+        Prefetcher::new(&config)
+    }
+
+    fn order() -> PrefetchOrder {
+        PrefetchOrder {
             task: TaskId(1),
             area: None,
             items: Vec::new(),
             follow: None,
             refill: None,
             paused: false,
-        };
+        }
+    }
+
+    /// However many wait before them.
+    #[test]
+    fn p6_an_end_is_told_before_what_is_paused() {
+        let prefetcher = prefetcher();
         for seq in 1..=200 {
             let (ended, going) = (seq == 200, if seq < 150 { Going::Paused } else { Going::On });
             let state = JobState { ended, ..JobState::default() };
-            let job = Job::new(Seq(seq), &order, state, Spent::default());
+            let job = Job::new(Seq(seq), &order(), state, Spent::default());
             job.going.send_replace(going);
             prefetcher.jobs.lock().insert(Seq(seq), job);
         }
         let told: Vec<u64> = prefetcher.reports().iter().map(|report| report.seq.0).collect();
         assert_eq!(told.len(), REPORTS_MAX);
         assert_eq!((told[0], told[1], told[51]), (200, 150, 1));
+    }
+
+    /// Orders come, and files are done, while a heartbeat is made.
+    #[test]
+    fn p6_prefetches_that_are_paused_while_they_are_told_of_break_no_heartbeat() {
+        let prefetcher = prefetcher();
+        for seq in 1..=500 {
+            prefetcher.enlist(Seq(seq), &order(), Spent::default());
+        }
+        let over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let jobs: Vec<_> = prefetcher.jobs.lock().values().cloned().collect();
+                for (turn, job) in (0_usize..).zip(jobs.iter().cycle()) {
+                    if over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    job.change(|state| state.ended = turn.is_multiple_of(3));
+                    job.going.send_replace(if turn.is_multiple_of(2) { Going::Paused } else { Going::On });
+                }
+            });
+            let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                (0..300).all(|_| prefetcher.reports().len() == REPORTS_MAX)
+            }));
+            over.store(true, Ordering::Relaxed);
+            assert!(told.is_ok_and(|all| all));
+        });
     }
 }
