@@ -9,6 +9,7 @@ use freshen_model::area::Area;
 use freshen_model::expand::{ExpandQuestion, ExpandedLine, PrefetchDryRun};
 use freshen_model::ids::PopId;
 use freshen_model::preview::{Preview, PreviewQuestion, PreviewRow};
+use freshen_model::protocol::roster;
 use freshen_model::quota::{Quota, QuotaKind};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 /// How long a POP may take; longer than it looks at most.
 const PATIENCE: Duration = Duration::from_secs(12);
-/// POPs that are asked, one after the other, until one says what a prefetch leads to.
+/// POPs that are connected and asked, one after the other, until one says what a prefetch leads to.
 const POPS_ASKED_MAX: usize = 3;
 
 /// What a purge would do.
@@ -142,10 +143,10 @@ impl Control {
         question: ExpandQuestion,
     ) -> Result<(PopId, Vec<ExpandedLine>), String> {
         let members = self.members.all().into_iter().map(|member| member.record);
-        let in_area = |record: &PopRecord| area.is_none_or(|area| area == record.area);
-        let members = members.filter(|record| record.left.is_none() && in_area(record));
-        let mut why = "there is no POP".to_owned();
-        for pop in members.map(|record| record.id).take(POPS_ASKED_MAX) {
+        let there = |record: &PopRecord| roster::in_scope(record.area, record.left.is_some(), area, false);
+        let pops = members.filter(there).map(|record| record.id).filter(|pop| self.hub().connected(pop));
+        let mut why = "no POP is connected".to_owned();
+        for pop in pops.take(POPS_ASKED_MAX) {
             match self.hub().ask(&pop, Question::Expand(question.clone()), PATIENCE).await {
                 Ok(Answered::Expanded { lines }) => return Ok((pop, lines)),
                 Ok(_) => why = format!("{pop} answered something else"),

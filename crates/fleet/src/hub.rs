@@ -51,7 +51,7 @@ pub struct Hub {
 /// The one stream over which a POP follows now.
 struct Stream {
     number: u64,
-    /// Whether it knows that question.
+    /// As in [`Position::expands`].
     expands: bool,
     lines: mpsc::Sender<Bytes>,
     waiting: Mutex<HashMap<u64, oneshot::Sender<Result<Answered, String>>>>,
@@ -128,7 +128,7 @@ impl Hub {
         patience: Duration,
     ) -> Result<Answered, AskError> {
         let stream = self.streams().get(pop).cloned().ok_or(AskError::NotConnected)?;
-        if matches!(question, Question::Expand(_)) && !stream.expands {
+        if matches!(question, Question::Expand(_) | Question::Try(_)) && !stream.expands {
             return Err(AskError::Failed("it is older than this question, bring it up to date".into()));
         }
         let number = self.questions.fetch_add(1, Ordering::Relaxed);

@@ -39,7 +39,8 @@ pub struct Position {
     /// Whether it knows [`Push::Peers`].
     #[serde(default)]
     pub takes_peers: bool,
-    /// Whether it knows [`Question::Expand`].
+    /// Whether it knows [`Question::Expand`] and [`Question::Try`]; one that does not would take either for nonsense, and
+    /// connect anew.
     #[serde(default)]
     pub expands: bool,
 }
@@ -97,7 +98,7 @@ pub enum Question {
     Preview(PreviewQuestion),
     /// What would these lines of a prefetch lead to? Only to a POP that knows the question.
     Expand(ExpandQuestion),
-    /// Does the origin of these settings, which no order brought, answer?
+    /// Does the origin of these settings, which no order brought, answer? Only to a POP that knows the question.
     Try(Box<TryQuestion>),
 }
 

@@ -1,16 +1,18 @@
 //! The fleet: who may connect, what is remembered of them, and how they leave.
 
-use crate::stage::{NOON_MS, Pop, Stage, state, within};
+use crate::stage::{NOON_MS, Pop, Stage, request, settings, state, within};
 use freshen_fleet::wire::{Answered, Question, Reply};
 use freshen_fleet::{Event, Link, LinkError};
 use freshen_ledger::Ledger;
+use freshen_model::area::Area;
 use freshen_model::check::CheckAnswer;
+use freshen_model::expand::ExpandedLine;
 use freshen_model::ids::Seq;
 use freshen_model::protocol::follower::{Follower, Identity};
 use freshen_model::protocol::heartbeat::Standing;
 use freshen_model::protocol::now::Now;
 use freshen_model::protocol::roster::Place;
-use freshen_model::task::StepState;
+use freshen_model::task::{StepState, TaskKind};
 use std::time::Duration;
 
 #[tokio::test]
@@ -33,7 +35,7 @@ async fn a_removed_pop_is_heard_until_it_confirms_its_removal() {
     assert!(matches!(refused, Err(LinkError::Refused(_))), "{refused:?}");
     assert_eq!(stage.control.pops().len(), 1);
     // It may come back under its name, with another folder and a new token.
-    let new = stage.control.add_pop(&a.id(), freshen_model::area::Area::Overseas, "south").await.unwrap();
+    let new = stage.control.add_pop(&a.id(), Area::Overseas, "south").await.unwrap();
     let mut a = Pop::new(&stage, a.id(), new.token, 2);
     a.confirm(new.record.joined).await;
     assert_eq!(stage.control.pops().len(), 2);
@@ -129,8 +131,8 @@ async fn a_check_asks_every_pop() {
     let stage = Stage::set().await;
     let mut a = stage.pop("pop-a").await;
     let id = "pop-silent".parse().unwrap();
-    stage.control.add_pop(&id, freshen_model::area::Area::Overseas, "").await.unwrap_err();
-    stage.control.add_pop(&id, freshen_model::area::Area::Overseas, "south").await.unwrap();
+    stage.control.add_pop(&id, Area::Overseas, "").await.unwrap_err();
+    stage.control.add_pop(&id, Area::Overseas, "south").await.unwrap();
     let answer = async {
         loop {
             if let Event::Ask(number, Question::Check(question)) = a.event().await {
@@ -155,6 +157,48 @@ async fn a_check_asks_every_pop() {
     let rows = rows.unwrap();
     assert_eq!(rows[0].answer.as_ref().unwrap().x_cache, "HIT");
     assert_eq!(rows[1].error.as_deref(), Some("not connected"));
+}
+
+#[tokio::test]
+async fn what_a_prefetch_leads_to_is_asked_of_a_pop_that_is_connected() {
+    let stage = Stage::set().await;
+    for away in ["pop-1", "pop-2", "pop-3", "pop-4"] {
+        stage.control.add_pop(&away.parse().unwrap(), Area::Domestic, "north").await.unwrap();
+    }
+    let dry_run = || {
+        let prefetch = request(TaskKind::Prefetch, &["http://a.example/film.m3u8"]);
+        stage.control.dry_run_prefetch("ann", None, prefetch)
+    };
+    assert_eq!(dry_run().await.unwrap().error.as_deref(), Some("no POP is connected"));
+    let mut last = stage.pop("pop-last").await;
+    let answer = async {
+        loop {
+            if let Event::Ask(number, Question::Expand(_)) = last.event().await {
+                let lines = vec![ExpandedLine { files: 7, ..ExpandedLine::default() }];
+                let answer = Ok(Answered::Expanded { lines });
+                return last.link.reply(&Reply { number, answer }).await.unwrap();
+            }
+        }
+    };
+    let (run, ()) = within(async { tokio::join!(dry_run(), answer) }).await;
+    let run = run.unwrap();
+    assert_eq!((run.error, run.lines[0].files), (None, 7));
+}
+
+/// It would take the question for nonsense, and lose its connection over it.
+#[tokio::test]
+async fn a_pop_of_before_is_not_asked_what_it_does_not_know() {
+    let stage = Stage::set().await;
+    let mut old = stage.pop("pop-a").await;
+    old.reconnect(&stage);
+    old.expands = false;
+    let purge = stage.purge("http://a.example/x").await;
+    old.confirm(purge.seq).await;
+    let tried = stage.control.try_domain("new.example", &settings()).await.unwrap();
+    assert!(tried[0].tried.as_ref().unwrap_err().contains("older than this question"), "{tried:?}");
+    let prefetch = request(TaskKind::Prefetch, &["http://a.example/film.m3u8"]);
+    let run = stage.control.dry_run_prefetch("ann", None, prefetch).await.unwrap();
+    assert!(run.error.unwrap().contains("older than this question"));
 }
 
 /// What is read once for all POPs that stand at the same place is not taken for what is behind another.

@@ -198,6 +198,8 @@ pub struct Pop {
     pub link: HttpLink,
     pub follower: Follower,
     pub token: String,
+    /// Whether it knows the questions that POPs of before do not.
+    pub expands: bool,
     events: Option<mpsc::Receiver<Event>>,
     boot: Duration,
 }
@@ -213,7 +215,7 @@ impl Pop {
         let identity = Identity { pop: id, data, boot, boot_number: 1 };
         let follower = Follower::restore(identity, Saved::default(), [], [], 1_000);
         let link = HttpLink::new(stage.address.clone(), token.clone());
-        Pop { link, follower, token, events: None, boot: Duration::ZERO }
+        Pop { link, follower, token, expands: true, events: None, boot: Duration::ZERO }
     }
 
     /// The same process, once control is back at another address.
@@ -255,7 +257,7 @@ impl Pop {
                 watermark: saved.watermark,
                 watermark_id: saved.watermark_id,
                 takes_peers: false,
-                expands: false,
+                expands: self.expands,
             };
             self.events = Some(self.link.follow(&position).await.unwrap());
         }
