@@ -1,18 +1,24 @@
 //! What the forms for purges and prefetches have in common.
 
-use freshen_control::{Control, SubmitError};
+use axum::response::{IntoResponse, Redirect, Response};
+use freshen_control::{Control, Operation, SubmitError, SubmitRequest, Terms};
 use freshen_ledger::Error;
 use freshen_model::ids::TaskId;
 use freshen_model::quota::QuotaKind;
 use freshen_model::rights::Right;
 use freshen_model::task::TaskKind;
 use maud::{Markup, html};
+use serde::Deserialize;
 
+use crate::Console;
 use crate::fields::Fields;
 use crate::layout::{self, Notice};
 use crate::moment;
 use crate::person::Person;
 use crate::refused::Refused;
+
+/// A form as control takes it, and the place of each of its lines in the box.
+pub(super) type Entered = (SubmitRequest, Vec<usize>);
 
 /// What is left of today's quota, by kind.
 pub(super) struct Left(Vec<(QuotaKind, u64, u64)>);
@@ -39,18 +45,15 @@ pub(crate) async fn account(control: &Control, person: &Person, chosen: &str) ->
         return Ok(html! {});
     }
     let accounts = control.accounts().await?;
-    let form = html! {
-        label .account {
-            "Account"
-            select name="account" {
-                @for account in &accounts { option value=(account.name) selected[account.name == chosen] { (account.name) } }
+    Ok(html! {
+        @if accounts.len() > 1 {
+            label .account {
+                "Account"
+                select name="account" {
+                    @for account in &accounts { option value=(account.name) selected[account.name == chosen] { (account.name) } }
+                }
             }
         }
-    };
-    Ok(if accounts.len() > 1 {
-        form
-    } else {
-        html! {}
     })
 }
 
@@ -79,10 +82,54 @@ pub(super) fn schedule(fields: &Fields) -> Markup {
     }
 }
 
-/// When it is to begin, as the form says; absent: now.
-pub(super) fn not_before_ms(fields: &Fields) -> Result<Option<i64>, String> {
-    let Some(text) = fields.given("not_before") else { return Ok(None) };
-    moment::read_time(text).map(Some).ok_or_else(|| format!("{text:?} is no date and time"))
+/// Looks at the lines while they are typed.
+pub(super) async fn look(
+    console: &Console,
+    person: &Person,
+    fields: &Fields,
+    (request, places): Entered,
+) -> Result<Markup, Refused> {
+    if request.lines.is_empty() {
+        return Ok(html! {});
+    }
+    match console.control().look_at_lines(person.account(fields.given("account")), &request).await {
+        Ok(warnings) => Ok(fine(request.lines.len(), &warnings)),
+        Err(error) => Ok(faults(&not_ours(error)?, &places)),
+    }
+}
+
+/// Submits, and leads to the record; else tells what is wrong with the form.
+pub(super) async fn submit(
+    console: &Console,
+    person: &Person,
+    fields: &Fields,
+    (request, places): Entered,
+    terms: Terms,
+) -> Result<Result<Response, Markup>, Refused> {
+    let not_before_ms = match fields.given("not_before") {
+        Some(text) => match moment::read_time(text) {
+            Some(at_ms) => Some(at_ms),
+            None => {
+                return Ok(Err(layout::notice(Notice::Refused, &format!("{text:?} is no date and time"))));
+            }
+        },
+        None => None,
+    };
+    let terms = Terms { not_before_ms, ..terms };
+    let account = person.account(fields.given("account")).to_owned();
+    let what = if request.kind.is_purge() { "purge" } else { "prefetch" };
+    let detail = super::told(&account, &request);
+    let control = console.control().clone();
+    let deed = async move { control.submit_on(&account, request, terms).await };
+    let done =
+        person.does(console.control(), what, detail, deed, |done| format!("task {}", done.submitted.task));
+    match done.await? {
+        Ok(accepted) => {
+            let record = format!("/ui/refresh/records/{}", accepted.submitted.task);
+            Ok(Ok(Redirect::to(&record).into_response()))
+        }
+        Err(error) => Ok(Err(faults(&not_ours(error)?, &places))),
+    }
 }
 
 /// What is wrong, and likely wrong, with a submission, line by line; nothing was submitted.
@@ -128,15 +175,23 @@ pub(super) fn not_ours(error: SubmitError) -> Result<SubmitError, Refused> {
     }
 }
 
-/// The lines of an operation, to run it again; nothing where it is not the person's.
-pub(super) async fn again(
-    control: &Control,
-    person: &Person,
-    id: Option<u64>,
-) -> Result<Option<(freshen_control::Operation, String)>, Error> {
-    let Some(id) = id.map(TaskId) else { return Ok(None) };
-    let (operation, lines) =
-        (control.operation(person.confines(), id).await?, control.task_lines(person.confines(), id).await?);
-    let lines = lines.unwrap_or_default().into_iter().map(|line| line.url).collect::<Vec<_>>().join("\n");
-    Ok(operation.map(|operation| (operation, lines)))
+/// A record that is run again.
+#[derive(Deserialize)]
+pub(crate) struct Again {
+    again: Option<u64>,
+}
+
+impl Again {
+    /// The operation with its lines; nothing where it is not the person's.
+    pub(super) async fn before(
+        &self,
+        control: &Control,
+        person: &Person,
+    ) -> Result<Option<(Operation, String)>, Error> {
+        let Some(id) = self.again.map(TaskId) else { return Ok(None) };
+        let Some(operation) = control.operation(person.confines(), id).await? else { return Ok(None) };
+        let lines = control.task_lines(person.confines(), id).await?.unwrap_or_default();
+        let lines = lines.into_iter().map(|line| line.url).collect::<Vec<_>>().join("\n");
+        Ok(Some((operation, lines)))
+    }
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use freshen_control::{SubmitRequest, Terms};
 use freshen_model::area::Area;
 use freshen_model::follow::{First, Follow, Renditions};
@@ -10,9 +10,8 @@ use freshen_model::location::Scheme;
 use freshen_model::rights::Right;
 use freshen_model::task::TaskKind;
 use maud::{Markup, html};
-use serde::Deserialize;
 
-use super::form::{self, Left};
+use super::form::{self, Again, Entered, Left};
 use super::{Tab, page as around};
 use crate::Console;
 use crate::fields::Fields;
@@ -21,18 +20,12 @@ use crate::person::Person;
 use crate::refused::Refused;
 use crate::sent::Sent;
 
-#[derive(Deserialize)]
-pub(crate) struct Again {
-    /// A record that is run again.
-    again: Option<u64>,
-}
-
 pub(crate) async fn page(
     State(console): State<Console>,
     Query(again): Query<Again>,
     person: Person,
 ) -> Result<Markup, Refused> {
-    let fields = match form::again(console.control(), &person, again.again).await? {
+    let fields = match again.before(console.control(), &person).await? {
         Some((operation, lines)) => {
             let follow = operation.follow.as_ref();
             let renditions = match follow.map(|follow| follow.renditions) {
@@ -112,8 +105,8 @@ async fn shown(
     Ok(around(person, Tab::Prefetch, &body))
 }
 
-/// The form as control takes it, and the place of each of its lines in the box.
-fn read(fields: &Fields) -> Result<(SubmitRequest, Vec<usize>), String> {
+/// What the form says.
+fn read(fields: &Fields) -> Result<Entered, String> {
     let (places, lines) = fields.lines("lines").into_iter().unzip();
     let area = match fields.given("area") {
         Some(word) => Some(word.parse::<Area>().map_err(|error| error.to_string())?),
@@ -142,54 +135,24 @@ fn first(fields: &Fields) -> Result<Option<First>, String> {
     Ok(Some(if fields.text("unit") == "seconds" { First::Seconds(count) } else { First::Segments(count) }))
 }
 
-/// Looks at the lines while they are typed.
 pub(crate) async fn look(State(console): State<Console>, sent: Sent) -> Result<Markup, Refused> {
-    let Sent { person, fields } = sent;
-    let (request, places) = match read(&fields) {
-        Ok((request, _)) if request.lines.is_empty() => return Ok(html! {}),
-        Ok(read) => read,
-        Err(why) => return Ok(layout::notice(Notice::Refused, &why)),
-    };
-    match console.control().look_at_lines(person.account(fields.given("account")), &request).await {
-        Ok(warnings) => Ok(form::fine(request.lines.len(), &warnings)),
-        Err(error) => Ok(form::faults(&form::not_ours(error)?, &places)),
+    match read(&sent.fields) {
+        Ok(entered) => form::look(&console, &sent.person, &sent.fields, entered).await,
+        Err(why) => Ok(layout::notice(Notice::Refused, &why)),
     }
 }
 
 pub(crate) async fn submit(State(console): State<Console>, sent: Sent) -> Result<Response, Refused> {
     let Sent { person, fields } = sent;
     person.must(Right::Prefetch)?;
-    let whole = read(&fields).and_then(|read| Ok((read, form::not_before_ms(&fields)?)));
-    let ((request, places), not_before_ms) = match whole {
-        Ok(whole) => whole,
-        Err(why) => {
-            let why = layout::notice(Notice::Refused, &why);
-            return refused(&console, &person, &fields, &why).await;
-        }
+    let submitted = match read(&fields) {
+        Ok(entered) => form::submit(&console, &person, &fields, entered, Terms::default()).await?,
+        Err(why) => Err(layout::notice(Notice::Refused, &why)),
     };
-    let terms = Terms { not_before_ms, ..Terms::default() };
-    let account = person.account(fields.given("account")).to_owned();
-    let detail = super::told(&account, &request);
-    let control = console.control().clone();
-    let deed = async move { control.submit_on(&account, request, terms).await };
-    let done = person
-        .does(console.control(), "prefetch", detail, deed, |done| format!("task {}", done.submitted.task));
-    match done.await? {
-        Ok(accepted) => {
-            Ok(Redirect::to(&format!("/ui/refresh/records/{}", accepted.submitted.task)).into_response())
-        }
-        Err(error) => {
-            let faults = form::faults(&form::not_ours(error)?, &places);
-            refused(&console, &person, &fields, &faults).await
+    match submitted {
+        Ok(record) => Ok(record),
+        Err(why) => {
+            Ok((StatusCode::CONFLICT, shown(&console, &person, &fields, &why).await?).into_response())
         }
     }
-}
-
-async fn refused(
-    console: &Console,
-    person: &Person,
-    fields: &Fields,
-    why: &Markup,
-) -> Result<Response, Refused> {
-    Ok((StatusCode::CONFLICT, shown(console, person, fields, why).await?).into_response())
 }

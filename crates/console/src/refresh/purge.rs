@@ -2,16 +2,15 @@
 
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use freshen_control::{DryRun, SubmitRequest, Terms};
 use freshen_model::location::Scheme;
 use freshen_model::preview::{Preview, PreviewRow};
 use freshen_model::rights::Right;
 use freshen_model::task::TaskKind;
 use maud::{Markup, html};
-use serde::Deserialize;
 
-use super::form::{self, Left};
+use super::form::{self, Again, Entered, Left};
 use super::{Tab, page as around};
 use crate::Console;
 use crate::fields::Fields;
@@ -46,18 +45,12 @@ const MODES: [(&str, &str, &str); 3] = [
     ("soft", "Soft", "Of a URL, too, the origin is asked first, and an unchanged copy stays."),
 ];
 
-#[derive(Deserialize)]
-pub(crate) struct Again {
-    /// A record that is run again.
-    again: Option<u64>,
-}
-
 pub(crate) async fn page(
     State(console): State<Console>,
     Query(again): Query<Again>,
     person: Person,
 ) -> Result<Markup, Refused> {
-    let before = form::again(console.control(), &person, again.again).await?;
+    let before = again.before(console.control(), &person).await?;
     let fields = match &before {
         Some((operation, lines)) => {
             let task = &operation.task;
@@ -147,8 +140,8 @@ fn kind(fields: &Fields) -> Option<TaskKind> {
     TaskKind::from_word(fields.text("kind")).filter(|kind| kind.is_purge())
 }
 
-/// The form as control takes it, and the place of each of its lines in the box.
-fn read(fields: &Fields) -> Result<(SubmitRequest, Vec<usize>), Refused> {
+/// What the form says.
+fn read(fields: &Fields) -> Result<Entered, Refused> {
     let kind = kind(fields).ok_or(Refused::BadForm)?;
     let (places, lines) = fields.lines("lines").into_iter().unzip();
     let domains: Vec<String> = match kind {
@@ -169,17 +162,8 @@ fn read(fields: &Fields) -> Result<(SubmitRequest, Vec<usize>), Refused> {
     Ok((request, places))
 }
 
-/// Looks at the lines while they are typed.
 pub(crate) async fn look(State(console): State<Console>, sent: Sent) -> Result<Markup, Refused> {
-    let Sent { person, fields } = sent;
-    let (request, places) = read(&fields)?;
-    if request.lines.is_empty() {
-        return Ok(html! {});
-    }
-    match console.control().look_at_lines(person.account(fields.given("account")), &request).await {
-        Ok(warnings) => Ok(form::fine(request.lines.len(), &warnings)),
-        Err(error) => Ok(form::faults(&form::not_ours(error)?, &places)),
-    }
+    form::look(&console, &sent.person, &sent.fields, read(&sent.fields)?).await
 }
 
 /// What it would do; a part of the page for scripts, else the whole.
@@ -274,35 +258,12 @@ fn hottest(all: &Preview) -> Markup {
 pub(crate) async fn submit(State(console): State<Console>, sent: Sent) -> Result<Response, Refused> {
     let Sent { person, fields } = sent;
     person.must(Right::Purge)?;
-    let (request, places) = read(&fields)?;
-    let not_before_ms = match form::not_before_ms(&fields) {
-        Ok(at) => at,
-        Err(why) => return refused(&console, &person, &fields, &layout::notice(Notice::Refused, &why)).await,
-    };
-    let terms = Terms { cut: fields.ticked("cut"), not_before_ms, ..Terms::default() };
-    let account = person.account(fields.given("account")).to_owned();
-    let detail = super::told(&account, &request);
-    let control = console.control().clone();
-    let deed = async move { control.submit_on(&account, request, terms).await };
-    let done =
-        person.does(console.control(), "purge", detail, deed, |done| format!("task {}", done.submitted.task));
-    match done.await? {
-        Ok(accepted) => {
-            Ok(Redirect::to(&format!("/ui/refresh/records/{}", accepted.submitted.task)).into_response())
-        }
-        Err(error) => {
-            let faults = form::faults(&form::not_ours(error)?, &places);
-            refused(&console, &person, &fields, &faults).await
+    let terms = Terms { cut: fields.ticked("cut"), ..Terms::default() };
+    match form::submit(&console, &person, &fields, read(&fields)?, terms).await? {
+        Ok(record) => Ok(record),
+        Err(why) => {
+            let page = shown(&console, &person, &fields, (&why, &html! {})).await?;
+            Ok((StatusCode::CONFLICT, page).into_response())
         }
     }
-}
-
-async fn refused(
-    console: &Console,
-    person: &Person,
-    fields: &Fields,
-    why: &Markup,
-) -> Result<Response, Refused> {
-    let page = shown(console, person, fields, (why, &html! {})).await?;
-    Ok((StatusCode::CONFLICT, page).into_response())
 }
