@@ -87,7 +87,8 @@ impl Windows {
         let now = self.entry.ledger.task(task.id, None).await?;
         let holds = now.as_ref().map_or(task.holds, |now| now.holds);
         // Between its becoming durable and its being watched: it would be watched as it was before.
-        if now.is_some_and(|now| now.status == Status::Running) && self.entry.progress.task(task.id).is_none() {
+        if now.is_some_and(|now| now.status == Status::Running) && self.entry.progress.task(task.id).is_none()
+        {
             let why = format!("task {} has just been submitted, try again in a moment", task.id);
             return Err(Refusal::Unfit(why).into());
         }

@@ -8,7 +8,7 @@ use freshen_api::v1::wire::{NewUser, PasswordRequest, UserList, UserRequest, Use
 use freshen_model::role::Role;
 use http::Method;
 use serde_json::json;
-use std::io::{BufRead, Read as _};
+use std::io::BufRead;
 
 /// People of the console.
 #[derive(Subcommand)]
@@ -118,11 +118,12 @@ fn told(new: &NewUser, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
 
     #[test]
     fn a_password_is_one_line_and_no_end_of_input_is_waited_for() {
         struct Terminal;
-        impl std::io::Read for Terminal {
+        impl Read for Terminal {
             fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
                 panic!("more than the line is read")
             }
