@@ -4,7 +4,6 @@
 
 mod accounts;
 mod callbacks;
-mod checkpoints;
 mod control;
 mod deeds;
 mod domains;
@@ -36,7 +35,6 @@ use crate::{
     TaskRecord, TaskUpdate, Tried, User,
 };
 use async_trait::async_trait;
-use checkpoints::Checkpoints;
 use freshen_model::area::Area;
 use freshen_model::callback::{Callback, NewCallback};
 use freshen_model::certificate::PopKey;
@@ -94,8 +92,7 @@ impl SqliteLedger {
         file::make_durable(&connection)?;
         let log = control::log_id(&connection)?;
         let (end, ends) = watch::channel(orders::end(&connection)?);
-        let checkpoints = Checkpoints::beside(&mut connection, file::writer(path)?)?;
-        let writer = Writer::start(connection, end, Some((checkpoints, lock)))?;
+        let writer = Writer::start(connection, end, Some(lock))?;
         Ok(SqliteLedger { log, end: ends, readers: Readers::new(path), writer, secrets })
     }
 
