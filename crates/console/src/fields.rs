@@ -19,6 +19,20 @@ impl Fields {
         Fields(filled.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 
+    /// The same with one field more; one without a value is left out.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Fields {
+        if !value.is_empty() {
+            self.0.push((name.to_owned(), value.to_owned()));
+        }
+        self
+    }
+
+    /// Every value of that name that is typed.
+    pub(crate) fn each(&self, name: &str) -> impl Iterator<Item = &str> {
+        let values = self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.trim());
+        values.filter(|value| !value.is_empty())
+    }
+
     /// The first value of that name, without spaces around it; empty where there is none.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.whole(name).trim()
@@ -60,5 +74,8 @@ mod tests {
         assert_eq!(fields.lines("urls"), [(1, "http://a.example/x".to_owned()), (3, "b".to_owned())]);
         assert!(fields.ticked("force") && !fields.ticked("empty") && !fields.ticked("none"));
         assert_eq!((fields.given("to"), fields.given("empty")), (Some("a"), None));
+        let fields = fields.with("to", "c").with("none", "");
+        assert_eq!(fields.each("to").collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(fields.each("none").count(), 0);
     }
 }

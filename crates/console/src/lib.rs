@@ -35,10 +35,12 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{Redirect, Response};
 use axum::routing::{get, post};
 use freshen_control::Control;
+use freshen_model::order::Steer;
 use tokio_util::sync::CancellationToken;
 
 use overview::Statuses;
 use person::Person;
+use records::record::steer;
 use refused::Refused;
 
 /// Own scripts and styles, both as files: nothing inline, nothing from elsewhere, no frames.
@@ -87,12 +89,15 @@ pub fn router(control: Arc<Control>, https: bool, stop: CancellationToken) -> Ro
         .route("/ui/refresh/purge/preview", post(refresh::purge::preview))
         .route("/ui/refresh/prefetch", get(refresh::prefetch::page).post(refresh::prefetch::submit))
         .route("/ui/refresh/prefetch/look", post(refresh::prefetch::look))
+        .route("/ui/refresh/prefetch/preview", post(refresh::prefetch::preview))
         .route("/ui/refresh/records", get(records::list::page))
         .route("/ui/refresh/records/live", get(records::live::list))
         .route("/ui/refresh/records/{id}", get(records::record::page))
         .route("/ui/refresh/records/{id}/live", get(records::live::record))
         .route("/ui/refresh/records/{id}/receipt.json", get(records::record::receipt))
-        .route("/ui/refresh/records/{id}/cancel", post(records::record::cancel))
+        .route("/ui/refresh/records/{id}/pause", post(|a, b, c| steer(Steer::Pause, a, b, c)))
+        .route("/ui/refresh/records/{id}/resume", post(|a, b, c| steer(Steer::Resume, a, b, c)))
+        .route("/ui/refresh/records/{id}/cancel", post(|a, b, c| steer(Steer::Cancel, a, b, c)))
         .route("/ui/check", get(check::page))
         .route("/ui/fleet", get(fleet::page))
         .route("/ui/domains", get(domains::list))

@@ -15,11 +15,19 @@ await flow('manage', async (open) => {
   await page.getByLabel('Origin').fill('http://127.0.0.1:1');
   await page.getByRole('button', { name: 'Add' }).click();
   await page.getByText('The origin did not answer well.').waitFor();
-  await page.getByText('pop-asia').waitFor();
+  for (const pop of ['pop-asia', 'pop-europe', 'pop-america']) await page.locator('.faults li', { hasText: pop }).waitFor();
   await shot(page, 'domain-tried');
+  const other = await open();
+  await signIn(other);
+  await other.goto(`${console_}/ui/domains`);
+  assert.equal(await other.getByRole('link', { name: 'new.localhost' }).count(), 0, 'it is not saved');
   await page.getByLabel('Origin').fill(process.env.FRESHEN_ORIGIN);
   await page.getByRole('button', { name: 'Add' }).click();
   await page.getByRole('heading', { name: 'new.localhost' }).waitFor();
+  // The trail has what every POP was answered, both times.
+  await other.goto(`${console_}/ui/trail`);
+  await other.getByRole('row', { name: /try origin.*127\.0\.0\.1:1 .*0 of 3 POPs were answered/ }).waitFor();
+  await other.getByRole('row', { name: /try origin.*3 of 3 POPs were answered/ }).waitFor();
   await page.getByLabel('Seconds of freshness, where the origin is silent').fill('77');
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByRole('status').getByText('Saved as order').waitFor();

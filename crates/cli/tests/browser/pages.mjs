@@ -28,6 +28,17 @@ await flow('pages', async (open) => {
     await page.getByRole('button', { name: 'Purge' }).click();
     await page.locator('.numbers .state').getByText('complete').waitFor();
     const record = new URL(page.url()).pathname.split('/').pop();
+    await page.goto(`${console_}/ui/refresh/prefetch`);
+    await page.getByLabel('URLs, one a line').fill('http://demo.localhost/video/master.m3u8\nhttp://demo.localhost/a.txt');
+    await page.getByLabel('What they name').selectOption('all');
+    await page.getByRole('button', { name: 'Preview' }).click();
+    await page.getByRole('heading', { name: 'What it would fetch' }).waitFor();
+    await accessible(page, `prefetch preview, ${scheme}`);
+    await shot(page, `prefetch-preview-${scheme}`);
+    await page.getByRole('button', { name: 'Prefetch' }).click();
+    await page.locator('.numbers .state').getByText('complete').waitFor();
+    await accessible(page, `prefetch record, ${scheme}`);
+    await shot(page, `prefetch-record-${scheme}`);
     for (const place of PAGES) {
       const path = place.replace('RECORD', record);
       await page.goto(console_ + path);
@@ -42,7 +53,6 @@ await flow('pages', async (open) => {
     await narrow.goto(console_ + path);
     const wide = await narrow.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(wide <= 360, `${path} is ${wide} wide`);
+    await shot(narrow, `narrow-${path.replace(/\?.*|^\/ui\//g, '').replaceAll('/', '-') || 'overview'}`);
   }
-  await narrow.goto(`${console_}/ui/refresh/purge`);
-  await shot(narrow, 'narrow');
 });

@@ -17,11 +17,52 @@ await flow('prefetch', async (open) => {
 
   await page.goto(`${console_}/ui/refresh/prefetch`);
   await page.getByLabel('URLs, one a line').fill('http://demo.localhost/video/master.m3u8');
-  await page.getByLabel('Playlists (HLS, DASH)').selectOption('all');
+  await page.getByLabel('What they name').selectOption('all');
+  await page.getByRole('button', { name: 'Preview' }).click();
+  await page.getByRole('heading', { name: 'What it would fetch' }).waitFor();
+  await page.getByRole('cell', { name: /demo\.localhost\/video\/.*\.ts$/ }).first().waitFor();
+  await shot(page, 'prefetch-preview');
   await page.getByRole('button', { name: 'Prefetch' }).click();
   await page.locator('.numbers .state').getByText('complete').waitFor();
   await page.getByText('playlists are followed: all renditions').waitFor();
+  // Each byte came from the origin once, for three POPs.
+  const cost = page.locator('.numbers div', { hasText: 'Origin ÷ object bytes' }).locator('dd');
+  assert.equal(await cost.innerText(), '1.00');
   await shot(page, 'prefetch-record');
+
+  // Outside of its hours nothing is begun; paused, resumed and cancelled meanwhile.
+  await page.goto(`${console_}/ui/refresh/prefetch`);
+  await page.getByLabel('URLs, one a line').fill('http://demo.localhost/b.html');
+  const clock = (hours) => new Date(Date.now() + hours * 3_600_000).toISOString().slice(11, 16);
+  const [opens, closes] = [clock(2), clock(3)];
+  await page.getByLabel('Begin files only from').fill(opens);
+  await page.getByRole('button', { name: 'Prefetch' }).click();
+  await page.getByText('Hours have a beginning and an end').waitFor();
+  await page.getByLabel('until', { exact: true }).fill(closes);
+  await page.getByLabel('Done within').fill('9');
+  await page.getByRole('button', { name: 'Prefetch' }).click();
+  await page.getByText('outside its hours').waitFor();
+  await page.getByText(`${opens}-${closes}Z`).waitFor();
+  const held = page.url();
+  await page.getByRole('link', { name: 'Run again' }).click();
+  assert.equal(await page.getByLabel('Begin files only from').inputValue(), opens);
+  assert.equal(await page.getByLabel('until', { exact: true }).inputValue(), closes);
+  assert.equal(await page.getByLabel('Done within').inputValue(), '9');
+  await page.goto(held);
+  // Another page that is open hears of it by itself.
+  const watching = await open();
+  await signIn(watching);
+  await watching.goto(held);
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.getByRole('button', { name: 'Resume' }).waitFor();
+  await watching.getByText('paused').waitFor();
+  await watching.getByRole('button', { name: 'Resume' }).waitFor();
+  await shot(watching, 'prefetch-paused');
+  await page.getByRole('button', { name: 'Resume' }).click();
+  await watching.getByText('outside its hours').waitFor();
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await watching.locator('.numbers .state').getByText('failed').waitFor();
+  await watching.getByRole('button', { name: 'Cancel' }).waitFor({ state: 'detached' });
 
   // For later, and called off, while the list is open.
   await page.goto(`${console_}/ui/refresh/prefetch`);
@@ -48,7 +89,9 @@ await flow('prefetch', async (open) => {
   await page.getByRole('button', { name: 'Check' }).click();
   await page.getByText('is not a domain of this account').waitFor();
   await page.goto(`${console_}/ui/fleet`);
-  await page.getByRole('row', { name: /pop-america well/ }).waitFor();
+  await page.getByRole('row', { name: /pop-america .*well/ }).waitFor();
   await page.getByRole('img', { name: /Prefetches.*values/ }).waitFor();
+  await page.getByRole('row', { name: /pop-america.* of .* of / }).waitFor();
+  assert.equal(await page.getByRole('progressbar', { name: 'disk in use' }).count(), 3);
   await shot(page, 'fleet');
 });

@@ -23,6 +23,12 @@ await flow('purge', async (open) => {
   await page.getByRole('heading', { name: 'What it would do' }).waitFor();
   await page.getByRole('row', { name: /pop-europe/ }).waitFor();
   await shot(page, 'purge-preview');
+  await page.getByLabel('At each POP at most').waitFor({ state: 'hidden' });
+  await page.getByLabel('Afterwards').selectOption('refill');
+  await page.getByLabel('At each POP at most').fill('much');
+  await page.getByRole('button', { name: 'Purge' }).click();
+  await page.getByText('is no bound').waitFor();
+  await page.getByLabel('Afterwards').selectOption('prefetch');
   await page.getByRole('button', { name: 'Purge' }).click();
   await page.getByRole('heading', { name: /Operation \d+: purge URL/ }).waitFor();
   // The rest comes by itself.
@@ -32,8 +38,14 @@ await flow('purge', async (open) => {
   const receipt = JSON.parse(fs.readFileSync(await download.path(), 'utf8'));
   assert.ok(receipt.key && receipt.statement && receipt.signature, 'a certificate');
   await shot(page, 'purge-record');
+  const behind = await page.getByRole('link', { name: /^operation \d+$/ }).getAttribute('href');
   await page.getByRole('link', { name: 'Run again' }).click();
+  assert.equal(await page.getByLabel('Afterwards').inputValue(), 'prefetch');
   assert.match(await page.getByLabel('Entries, one a line').inputValue(), /a\.txt\n.*noon\.png$/);
+
+  await page.goto(console_ + behind);
+  await page.getByText('Follows').waitFor();
+  await page.locator('.numbers .state').getByText('complete').waitFor();
 
   // Without scripts every step is a page.
   const plain = await open({ javaScript: false });
@@ -56,5 +68,5 @@ await flow('purge', async (open) => {
   await list.getByRole('cell', { name: 'http://demo.localhost/d/' }).waitFor();
   assert.equal(await list.getByRole('cell', { name: 'a.txt' }).count(), 0);
   await list.goto(`${console_}/ui/refresh/records?url=noon.png`);
-  await list.getByRole('cell', { name: /a\.txt and 1 more/ }).waitFor();
+  await list.getByRole('cell', { name: /a\.txt and 1 more/ }).first().waitFor();
 });

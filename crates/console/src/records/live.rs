@@ -37,7 +37,8 @@ pub(crate) async fn record(
 ) -> Result<Response, Refused> {
     let watch = console.control().watch(record::own(&console, &person, &id).await?.task.id);
     let place = place(&console, &person)?;
-    let following = Record { console, person, id, watch, seen: None, over: false, _place: place };
+    let (seen, over, actions, next) = (None, false, String::new(), None);
+    let following = Record { console, person, id, watch, seen, over, actions, next, _place: place };
     Ok(events(stream::unfold(following, |mut following| async {
         let event = following.next().await?;
         Some((Ok(event), following))
@@ -105,11 +106,18 @@ struct Record {
     /// The change that was told last.
     seen: Option<u64>,
     over: bool,
+    /// What could be done with it when it was told last.
+    actions: String,
+    /// What is told next.
+    next: Option<Event>,
     _place: Place,
 }
 
 impl Record {
     async fn next(&mut self) -> Option<Event> {
+        if let Some(next) = self.next.take() {
+            return Some(next);
+        }
         if self.over {
             // Whoever is told the end closes; who does not is not told again.
             return self.seen.take().map(|_| end());
@@ -131,7 +139,12 @@ impl Record {
             counts = until(&self.console, &self.person, counted).await?.ok()?;
         }
         self.over = operation.task.status.ended();
-        let part = record::changing(&self.person, &operation, counts.as_ref()).into_string();
+        let actions = record::actions(&self.person, &operation).into_string();
+        if actions != self.actions {
+            self.next = Some(Event::default().event("actions").data(&actions));
+            self.actions = actions;
+        }
+        let part = record::changing(&self.console, &operation, counts.as_ref()).into_string();
         Some(Event::default().event("progress").data(part))
     }
 }

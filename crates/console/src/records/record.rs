@@ -5,14 +5,16 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Redirect, Response};
+use freshen_control::traffic::Prices;
 use freshen_control::{NoCertificate, Operation};
 use freshen_model::count::Counts;
 use freshen_model::follow::{First, Renditions};
 use freshen_model::ids::TaskId;
 use freshen_model::order::Steer;
+use freshen_model::refill::Bound;
 use freshen_model::rights::Right;
 use freshen_model::rule::Mode;
-use freshen_model::task::{Status, TaskKind};
+use freshen_model::task::{OriginCost, PrefetchTerms, Status, Task, TaskKind};
 use maud::{Markup, html};
 
 use super::steps;
@@ -50,9 +52,10 @@ pub(crate) async fn page(
     let over = is_over(&operation, counts.as_ref());
     let body = html! {
         h2 .title { "Operation " (task.id) ": " (records::kind(task.kind)) }
-        // Everything that changes comes whole each time.
-        div #progress hx-ext=[(!over).then_some("sse")] sse-connect=[(!over).then_some(live)] sse-swap="progress" sse-close="end" {
-            (changing(&person, &operation, counts.as_ref()))
+        div hx-ext=[(!over).then_some("sse")] sse-connect=[(!over).then_some(live)] sse-close="end" {
+            // What changes all the time comes whole; buttons only when there are others, or one would be gone under a finger.
+            div #progress sse-swap="progress" { (changing(&console, &operation, counts.as_ref())) }
+            div .row .actions sse-swap="actions" { (actions(&person, &operation)) }
         }
         section .panel {
             h2 { (moment::counted(task.lines, "line")) }
@@ -69,7 +72,7 @@ pub(super) fn is_over(operation: &Operation, counts: Option<&Counts>) -> bool {
 }
 
 /// What changes while it goes on.
-pub(super) fn changing(person: &Person, operation: &Operation, counts: Option<&Counts>) -> Markup {
+pub(super) fn changing(console: &Console, operation: &Operation, counts: Option<&Counts>) -> Markup {
     let task = &operation.task;
     html! {
         dl .numbers {
@@ -77,6 +80,7 @@ pub(super) fn changing(person: &Person, operation: &Operation, counts: Option<&C
             div { dt { "POPs done" } dd { (task.pops.iter().filter(|step| step.state.ended()).count()) " of " (task.pops.len()) } }
             @if let Some(ended) = task.ended_ms { div { dt { "Took" } dd { (moment::span(ended - task.submitted_ms)) } } }
             @if let Some(counts) = counts { (matched(counts)) }
+            @if let Some(cost) = task.origin_cost() { (cost_of(&cost, console.control().prices())) }
         }
         @if let Some(reason) = &task.reason { (layout::notice(layout::Notice::Refused, reason)) }
         @if counts.is_some_and(|counts| counts.nothing_matched) {
@@ -87,11 +91,13 @@ pub(super) fn changing(person: &Person, operation: &Operation, counts: Option<&C
             @if let Some(at) = task.not_before_ms { dt { "Not before" } dd { (moment::time(at)) " UTC" } }
             @if let Some(at) = task.ended_ms { dt { "Ended" } dd { (moment::time(at)) " UTC" } }
             dt { "How" } dd { (how(operation)) }
+            (terms(task))
+            @if let Some(then) = task.then { dt { "Followed by" } dd { (link(then)) } }
+            @if let Some(after) = task.after { dt { "Follows" } dd { (link(after)) @if let Some(bound) = &task.refill { ", refills the hottest of it: at each POP at most " (bounded(bound)) } } }
             @if task.seq.0 > 0 { dt { "Place in the log" } dd .mono { (task.seq) } }
         }
         (steps::table(task, counts))
         (steps::failures(task))
-        (actions(person, operation))
     }
 }
 
@@ -102,6 +108,40 @@ fn matched(counts: &Counts) -> Markup {
         div { dt { "Matched" } dd { @if counts.settled { (at_least) (moment::counted(total.objects, "object")) } @else { "counting" } } }
         @if counts.settled { div { dt { "Bytes of them" } dd { (moment::bytes(total.bytes)) } } }
     }
+}
+
+/// What a prefetch has cost the origin so far.
+fn cost_of(cost: &OriginCost, prices: &Prices) -> Markup {
+    html! {
+        div { dt { "From the origin" } dd { (moment::bytes(cost.origin_bytes)) } }
+        div { dt { "Requests to it" } dd { (moment::number(cost.origin_requests)) } }
+        @if let Some(share) = cost.origin_share {
+            div { dt { "Origin ÷ object bytes" } dd { (format!("{share:.2}")) } }
+        }
+        @if let Some(price) = prices.of(cost.origin_bytes, cost.origin_requests) {
+            div { dt { "Origin cost" } dd { (price) " " (prices.currency) } }
+        }
+    }
+}
+
+/// When and where a prefetch is done, where that is not as usual.
+fn terms(task: &Task) -> Markup {
+    let PrefetchTerms { deadline_s, window, regions } = &task.terms;
+    html! {
+        @if let Some(window) = window { dt { "Hours" } dd { "begins files only at " span .mono { (window) } } }
+        @if let Some(seconds) = deadline_s { dt { "Deadline" } dd { (moment::span(i64::from(*seconds) * 1_000)) " after it begins" } }
+        @if !regions.is_empty() { dt { "Regions" } dd { (regions.iter().map(String::as_str).collect::<Vec<_>>().join(", ")) } }
+    }
+}
+
+fn link(task: TaskId) -> Markup {
+    html! { a href={ "/ui/refresh/records/" (task) } { "operation " (task) } }
+}
+
+fn bounded(bound: &Bound) -> String {
+    let objects = bound.objects.map(|objects| moment::counted(objects.into(), "object"));
+    let parts: Vec<String> = objects.into_iter().chain(bound.bytes.map(moment::bytes)).collect();
+    parts.join(" and ")
 }
 
 fn how(operation: &Operation) -> String {
@@ -129,21 +169,46 @@ fn how(operation: &Operation) -> String {
     words.join("; ")
 }
 
-fn actions(person: &Person, operation: &Operation) -> Markup {
+/// What can be done with it now.
+pub(super) fn actions(person: &Person, operation: &Operation) -> Markup {
     let task = &operation.task;
     let (tab, right) = match task.kind {
         TaskKind::Prefetch => ("prefetch", Right::Prefetch),
         _ => ("purge", Right::Purge),
     };
     html! {
-        div .row .actions {
-            @if person.may(right) { a .button href={ "/ui/refresh/" (tab) "?again=" (task.id) } { "Run again" } }
-            @if task.kind.is_purge() && task.status == Status::Complete {
-                a .button href={ "/ui/refresh/records/" (task.id) "/receipt.json" } download={ "receipt-" (task.id) ".json" } { "Download the receipt" }
-            }
-            @if person.may(right) && task.status == Status::Pending {
-                form method="post" action={ "/ui/refresh/records/" (task.id) "/cancel" } { (layout::token(person)) button type="submit" { "Cancel" } }
-            }
+        @if person.may(right) {
+            a .button href={ "/ui/refresh/" (tab) "?again=" (task.id) } { "Run again" }
+            @for steer in steers(task) { (steered(person, task, steer)) }
+        }
+        @if task.kind.is_purge() && task.status == Status::Complete {
+            a .button href={ "/ui/refresh/records/" (task.id) "/receipt.json" } download={ "receipt-" (task.id) ".json" } { "Download the receipt" }
+        }
+    }
+}
+
+/// How it can be made to go on otherwise: what has not begun is called off, and a prefetch may be held, too.
+fn steers(task: &Task) -> Vec<Steer> {
+    match (task.status, task.kind) {
+        (Status::Pending, _) => vec![Steer::Cancel],
+        (Status::Running, TaskKind::Prefetch) if task.holds.paused => vec![Steer::Resume, Steer::Cancel],
+        (Status::Running, TaskKind::Prefetch) => vec![Steer::Pause, Steer::Cancel],
+        _ => Vec::new(),
+    }
+}
+
+fn steered(person: &Person, task: &Task, steer: Steer) -> Markup {
+    let word = match steer {
+        Steer::Pause => "Pause",
+        Steer::Resume => "Resume",
+        Steer::Cancel => "Cancel",
+    };
+    let sure = (steer == Steer::Cancel && task.status == Status::Running)
+        .then(|| format!("Cancel operation {}? What it has fetched stays.", task.id));
+    html! {
+        form method="post" action={ "/ui/refresh/records/" (task.id) "/" (steer.as_str()) } data-sure=[sure] {
+            (layout::token(person))
+            button type="submit" { (word) }
         }
     }
 }
@@ -167,7 +232,9 @@ pub(crate) async fn receipt(
     Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], text).into_response())
 }
 
-pub(crate) async fn cancel(
+/// Lets it go on otherwise.
+pub(crate) async fn steer(
+    steer: Steer,
     State(console): State<Console>,
     Path(id): Path<String>,
     sent: Sent,
@@ -177,7 +244,12 @@ pub(crate) async fn cancel(
     let task = operation.task.id;
     person.must(if operation.task.kind.is_purge() { Right::Purge } else { Right::Prefetch })?;
     let (control, account) = (console.control().clone(), person.confines().map(str::to_owned));
-    let deed = async move { control.steer(account.as_deref(), task, Steer::Cancel).await };
-    person.does(console.control(), "cancel", format!("task {task}"), deed, |_| "cancelled".into()).await??;
+    let deed = async move { control.steer(account.as_deref(), task, steer).await };
+    let told = move |(): &()| match steer {
+        Steer::Pause => "paused".into(),
+        Steer::Resume => "resumed".into(),
+        Steer::Cancel => "cancelled".into(),
+    };
+    person.does(console.control(), steer.as_str(), format!("task {task}"), deed, told).await??;
     Ok(Redirect::to(&format!("/ui/refresh/records/{task}")).into_response())
 }

@@ -19,7 +19,7 @@ pub(super) fn table(task: &Task, counts: Option<&Counts>) -> Markup {
             thead { tr {
                 th { "POP" } th { "State" } th .num { "After" }
                 @if task.kind == TaskKind::Prefetch {
-                    th .progress { "Bytes" } th .num { "Files warm" } th .num { "Failed" } th .num { "Outside" }
+                    th .progress { "Bytes" } th .num { "Files warm" } th .num { "Failed" } th .num { "Outside" } th .num { "From the origin" }
                 } @else {
                     th .num { "Objects matched" } th .num { "Bytes" } th .num { "Reclaimed" }
                 }
@@ -78,8 +78,9 @@ fn prefetched(task: &Task, step: &Step) -> Markup {
                     td .num { (moment::number(progress.files_warm)) " of " (moment::number(progress.files)) }
                     td .num .ill[progress.files_failed > 0] { (moment::number(progress.files_failed)) }
                     td .num { (moment::number(progress.outside)) }
+                    td .num { @if progress.origin_requests > 0 { (moment::bytes(progress.origin_bytes)) " in " (moment::counted(progress.origin_requests, "request")) } @else { "nothing" } }
                 }
-                None => { td colspan="4" {} }
+                None => { td colspan="5" {} }
             }
         }
     }

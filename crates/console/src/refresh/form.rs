@@ -1,5 +1,6 @@
 //! What the forms for purges and prefetches have in common.
 
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use freshen_control::{Control, Operation, SubmitError, SubmitRequest, Terms};
 use freshen_ledger::Error;
@@ -80,6 +81,18 @@ pub(super) fn schedule(fields: &Fields) -> Markup {
             input type="datetime-local" name="not_before" value=(fields.text("not_before"));
         }
     }
+}
+
+/// Asks what the form would do, and changes nothing.
+pub(super) fn preview_button(path: &str, may: bool) -> Markup {
+    html! {
+        button type="submit" formaction=(path) disabled[!may] hx-post=(path) hx-target="#preview" hx-include="closest form" hx-indicator="#preview" { "Preview" }
+    }
+}
+
+/// Whether a script asks for a part of a page.
+pub(super) fn is_script(headers: &HeaderMap) -> bool {
+    headers.contains_key("hx-request")
 }
 
 /// Looks at the lines while they are typed.

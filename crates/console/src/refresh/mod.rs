@@ -1,8 +1,11 @@
 //! The page «Refresh and Prefetch», with its three tabs.
 
+mod after;
+mod expanded;
 pub(crate) mod form;
 pub(crate) mod prefetch;
 pub(crate) mod purge;
+mod terms;
 
 use freshen_control::SubmitRequest;
 use maud::{Markup, html};

@@ -1,7 +1,7 @@
 //! The tab «Purge cache».
 
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use freshen_control::{DryRun, SubmitRequest, Terms};
 use freshen_model::location::Scheme;
@@ -11,7 +11,7 @@ use freshen_model::task::TaskKind;
 use maud::{Markup, html};
 
 use super::form::{self, Again, Entered, Left};
-use super::{Tab, page as around};
+use super::{Tab, after, page as around};
 use crate::Console;
 use crate::fields::Fields;
 use crate::layout::{self, Notice};
@@ -65,14 +65,15 @@ pub(crate) async fn page(
             let domains =
                 if task.kind == TaskKind::Tag { operation.domains.join(" ") } else { String::new() };
             let cut = if task.cut { "on" } else { "" };
-            Fields::of(&[
+            let fields = Fields::of(&[
                 ("kind", task.kind.as_str()),
                 ("mode", mode),
                 ("account", &operation.account),
                 ("domains", &domains),
                 ("cut", cut),
                 ("lines", lines),
-            ])
+            ]);
+            after::filled(console.control(), &person, fields, task.then).await?
         }
         None => Fields::default(),
     };
@@ -90,8 +91,9 @@ async fn shown(
     let left = Left::of(console.control(), account).await?;
     let chosen = kind(fields).unwrap_or(TaskKind::Url);
     let mode = fields.text("mode");
+    let may = person.may(Right::Purge);
     let body = html! {
-        @if !person.may(Right::Purge) { (layout::notice(Notice::Warning, "Your role looks on: an operator purges.")) }
+        @if !may { (layout::notice(Notice::Warning, "Your role looks on: an operator purges.")) }
         form #purge .work method="post" action="/ui/refresh/purge" {
             (layout::token(person))
             (form::account(console.control(), person, account).await?)
@@ -125,9 +127,11 @@ async fn shown(
                 }
                 div .row {
                     (form::schedule(fields))
-                    button type="submit" formaction="/ui/refresh/purge/preview" disabled[!person.may(Right::Purge)]
-                        hx-post="/ui/refresh/purge/preview" hx-target="#preview" hx-include="closest form" hx-indicator="#preview" { "Preview" }
-                    button .main type="submit" disabled[!person.may(Right::Purge)] { "Purge" }
+                    (after::shown(fields))
+                }
+                div .row {
+                    (form::preview_button("/ui/refresh/purge/preview", may))
+                    button .main type="submit" disabled[!may] { "Purge" }
                 }
             }
         }
@@ -169,7 +173,7 @@ pub(crate) async fn look(State(console): State<Console>, sent: Sent) -> Result<M
 /// What it would do; a part of the page for scripts, else the whole.
 pub(crate) async fn preview(
     State(console): State<Console>,
-    headers: axum::http::HeaderMap,
+    headers: HeaderMap,
     sent: Sent,
 ) -> Result<Response, Refused> {
     let Sent { person, fields } = sent;
@@ -180,7 +184,7 @@ pub(crate) async fn preview(
         Ok(run) => (html! {}, previewed(&run)),
         Err(error) => (form::faults(&form::not_ours(error)?, &places), html! {}),
     };
-    if headers.contains_key("hx-request") {
+    if form::is_script(&headers) {
         return Ok(html! { (looked) (preview) }.into_response());
     }
     Ok(shown(&console, &person, &fields, (&looked, &preview)).await?.into_response())
@@ -258,8 +262,18 @@ fn hottest(all: &Preview) -> Markup {
 pub(crate) async fn submit(State(console): State<Console>, sent: Sent) -> Result<Response, Refused> {
     let Sent { person, fields } = sent;
     person.must(Right::Purge)?;
-    let terms = Terms { cut: fields.ticked("cut"), ..Terms::default() };
-    match form::submit(&console, &person, &fields, read(&fields)?, terms).await? {
+    let entered = read(&fields)?;
+    let submitted = match after::read(&fields) {
+        Ok(then) => {
+            if then.is_some() {
+                person.must(Right::Prefetch)?;
+            }
+            let terms = Terms { cut: fields.ticked("cut"), then, ..Terms::default() };
+            form::submit(&console, &person, &fields, entered, terms).await?
+        }
+        Err(why) => Err(layout::notice(Notice::Refused, &why)),
+    };
+    match submitted {
         Ok(record) => Ok(record),
         Err(why) => {
             let page = shown(&console, &person, &fields, (&why, &html! {})).await?;

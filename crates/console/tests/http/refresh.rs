@@ -78,7 +78,9 @@ async fn p8_another_accounts_operations_are_like_none_and_a_viewer_looks_on() {
     for path in [record.clone(), format!("{record}/live"), format!("{record}/receipt.json")] {
         assert_eq!(bea.get(&path).await.status, 404, "{path}");
     }
-    assert_eq!(bea.post(&format!("{record}/cancel"), &[]).await.status, 404);
+    for word in ["cancel", "pause", "resume"] {
+        assert_eq!(bea.post(&format!("{record}/{word}"), &[]).await.status, 404, "{word}");
+    }
     bea.get("/ui/refresh/records").await.has_not("a.example");
     bea.get("/ui/refresh/records?account=ann").await.has_not("a.example");
     bea.get(&format!("/ui/refresh/purge?again={number}")).await.has_not("a.example");
@@ -92,7 +94,9 @@ async fn p8_another_accounts_operations_are_like_none_and_a_viewer_looks_on() {
         "/ui/refresh/purge",
         "/ui/refresh/purge/preview",
         "/ui/refresh/prefetch",
+        "/ui/refresh/prefetch/preview",
         &format!("{record}/cancel"),
+        &format!("{record}/pause"),
     ] {
         let form = [("kind", "url"), ("lines", "http://a.example/x")];
         assert_eq!(vera.post(path, &form).await.status, 403, "{path}");
@@ -163,4 +167,168 @@ async fn lists_go_on_behind_their_last_row() {
     let second = olga.get(&older).await;
     second.has("http://a.example/0/x");
     second.has_not("http://a.example/1/x");
+}
+
+#[tokio::test]
+async fn a_running_prefetch_is_paused_resumed_and_cancelled() {
+    let stage = Stage::set().await;
+    let mut olga = stage.signed_in("olga").await;
+    let page = olga.post("/ui/refresh/prefetch", &[("lines", "http://a.example/x")]).await;
+    let record = page.header("location").to_owned();
+    let page = olga.get(&record).await;
+    for (there, shown) in
+        [(true, ">Pause<"), (true, ">Cancel<"), (false, ">Resume<"), (true, "From the origin")]
+    {
+        assert_eq!(page.text.contains(shown), there, "{shown}: {}", page.text);
+    }
+    assert_eq!(olga.post(&format!("{record}/pause"), &[]).await.status, 303);
+    let page = olga.get(&record).await;
+    page.has("<span class=\"warn\">paused</span>");
+    page.has(">Resume<");
+    page.has_not(">Pause<");
+    olga.get("/ui/refresh/records").await.has("paused");
+    stage.signed_in("vera").await.get(&record).await.has_not(">Resume<");
+    assert_eq!(olga.post(&format!("{record}/resume"), &[]).await.status, 303);
+    olga.get(&record).await.has_not("paused");
+
+    // An open page is told what can be done, too, and its stream ends with the task.
+    let mut other = stage.signed_in("olga").await;
+    let live = format!("{record}/live");
+    let (stream, cancelled) =
+        tokio::join!(other.get(&live), async { olga.post(&format!("{record}/cancel"), &[]).await });
+    assert_eq!(cancelled.status, 303);
+    stream.has("event: actions");
+    stream.has("event: end");
+    let page = olga.get(&record).await;
+    page.has("cancelled");
+    page.has_not(">Cancel<");
+    // What has ended is steered no more, and a purge that runs never was.
+    assert_eq!(olga.post(&format!("{record}/pause"), &[]).await.status, 409);
+    let purge = purged(&mut olga, &[("kind", "url"), ("lines", "http://a.example/x")]).await;
+    olga.get(&purge).await.has_not(">Pause<");
+    assert_eq!(olga.post(&format!("{purge}/pause"), &[]).await.status, 409);
+    let mut eva = stage.signed_in("eva").await;
+    let trail = eva.get("/ui/trail").await;
+    for told in ["paused", "resumed", "cancelled"] {
+        trail.has(told);
+    }
+}
+
+#[tokio::test]
+async fn a_prefetch_has_its_hours_its_deadline_and_its_regions() {
+    let stage = Stage::set().await;
+    stage
+        .control
+        .add_pop(&"pop-europe".parse().unwrap(), freshen_model::area::Area::Overseas, "south")
+        .await
+        .unwrap();
+    let mut olga = stage.signed_in("olga").await;
+    let form = [
+        ("lines", "http://a.example/x"),
+        ("opens", "02:00"),
+        ("closes", "06:30"),
+        ("offset", "+08:00"),
+        ("deadline", "12"),
+        ("deadline_unit", "hours"),
+        ("region", "south"),
+    ];
+    let record = olga.post("/ui/refresh/prefetch", &form).await.header("location").to_owned();
+    let page = olga.get(&record).await;
+    for shown in ["02:00-06:30+08:00", "12 h 0 min", "<dd>south</dd>", "pop-europe"] {
+        page.has(shown);
+    }
+    page.has_not("pop-asia");
+    let again = olga.get(&format!("/ui/refresh/prefetch?again={}", record.rsplit('/').next().unwrap())).await;
+    for kept in [
+        "name=\"opens\" value=\"02:00\"",
+        "name=\"closes\" value=\"06:30\"",
+        "name=\"offset\" value=\"+08:00\"",
+        "value=\"12\"",
+        "<option value=\"hours\" selected>",
+        "name=\"region\" value=\"south\" checked",
+    ] {
+        again.has(kept);
+    }
+    again.has_not("value=\"north\" checked");
+
+    // What is refused stays in the form, with the reason.
+    let end = stage.control.log_end();
+    for (name, value, why) in [
+        ("offset", "8", "is no window"),
+        ("closes", "", "Hours have a beginning and an end"),
+        ("deadline", "soon", "is no number of hours in which to be done"),
+        ("deadline", "9999", "A prefetch's deadline is 1 second to 31 days"),
+        ("region", "west", "No POP of region"),
+    ] {
+        let form = form.map(|(field, kept)| (field, if field == name { value } else { kept }));
+        let page = olga.post("/ui/refresh/prefetch", &form).await;
+        assert_eq!(page.status, 409, "{name}");
+        page.has(why);
+        page.has("http://a.example/x</textarea>");
+        page.has("name=\"opens\" value=\"02:00\"");
+        if !value.is_empty() {
+            page.has(&format!("value=\"{value}\""));
+        }
+    }
+    assert_eq!(stage.control.log_end(), end);
+}
+
+#[tokio::test]
+async fn a_purge_is_followed_by_what_the_form_says() {
+    let stage = Stage::set().await;
+    let mut olga = stage.signed_in("olga").await;
+    let then = [("kind", "url"), ("lines", "http://a.example/x"), ("then", "prefetch")];
+    let record = purged(&mut olga, &then).await;
+    let page = olga.get(&record).await;
+    page.has("Followed by");
+    let (_, rest) = page.text.split_once("<dt>Followed by</dt><dd><a href=\"").unwrap();
+    let behind = rest.split('"').next().unwrap().to_owned();
+    olga.get(&behind).await.has(&format!("Follows</dt><dd><a href=\"{record}\">"));
+    let number = |record: &str| record.rsplit('/').next().unwrap().to_owned();
+    let again = olga.get(&format!("/ui/refresh/purge?again={}", number(&record))).await;
+    again.has("<option value=\"prefetch\" selected>");
+
+    let folder = [
+        ("kind", "directory"),
+        ("lines", "http://a.example/d/"),
+        ("then", "refill"),
+        ("refill", "50, 200MB"),
+    ];
+    let record = purged(&mut olga, &folder).await;
+    let again = olga.get(&format!("/ui/refresh/purge?again={}", number(&record))).await;
+    again.has("<option value=\"refill\" selected>");
+    again.has("name=\"refill\" value=\"50, 200MB\"");
+    olga.get("/ui/refresh/records?type=prefetch").await.has("http://a.example/d/");
+
+    for (kind, lines, then, refill, why) in [
+        ("directory", "http://a.example/d/", "prefetch", "", "names no URLs that could be prefetched"),
+        ("url", "http://a.example/x", "refill", "much", "is no bound"),
+        ("url", "http://a.example/x", "dance", "", "cannot follow a purge"),
+    ] {
+        let form = [("kind", kind), ("lines", lines), ("then", then), ("refill", refill)];
+        let page = olga.post("/ui/refresh/purge", &form).await;
+        assert_eq!(page.status, 409, "{then}");
+        page.has(why);
+        page.has(&format!("{lines}</textarea>"));
+    }
+}
+
+#[tokio::test]
+async fn a_preview_of_a_prefetch_says_what_is_wrong_and_submits_nothing() {
+    let stage = Stage::set().await;
+    let mut olga = stage.signed_in("olga").await;
+    let end = stage.control.log_end();
+    let path = "/ui/refresh/prefetch/preview";
+    let page =
+        olga.post(path, &[("lines", "http://a.example/x\n\nhttp://b.example/y"), ("follow", "all")]).await;
+    page.has("data-marked=\"3\"");
+    olga.post(path, &[("lines", "http://a.example/x"), ("opens", "02:00")])
+        .await
+        .has("a beginning and an end");
+    let page = olga.post(path, &[("lines", "http://a.example/x"), ("follow", "all")]).await;
+    page.has("What it would fetch");
+    page.has("No POP could look: no POP is connected.");
+    page.has("1 of 500");
+    page.has("http://a.example/x</textarea>");
+    assert_eq!(stage.control.log_end(), end);
 }
