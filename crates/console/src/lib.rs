@@ -100,6 +100,7 @@ pub fn router(control: Arc<Control>, https: bool, stop: CancellationToken) -> Ro
         .route("/ui/refresh/records/{id}/cancel", post(|a, b, c| steer(Steer::Cancel, a, b, c)))
         .route("/ui/check", get(check::page))
         .route("/ui/fleet", get(fleet::page))
+        .route("/ui/fleet/pops", get(fleet::part))
         .route("/ui/domains", get(domains::list))
         .route("/ui/domains/new", get(domains::new).post(domains::add))
         .route("/ui/domains/{name}", get(domains::one).post(domains::set))

@@ -11,6 +11,12 @@ pub(crate) fn time(ms: i64) -> Markup {
     html! { time datetime={ (day) "T" (clock) "Z" } { (day) " " (clock) } }
 }
 
+/// The same to the minute, for where there is little room: without the year.
+pub(crate) fn minute(ms: i64) -> String {
+    let (day, clock) = day_and_clock(ms);
+    format!("{} {}", day.get(5..).unwrap_or_default(), clock.get(..5).unwrap_or_default())
+}
+
 fn day_and_clock(ms: i64) -> (String, String) {
     let at = OffsetDateTime::from_unix_timestamp(ms.div_euclid(1_000)).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let day = format!("{:04}-{:02}-{:02}", at.year(), u8::from(at.month()), at.day());
@@ -96,6 +102,7 @@ mod tests {
         assert_eq!(super::ago(None, 0), "never");
         assert_eq!([7, 1_250, 65_000, 7_260_000].map(span), ["7 ms", "1.2 s", "1 min 5 s", "2 h 1 min"]);
         let noon = time(1_795_348_800_123).into_string();
+        assert_eq!(minute(1_795_348_859_999), "11-22 12:00");
         assert_eq!(noon, r#"<time datetime="2026-11-22T12:00:00Z">2026-11-22 12:00:00</time>"#);
     }
 

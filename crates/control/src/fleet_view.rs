@@ -4,7 +4,9 @@ use crate::control::Control;
 use crate::members::Member;
 use freshen_model::area::Area;
 use freshen_model::ids::{PopId, Seq};
+use freshen_model::protocol::heartbeat::Usage;
 use freshen_model::protocol::roster::fence_after;
+use freshen_model::traffic::Traffic;
 use serde::Serialize;
 
 /// A POP as control knows it.
@@ -35,6 +37,11 @@ pub struct PopView {
     /// Its leave order, where it is removed and has not confirmed that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left: Option<Seq>,
+    /// What it takes of its machine, as it last said; absent: its process has not said since control started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// What it counted in the last hour, all domains together; since control started, where that is shorter.
+    pub lately: Traffic,
 }
 
 impl Control {
@@ -48,6 +55,7 @@ impl Control {
         let watermark = member.seat.known_watermark();
         let fence = fence_after(self.members.terms().in_force);
         let silent = member.seat.heard_at.map(|heard| self.clock.now().saturating_sub(heard));
+        let lately = self.members.lately(&member.record.id);
         PopView {
             connected: self.hub().connected(&member.record.id),
             id: member.record.id,
@@ -60,6 +68,8 @@ impl Control {
             may_hold_lease: silent.is_some_and(|silent| silent < fence),
             joined: member.record.joined,
             left: member.record.left,
+            usage: member.usage,
+            lately,
         }
     }
 }

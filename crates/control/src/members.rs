@@ -14,8 +14,9 @@ use freshen_model::area::Area;
 use freshen_model::ids::{LogId, PopId, Seq};
 use freshen_model::order::{End, Order, Snapshot};
 use freshen_model::peers::Peers;
-use freshen_model::protocol::heartbeat::{Heartbeat, Standing};
+use freshen_model::protocol::heartbeat::{Heartbeat, Standing, Usage};
 use freshen_model::protocol::roster::{Place, Seat};
+use freshen_model::traffic::Traffic;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -68,6 +69,8 @@ pub(crate) struct Member {
     pub(crate) heard_ms: Option<i64>,
     /// Where other POPs can ask it, as its process says.
     pub(crate) peer_address: Option<String>,
+    /// What it takes of its machine, as its process says.
+    pub(crate) usage: Option<Usage>,
     /// What the ledger remembers of it.
     kept: Option<Remembered>,
 }
@@ -77,7 +80,7 @@ impl Member {
         let kept = record.remembered.clone();
         let seat = kept.as_ref().map(|kept| Seat::restored(kept.data, kept.boot_number, kept.watermark, now));
         let heard_ms = kept.as_ref().map(|kept| kept.heard_ms);
-        Member { record, seat: seat.unwrap_or_default(), heard_ms, peer_address: None, kept }
+        Member { record, seat: seat.unwrap_or_default(), heard_ms, peer_address: None, usage: None, kept }
     }
 
     /// The newest order about its membership.
@@ -185,7 +188,7 @@ impl Members {
             Some(member) => {
                 member.record = record;
                 // What it says of itself it has to say again.
-                member.peer_address = None;
+                (member.peer_address, member.usage) = (None, None);
             }
             None => {
                 self.progress.reached(&id, record.reached(), self.moment());
@@ -207,6 +210,11 @@ impl Members {
             known.index_tokens();
             self.peers.changed();
         }
+    }
+
+    /// What a POP's answers came to in the last hour.
+    pub(crate) fn lately(&self, pop: &PopId) -> Traffic {
+        self.books.lately(pop, self.clock.wall_ms())
     }
 
     /// Every POP, by id.
@@ -258,6 +266,7 @@ impl Members {
         let was = (before, std::mem::replace(&mut member.peer_address, peers::usable(&beat.peer_address)));
         let news = was != (member.seat.boot, member.peer_address.clone());
         member.heard_ms = Some(now.wall_ms);
+        member.usage = beat.usage;
         let new = member.kept.as_ref().map(|kept| kept.data) != member.seat.data;
         let removed = member.record.left.filter(|left| member.seat.watermark >= *left);
         let taken = Taken {

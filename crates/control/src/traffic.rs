@@ -4,12 +4,15 @@
 //! A POP tells what its process counted since it started, so that a report that is lost or comes twice changes nothing. What
 //! it counted after its last report is lost with its process.
 
+mod recent;
+
 use crate::control::Control;
 use freshen_ledger::{Error, Ledger, TrafficEntry};
 use freshen_model::area::Area;
 use freshen_model::ids::{BootId, PopId};
-use freshen_model::traffic::{Amount, Booked, Counted, Price, REPORTED_MAX, SPAN_S, Span, Traffic, span_of};
+use freshen_model::traffic::{Amount, Booked, Counted, REPORTED_MAX, SPAN_S, Span, Traffic, span_of};
 use parking_lot::Mutex;
+use recent::Recent;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +36,8 @@ struct State {
     entries: BTreeMap<(String, i64, Area), Traffic>,
     /// Whose counts changed.
     changed: BTreeSet<(PopId, String)>,
+    /// What each POP counted lately; for people, and not kept.
+    recent: HashMap<PopId, Recent>,
 }
 
 impl Books {
@@ -54,6 +59,7 @@ impl Books {
         let at_s = span_of(wall_ms.div_euclid(1_000), SPAN_S);
         let mut state = self.0.lock();
         let idle = state.entries.is_empty();
+        let mut all = Traffic::default();
         for Counted { domain, total } in counted.iter().take(REPORTED_MAX) {
             let who = (pop.clone(), domain.clone());
             let before = state.taken.get(&who).filter(|(before, _)| *before == boot).map(|(_, total)| *total);
@@ -62,12 +68,21 @@ impl Books {
             if more.is_none() || too_many || domain.len() > NAME_BYTES_MAX {
                 continue;
             }
+            all = all.plus(&more);
             let entry = state.entries.entry((domain.clone(), at_s, area)).or_default();
             *entry = entry.plus(&more);
             state.taken.insert(who.clone(), (boot, *total));
             state.changed.insert(who);
         }
+        if !all.is_none() {
+            state.recent.entry(pop.clone()).or_default().add(wall_ms, &all);
+        }
         idle && !state.entries.is_empty()
+    }
+
+    /// What a POP counted in the last hour, all domains together.
+    pub(crate) fn lately(&self, pop: &PopId, wall_ms: i64) -> Traffic {
+        self.0.lock().recent.get(pop).map(|recent| recent.total(wall_ms)).unwrap_or_default()
     }
 
     /// Whether there is something to book.
@@ -168,14 +183,8 @@ pub struct Prices {
 }
 
 impl Prices {
-    /// What so many bytes and requests cost.
-    pub fn of(&self, origin_bytes: u64, origin_requests: u64) -> Price {
-        let origin_cost = self.amount(origin_bytes, origin_requests);
-        let currency = origin_cost.map(|_| self.currency.clone()).filter(|currency| !currency.is_empty());
-        Price { origin_cost, currency }
-    }
-
-    fn amount(&self, origin_bytes: u64, origin_requests: u64) -> Option<Amount> {
+    /// What so many bytes and requests cost; `None` where no price is known.
+    pub fn of(&self, origin_bytes: u64, origin_requests: u64) -> Option<Amount> {
         let bytes = self.origin_gb.map(|price| price.times(origin_bytes, 1_000_000_000));
         let requests = self.origin_10k_requests.map(|price| price.times(origin_requests, 10_000));
         match (bytes, requests) {
@@ -267,6 +276,8 @@ mod tests {
         assert!(!heard(&books, 1, 7, 600_000));
         let (entries, booked) = books.take();
         assert_eq!(requests(&entries), [(300, 5), (600, 2)]);
+        assert_eq!(books.lately(&pop(), 600_000).requests, 7);
+        assert_eq!(books.lately(&"pop-2".parse().unwrap(), 600_000), Traffic::default());
         assert!(!books.have_to_book());
         // What cannot be booked comes again, once.
         books.give_back(entries, booked.clone());
@@ -287,9 +298,9 @@ mod tests {
     fn costs_are_of_bytes_and_requests_where_prices_are_known() {
         let price = |text: &str| Some(text.parse().unwrap());
         let prices = Prices { origin_gb: price("0.02"), ..Prices::default() };
-        assert_eq!(prices.amount(5_000_000_000, 70_000), price("0.1"));
+        assert_eq!(prices.of(5_000_000_000, 70_000), price("0.1"));
         let prices = Prices { origin_10k_requests: price("0.01"), ..prices };
-        assert_eq!(prices.amount(5_000_000_000, 70_000), price("0.17"));
-        assert_eq!(Prices::default().of(1, 1), Price::default());
+        assert_eq!(prices.of(5_000_000_000, 70_000), price("0.17"));
+        assert_eq!(Prices::default().of(1, 1), None);
     }
 }

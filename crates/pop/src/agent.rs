@@ -11,7 +11,7 @@ use freshen_model::ids::{LogId, Seq};
 use freshen_model::order::{Order, Snapshot};
 use freshen_model::pattern::Pattern;
 use freshen_model::protocol::follower::{Consequence, Plan};
-use freshen_model::protocol::heartbeat::Standing;
+use freshen_model::protocol::heartbeat::{Standing, Usage};
 use freshen_model::receipt::StartedOver;
 use freshen_model::rule::Rule;
 use std::collections::HashMap;
@@ -232,6 +232,7 @@ impl Pop {
                 (told, since) = (HashMap::new(), std::time::Instant::now());
             }
             beat.traffic = self.metrics.traffic.to_tell(&told);
+            beat.usage = Some(self.usage());
             let sent = (beat.watermark, self.prefetcher.revision());
             match link.heartbeat(&beat).await {
                 Ok(answer) => {
@@ -257,6 +258,15 @@ impl Pop {
                 () = self.confirm.notified() => {}
                 () = tokio::time::sleep(self.heartbeat_every()) => {}
             }
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            disk_bytes: self.store.disk_bytes(),
+            disk_bytes_max: self.store.budget(),
+            memory_bytes: self.store.memory_bytes(),
+            memory_bytes_max: self.config.memory_bytes_max,
         }
     }
 

@@ -21,6 +21,7 @@ pub const PASSWORD: &str = "correct horse";
 
 pub struct Stage {
     pub control: Arc<Control>,
+    pub ledger: Arc<SqliteLedger>,
     pub address: String,
     _folder: TempDir,
 }
@@ -59,9 +60,9 @@ impl Stage {
     /// all, `olga` operates for `ann`, `vera` looks on for `ann`.
     pub async fn set() -> Stage {
         let folder = TempDir::new().unwrap();
-        let ledger = SqliteLedger::open(&folder.path().join("ledger.sqlite")).unwrap();
+        let ledger = Arc::new(SqliteLedger::open(&folder.path().join("ledger.sqlite")).unwrap());
         let config = Config { data: folder.path().into(), password_memory_kib: 8, ..Config::default() };
-        let control = Control::start(Arc::new(ledger), &config).await.unwrap();
+        let control = Control::start(ledger.clone(), &config).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let router = freshen_console::router(control.clone(), false, CancellationToken::new());
@@ -76,7 +77,7 @@ impl Stage {
         for (name, role) in [("eva", Role::Admin), ("olga", Role::Operator), ("vera", Role::Viewer)] {
             control.add_user(name, "ann", role, Some(PASSWORD.into())).await.unwrap();
         }
-        Stage { control, address, _folder: folder }
+        Stage { control, ledger, address, _folder: folder }
     }
 
     pub fn browser(&self) -> Browser {

@@ -9,10 +9,11 @@ use freshen_model::check::CheckAnswer;
 use freshen_model::expand::ExpandedLine;
 use freshen_model::ids::Seq;
 use freshen_model::protocol::follower::{Follower, Identity};
-use freshen_model::protocol::heartbeat::Standing;
+use freshen_model::protocol::heartbeat::{Heartbeat, Standing, Usage};
 use freshen_model::protocol::now::Now;
 use freshen_model::protocol::roster::Place;
 use freshen_model::task::{StepState, TaskKind};
+use freshen_model::traffic::{Counted, Traffic};
 use std::time::Duration;
 
 #[tokio::test]
@@ -39,6 +40,28 @@ async fn a_removed_pop_is_heard_until_it_confirms_its_removal() {
     let mut a = Pop::new(&stage, a.id(), new.token, 2);
     a.confirm(new.record.joined).await;
     assert_eq!(stage.control.pops().len(), 2);
+}
+
+#[tokio::test]
+async fn a_pop_is_shown_with_what_it_takes_and_what_it_counted_lately() {
+    let stage = Stage::set().await;
+    let mut a = stage.pop("pop-a").await;
+    let of_a = || stage.control.pops().into_iter().find(|pop| pop.id.as_str() == "pop-a").unwrap();
+    // One of before says nothing of it.
+    a.beat().await;
+    assert_eq!((of_a().usage, of_a().lately), (None, Traffic::default()));
+    let usage = Usage { disk_bytes: 1, disk_bytes_max: 2, memory_bytes: 3, memory_bytes_max: 4 };
+    let total = Traffic { requests: 4, hits: 3, origin_bytes: 500, ..Traffic::default() };
+    let counted = ["a.example", "b.example"].map(|domain| Counted { domain: domain.into(), total });
+    // Its counts come twice, and count once.
+    for _ in 0..2 {
+        let beat = a.follower.heartbeat(Now::default(), vec![]);
+        let beat = Heartbeat { usage: Some(usage), traffic: counted.to_vec(), ..beat };
+        a.link.heartbeat(&beat).await.unwrap();
+    }
+    assert_eq!((of_a().usage, of_a().lately), (Some(usage), total.plus(&total)));
+    stage.clock.advance(Duration::from_secs(3_601));
+    assert_eq!(of_a().lately, Traffic::default());
 }
 
 #[tokio::test]

@@ -526,6 +526,7 @@ impl Follower {
             peer_address: None,
             prefetches,
             traffic: Vec::new(),
+            usage: None,
         }
     }
 

@@ -34,6 +34,22 @@ pub struct Heartbeat {
     /// What was counted of domains whose traffic was not told of yet, since this run's start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub traffic: Vec<Counted>,
+    /// What it takes of its machine; for people, nothing is decided by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+}
+
+/// What a POP's cache takes of its machine, and what it may take, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// On disk.
+    pub disk_bytes: u64,
+    /// What it may have there: as configured, or less where the disk is smaller or others fill it.
+    pub disk_bytes_max: u64,
+    /// In memory.
+    pub memory_bytes: u64,
+    /// What it may have there.
+    pub memory_bytes_max: u64,
 }
 
 /// How far a POP is with one prefetch order.

@@ -163,6 +163,7 @@ mod tests {
             peer_address: None,
             prefetches: Vec::new(),
             traffic: Vec::new(),
+            usage: None,
         }
     }
 

@@ -136,7 +136,7 @@ impl Store {
 
     /// What the cache may take without what the journal needs for itself: what the configuration says, or less where the
     /// disk is smaller or others fill it.
-    fn budget(&self) -> u64 {
+    pub fn budget(&self) -> u64 {
         let own = self.disk_bytes_max.saturating_sub(journal::OVERHEAD_BYTES.min(self.disk_bytes_max / 2));
         let disk = (self.disk_bytes() + self.free_bytes()).saturating_sub(self.disk_reserve_bytes);
         own.min(disk)
