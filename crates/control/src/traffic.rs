@@ -10,7 +10,7 @@ use crate::control::Control;
 use freshen_ledger::{Error, Ledger, TrafficEntry};
 use freshen_model::area::Area;
 use freshen_model::ids::{BootId, PopId};
-use freshen_model::traffic::{Amount, Booked, Counted, REPORTED_MAX, SPAN_S, Span, Traffic, span_of};
+use freshen_model::traffic::{Amount, Booked, Counted, Price, REPORTED_MAX, SPAN_S, Span, Traffic, span_of};
 use parking_lot::Mutex;
 use recent::Recent;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -183,8 +183,14 @@ pub struct Prices {
 }
 
 impl Prices {
-    /// What so many bytes and requests cost; `None` where no price is known.
-    pub fn of(&self, origin_bytes: u64, origin_requests: u64) -> Option<Amount> {
+    /// What so many bytes and requests cost.
+    pub fn of(&self, origin_bytes: u64, origin_requests: u64) -> Price {
+        let origin_cost = self.amount(origin_bytes, origin_requests);
+        let currency = origin_cost.map(|_| self.currency.clone()).filter(|currency| !currency.is_empty());
+        Price { origin_cost, currency }
+    }
+
+    fn amount(&self, origin_bytes: u64, origin_requests: u64) -> Option<Amount> {
         let bytes = self.origin_gb.map(|price| price.times(origin_bytes, 1_000_000_000));
         let requests = self.origin_10k_requests.map(|price| price.times(origin_requests, 10_000));
         match (bytes, requests) {
@@ -298,9 +304,9 @@ mod tests {
     fn costs_are_of_bytes_and_requests_where_prices_are_known() {
         let price = |text: &str| Some(text.parse().unwrap());
         let prices = Prices { origin_gb: price("0.02"), ..Prices::default() };
-        assert_eq!(prices.of(5_000_000_000, 70_000), price("0.1"));
+        assert_eq!(prices.amount(5_000_000_000, 70_000), price("0.1"));
         let prices = Prices { origin_10k_requests: price("0.01"), ..prices };
-        assert_eq!(prices.of(5_000_000_000, 70_000), price("0.17"));
-        assert_eq!(Prices::default().of(1, 1), None);
+        assert_eq!(prices.amount(5_000_000_000, 70_000), price("0.17"));
+        assert_eq!(Prices::default().of(1, 1), Price::default());
     }
 }

@@ -162,6 +162,26 @@ impl Amount {
     }
 }
 
+/// What origins cost, where prices are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Price {
+    /// What the bytes and requests of origins come to, a decimal number as text; absent where no price is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_cost: Option<Amount>,
+    /// In which currency, as it is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+}
+
+impl std::fmt::Display for Price {
+    /// For people: ` for 0.17 EUR`; nothing where no price is known.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some(cost) = self.origin_cost else { return Ok(()) };
+        write!(f, " for {cost}")?;
+        self.currency.as_ref().map_or(Ok(()), |currency| write!(f, " {currency}"))
+    }
+}
+
 impl std::fmt::Display for Amount {
     /// As [`Amount`] is read from text, with two places or more.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -60,23 +60,12 @@ impl Process {
         Ok(started.elapsed())
     }
 
-    /// Processor time of it and all its descendants so far, microseconds, user and system.
+    /// Processor time of it and all its descendants so far, microseconds, user and system, in
+    /// steps of the kernel's tick. Threads that have ended are in it.
     pub fn cpu_us(&self) -> anyhow::Result<u64> {
         let family = self.family()?;
         let stats = family.iter().filter_map(|pid| Stat::read(Path::new(&format!("/proc/{pid}"))));
         Ok(stats.map(|stat| stat.ticks).sum::<u64>() * TICK_US)
-    }
-
-    /// The same as the scheduler counts it, nanoseconds; threads that have ended are not in it.
-    pub fn cpu_ns(&self) -> anyhow::Result<u64> {
-        let family = self.family()?;
-        let threads =
-            family.iter().filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok()).flatten();
-        let counts = threads.filter_map(|thread| {
-            let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-            text.split(' ').next()?.parse::<u64>().ok()
-        });
-        Ok(counts.sum())
     }
 
     /// It and all its descendants.

@@ -12,7 +12,7 @@ use freshen_model::ids::TaskId;
 use freshen_model::location::{Location, Scheme};
 use freshen_model::order::Steer;
 use freshen_model::rights::Right;
-use freshen_model::task::{PrefetchTerms, Status, Task, TaskKind};
+use freshen_model::task::{OriginCost, PrefetchTerms, Status, Task, TaskKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -20,7 +20,8 @@ use super::error::ApiError;
 use super::page::Page;
 use super::signed::{Name, SignedRequest};
 use super::wire::{
-    CheckView, DryRunView, ErrorCode, PrefetchRequest, PurgeRequest, QuotaRow, QuotaView, TaskList, TaskView,
+    CheckView, DryRunView, ErrorCode, OriginView, PrefetchRequest, PurgeRequest, QuotaRow, QuotaView,
+    TaskList, TaskView,
 };
 use crate::gate::Caller;
 use crate::router::Api;
@@ -308,7 +309,8 @@ async fn shown(api: &Api, task: Option<Task>, id: TaskId, revision: u64) -> Resu
     let task = task.ok_or_else(|| ApiError::not_found("task", &id.to_string()))?;
     let revision = if task.status.ended() { 0 } else { revision };
     let counts = api.control.counts(&task).await?;
-    let origin = task.origin_cost();
+    let price = |cost: &OriginCost| api.control.prices().of(cost.origin_bytes, cost.origin_requests);
+    let origin = task.origin_cost().map(|cost| OriginView { price: price(&cost), cost });
     Ok(Json(TaskView { task, revision, warnings: Vec::new(), counts, origin }))
 }
 

@@ -62,18 +62,13 @@ pub(super) async fn of(
     let points =
         api.control.traffic(std::slice::from_ref(&domain.name), (from_s, until_s), interval_s).await?;
     let total = points.iter().fold(Traffic::default(), |total, point| total.plus(&point.all()));
-    let prices = api.control.prices();
-    let amount = prices.of(total.origin_bytes, total.origin_requests);
+    let price = api.control.prices().of(total.origin_bytes, total.origin_requests);
     Ok(Json(TrafficView {
         domain: domain.name,
         from: timestamp::format(from_s).to_string(),
         until: timestamp::format(until_s).to_string(),
         interval_s,
-        total: TrafficTotal {
-            traffic: total,
-            origin_cost: amount,
-            currency: amount.map(|_| prices.currency.clone()).filter(|currency| !currency.is_empty()),
-        },
+        total: TrafficTotal { traffic: total, price },
         points: points
             .into_iter()
             .map(|point| TrafficPoint { at: timestamp::format(point.at_s).to_string(), traffic: point.all() })

@@ -15,7 +15,7 @@ use freshen_model::refill::Bound;
 use freshen_model::rights::Rights;
 use freshen_model::role::Role;
 use freshen_model::task::{OriginCost, Task, TaskKind};
-use freshen_model::traffic::{Amount, Traffic};
+use freshen_model::traffic::{Price, Traffic};
 use freshen_model::window::Window;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -141,7 +141,18 @@ pub struct TaskView {
     pub counts: Option<Counts>,
     /// What a prefetch has cost the origin; that of each POP is in its progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub origin: Option<OriginCost>,
+    pub origin: Option<OriginView>,
+}
+
+/// What a prefetch has cost the origin, and what that comes to by the prices that are configured now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OriginView {
+    /// What it took.
+    #[serde(flatten)]
+    pub cost: OriginCost,
+    /// What that comes to.
+    #[serde(flatten)]
+    pub price: Price,
 }
 
 /// The first event, `ready`, of `GET /v1/events`: what changes from here on follows as `task` events, each a [`TaskView`]
@@ -558,12 +569,9 @@ pub struct TrafficTotal {
     /// What was counted.
     #[serde(flatten)]
     pub traffic: Traffic,
-    /// What the bytes and requests of origins come to, a decimal number as text; absent where no price is configured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub origin_cost: Option<Amount>,
-    /// In which currency, as it is configured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub currency: Option<String>,
+    /// What the origins' part of it comes to.
+    #[serde(flatten)]
+    pub price: Price,
 }
 
 /// Traffic of one interval.

@@ -453,6 +453,8 @@ impl Pop {
             files_failed: failures.len() as u64,
             bytes: 100,
             bytes_expected: 100,
+            origin_bytes: 100,
+            origin_requests: lines,
             ..Progress::default()
         };
         let failures = failures.iter().map(|(line, reason)| Failure {

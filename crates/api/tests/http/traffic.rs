@@ -2,6 +2,7 @@
 
 use crate::stage::{ADA, ANN, BOB, Stage, counted};
 use freshen_api::timestamp;
+use freshen_model::ids::Seq;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -117,4 +118,27 @@ async fn our_own_api_tells_counts_and_costs() {
             stage.own(ANN, "GET", &format!("/v1/domains/a.example/traffic?{query}"), Value::Null).await;
         assert_eq!((status, &body["error"]["code"]), (400, &json!("malformed")), "{query}: {body}");
     }
+}
+
+#[tokio::test]
+async fn a_prefetch_tells_what_its_origins_part_comes_to() {
+    let stage = Stage::set_with(|config| {
+        config.origin_gb_price = Some("2000".parse().unwrap());
+        config.origin_10k_requests_price = Some("1".parse().unwrap());
+        config.price_currency = "EUR".into();
+    })
+    .await;
+    let mut pop = stage.pop("pop-asia").await;
+    let lines = json!({ "lines": ["http://a.example/x", "http://a.example/y"] });
+    let (status, task) = stage.own(ANN, "POST", "/v1/prefetch", lines).await;
+    assert_eq!((status, &task["origin"]["origin_cost"]), (200, &json!("0.00")));
+    let (id, seq) = (task["id"].as_str().unwrap(), Seq(task["seq"].as_u64().unwrap()));
+    pop.prefetched(seq, 2, &[]).await;
+    stage.ended(id).await;
+    let (_, task) = stage.own(ANN, "GET", &format!("/v1/tasks/{id}"), Value::Null).await;
+    let expected = json!({
+        "origin_bytes": 100, "origin_requests": 2, "object_bytes": 100, "origin_share": 1.0,
+        "origin_cost": "0.0004", "currency": "EUR",
+    });
+    assert_eq!(task["origin"], expected);
 }

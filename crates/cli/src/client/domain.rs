@@ -228,9 +228,8 @@ fn traffic_rows(view: &TrafficView) -> Vec<String> {
     let any = view.points.iter().filter(|point| !point.traffic.is_none());
     rows.extend(any.map(|point| row(&point.at, &point.traffic)));
     rows.push(row("total", &view.total.traffic));
-    if let Some(cost) = view.total.origin_cost {
-        let currency = view.total.currency.as_deref().unwrap_or_default();
-        rows.push(format!("from origins for {cost} {currency}").trim_end().to_owned());
+    if view.total.price.origin_cost.is_some() {
+        rows.push(format!("from origins{}", view.total.price));
     }
     rows
 }

@@ -110,11 +110,17 @@ fn cost(cost: &Cost) -> String {
     let whole = cost.requests - cost.conditional.min(cost.requests);
     let mut parts = Vec::new();
     if whole > 0 {
-        parts.push(format!("{whole} fetches, {}", bytes(cost.bytes)));
+        parts.push(format!(
+            "{whole} {}, {}",
+            if whole == 1 { "fetch" } else { "fetches" },
+            bytes(cost.bytes)
+        ));
     }
     if cost.conditional > 0 {
         let changed = bytes(cost.bytes_if_changed);
-        parts.push(format!("{} conditional requests ({changed} if all have changed)", cost.conditional));
+        let (requests, all) =
+            if cost.conditional == 1 { ("request", "it has") } else { ("requests", "all have") };
+        parts.push(format!("{} conditional {requests} ({changed} if {all} changed)", cost.conditional));
     }
     if parts.is_empty() { "nothing".into() } else { parts.join(", ") }
 }

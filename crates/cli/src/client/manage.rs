@@ -6,7 +6,7 @@ use crate::say::say;
 use clap::Subcommand;
 use freshen_api::v1::wire::{
     AccountList, AccountRow, KeyKind, KeyList, KeyRequest, KeyRow, NewBearerToken, NewKey, NewPop, NewToken,
-    PopRequest, TokenRequest,
+    NotifyView, PopRequest, TokenRequest,
 };
 use freshen_model::area::Area;
 use freshen_model::ids::PopId;
@@ -68,6 +68,19 @@ pub enum AccountCommand {
         /// Lines of prefetches that have not ended.
         #[arg(long)]
         prefetch_queue: Option<u64>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Tell, or set, where the ends of an account's tasks are told: a signed POST to an address.
+    Notify {
+        /// Its name.
+        name: String,
+        /// The address from now on, `http://` or `https://`.
+        #[arg(long, value_name = "URL", conflicts_with = "off")]
+        to: Option<String>,
+        /// Nowhere from now on.
+        #[arg(long)]
+        off: bool,
         #[command(flatten)]
         connection: Connection,
     },
@@ -208,6 +221,20 @@ impl AccountCommand {
                     format!("{:<24} a day: {}{admin}", account.name, limits.join(", "))
                 };
                 tell(&connection, &list, || list.accounts.iter().map(row).collect::<Vec<_>>().join("\n"))
+            }
+            AccountCommand::Notify { name, to, off, connection } => {
+                let (control, path) = (connection.open()?, format!("/v1/accounts/{}/notify", encode(&name)));
+                let view = if to.is_some() || off {
+                    let view = NotifyView { notify: to };
+                    let () = control.call(Method::PUT, &path, Some(&view)).await?;
+                    view
+                } else {
+                    control.get(&path).await?
+                };
+                tell(&connection, &view, || match &view.notify {
+                    Some(url) => format!("the ends of {name}'s tasks are told to {url}"),
+                    None => format!("the ends of {name}'s tasks are told nowhere; --to URL sets where"),
+                })
             }
             AccountCommand::Token { expires, account, rights, connection } => {
                 let request =

@@ -6,12 +6,12 @@ use super::moment;
 use super::outcome::Outcome;
 use crate::say::say;
 use clap::Subcommand;
-use freshen_api::v1::wire::{TaskList, TaskView};
+use freshen_api::v1::wire::{OriginView, TaskList, TaskView};
 use freshen_model::certificate::CertificateFile;
 use freshen_model::count::Counts;
 use freshen_model::order::Steer;
 use freshen_model::refill::Bound;
-use freshen_model::task::{Holds, OriginCost, Progress, Status, Step, StepState, Task};
+use freshen_model::task::{Holds, Progress, Status, Step, StepState, Task};
 use http::Method;
 use serde::Serialize;
 
@@ -95,13 +95,13 @@ pub struct Counted<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<&'a Counts>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    origin: Option<OriginCost>,
+    origin: Option<&'a OriginView>,
 }
 
 impl Counted<'_> {
     /// Of that view.
     pub fn of(view: &TaskView) -> Counted<'_> {
-        Counted { task: &view.task, counts: view.counts.as_ref(), origin: view.origin }
+        Counted { task: &view.task, counts: view.counts.as_ref(), origin: view.origin.as_ref() }
     }
 }
 
@@ -207,11 +207,11 @@ pub fn links(task: &Task) -> Option<String> {
 }
 
 /// What a prefetch has cost the origin, once anything of it is there.
-fn origin_line(cost: &OriginCost) -> Option<String> {
+fn origin_line(OriginView { cost, price }: &OriginView) -> Option<String> {
     let share = cost.origin_share?;
     let requests = if cost.origin_requests == 1 { "request" } else { "requests" };
     Some(format!(
-        "  from the origin: {:.1} MB in {} {requests}, {share:.2} of the {:.1} MB that each POP shall have",
+        "  from the origin: {:.1} MB in {} {requests}, {share:.2} of the {:.1} MB that each POP shall have{price}",
         cost.origin_bytes as f64 / 1e6,
         cost.origin_requests,
         cost.object_bytes as f64 / 1e6

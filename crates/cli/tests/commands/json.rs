@@ -1,7 +1,7 @@
 //! What `--json` prints: one object, in the documented shapes.
 
 use crate::demo::{Demo, POPS};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A task, as every command that prints one does; gives its id.
 fn task_of(value: &Value, kind: &str) -> String {
@@ -69,6 +69,13 @@ async fn everything_else_is_one_object_too() {
     assert_eq!(names, ["alias.localhost", "demo.localhost"]);
     demo.run(&["account", "list", "--json"]).await.with(0).json();
     demo.run(&["account", "limits", "demo", "--url", "7", "--json"]).await.with(0).json();
+    let notify = ["account", "notify", "demo", "--json"];
+    assert_eq!(demo.run(&notify).await.with(0).json(), json!({}));
+    let to = "https://ends.example/told";
+    let set = demo.run(&[&notify[..], &["--to", to]].concat()).await.with(0).json();
+    assert_eq!((&set["notify"], &set), (&to.into(), &demo.run(&notify).await.with(0).json()));
+    assert_eq!(demo.run(&[&notify[..], &["--off"]].concat()).await.with(0).json(), json!({}));
+    assert_eq!(demo.run(&notify).await.with(0).json(), json!({}));
     let key = demo.run(&["key", "add", "--json"]).await.with(0).json();
     let id = key["id"].as_str().unwrap();
     assert!(key["secret"].is_string());

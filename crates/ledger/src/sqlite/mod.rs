@@ -4,6 +4,7 @@
 
 mod accounts;
 mod callbacks;
+mod checkpoints;
 mod control;
 mod deeds;
 mod domains;
@@ -35,6 +36,7 @@ use crate::{
     TaskRecord, TaskUpdate, Tried, User,
 };
 use async_trait::async_trait;
+use checkpoints::Checkpoints;
 use freshen_model::area::Area;
 use freshen_model::callback::{Callback, NewCallback};
 use freshen_model::certificate::PopKey;
@@ -92,7 +94,8 @@ impl SqliteLedger {
         file::make_durable(&connection)?;
         let log = control::log_id(&connection)?;
         let (end, ends) = watch::channel(orders::end(&connection)?);
-        let writer = Writer::start(connection, end, Some(lock))?;
+        let checkpoints = Checkpoints::beside(&mut connection, file::writer(path)?)?;
+        let writer = Writer::start(connection, end, Some((checkpoints, lock)))?;
         Ok(SqliteLedger { log, end: ends, readers: Readers::new(path), writer, secrets })
     }
 

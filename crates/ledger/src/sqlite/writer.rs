@@ -3,6 +3,7 @@
 //! **Invariant:** nobody is answered, and the log's end does not move, before the commit that holds the call's work is
 //! on disk. That goes for refusals too, since one may rest on work of the same batch.
 
+use super::checkpoints::Checkpoints;
 use super::file::Lock;
 use super::orders;
 use crate::Error;
@@ -29,17 +30,19 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread; it moves `end` once orders are durable, and gives `lock` back last of all.
+    /// Starts the thread; it moves `end` once orders are durable, and gives the lock of its file back last of all. A ledger
+    /// in memory has neither checkpoints nor a lock.
     pub(super) fn start(
         connection: Connection,
         end: watch::Sender<End>,
-        lock: Option<Lock>,
+        file: Option<(Checkpoints, Lock)>,
     ) -> Result<Writer, Error> {
         let (queue, calls) = mpsc::channel(QUEUE_MAX);
         let commits = Arc::new(AtomicU64::new(0));
         let counter = commits.clone();
         let thread = std::thread::Builder::new().name("ledger-writer".into()).spawn(move || {
-            Batches { connection, calls, end, commits: counter }.run();
+            let (checkpoints, lock) = file.unzip();
+            Batches { connection, calls, end, commits: counter, checkpoints }.run();
             drop(lock);
         });
         let thread = thread.map_err(|error| Error::Engine(format!("cannot start the writer: {error}")))?;
@@ -118,6 +121,8 @@ where
 
 /// What the thread owns.
 struct Batches {
+    /// Ends before the connection, whose closing leaves no log behind.
+    checkpoints: Option<Checkpoints>,
     connection: Connection,
     calls: mpsc::Receiver<Box<dyn Call>>,
     end: watch::Sender<End>,
@@ -133,6 +138,9 @@ impl Batches {
                     self.commits.fetch_add(1, Ordering::Relaxed);
                     self.end.send_if_modified(|known| std::mem::replace(known, end) != end);
                     batch.into_iter().for_each(|call| call.answer(None));
+                    if let Some(checkpoints) = &mut self.checkpoints {
+                        checkpoints.committed(&self.connection);
+                    }
                 }
                 Err(error) => {
                     tracing::error!(calls = batch.len(), %error, "the ledger could not commit");

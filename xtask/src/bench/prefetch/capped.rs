@@ -26,9 +26,9 @@ pub(super) fn measure(program: &Path, folder: &Path, origin: u16, options: &Opti
     let side = freshen.side("Freshen")?;
     let mut rows = Vec::new();
     let hits = || -> anyhow::Result<(f64, u64)> {
-        let cpu = side.process.cpu_ns()?;
+        let cpu = side.process.cpu_us()?;
         let run = load::h2load(folder, Transport::Plain, side.port, "/1k/", URLS, options.seconds)?;
-        Ok(((side.process.cpu_ns()? - cpu) as f64 / 1e3 / run.requests as f64, run.p99_us))
+        Ok(((side.process.cpu_us()? - cpu) as f64 / run.requests as f64, run.p99_us))
     };
     hits()?;
     for round in 0..options.rounds {

@@ -78,7 +78,7 @@ fn row(bench: &Bench<'_>, folder: &Path, side: &Side<'_>, way: &Way<'_>) -> anyh
     let (quiet, quiet_cpu_us) = elsewhere()?;
 
     let idle = idle(side)?;
-    let (cpu, alone) = (side.process.cpu_ns()?, Instant::now());
+    let (cpu, alone) = (side.process.cpu_us()?, Instant::now());
     let mut times = Vec::new();
     let (purges, part) = match way {
         Way::Nginx(_) => (1, objects / NGINX_PARTS),
@@ -90,7 +90,7 @@ fn row(bench: &Bench<'_>, folder: &Path, side: &Side<'_>, way: &Way<'_>) -> anyh
         // What takes one request for each URL takes so much longer for all.
         times.push(sent.elapsed().mul_f64(objects as f64 / part as f64));
     }
-    let spent = (side.process.cpu_ns()? - cpu) as f64 / 1e6 - idle * alone.elapsed().as_secs_f64();
+    let spent = (side.process.cpu_us()? - cpu) as f64 / 1e3 - idle * alone.elapsed().as_secs_f64();
     let cpu_ms = spent / purges as f64 * objects as f64 / part as f64;
 
     let over = AtomicBool::new(false);
@@ -128,16 +128,16 @@ fn purge_until(way: &Way<'_>, over: &AtomicBool, from: u64, to: u64) -> anyhow::
 
 /// A run of hits elsewhere, with the CPU of the server for each.
 fn hits(folder: &Path, side: &Side<'_>, seconds: u64) -> anyhow::Result<(Run, f64)> {
-    let cpu = side.process.cpu_ns()?;
+    let cpu = side.process.cpu_us()?;
     let run = load::h2load(folder, Transport::Plain, side.port, ELSEWHERE, URLS_ELSEWHERE, seconds)?;
-    Ok((run, (side.process.cpu_ns()? - cpu) as f64 / 1e3 / run.requests as f64))
+    Ok((run, (side.process.cpu_us()? - cpu) as f64 / run.requests as f64))
 }
 
 /// CPU that a server takes with nothing to do, milliseconds a second.
 fn idle(side: &Side<'_>) -> anyhow::Result<f64> {
-    let (cpu, began) = (side.process.cpu_ns()?, Instant::now());
-    pause(Duration::from_secs(3));
-    Ok((side.process.cpu_ns()? - cpu) as f64 / 1e6 / began.elapsed().as_secs_f64())
+    let (cpu, began) = (side.process.cpu_us()?, Instant::now());
+    pause(Duration::from_secs(10));
+    Ok((side.process.cpu_us()? - cpu) as f64 / 1e3 / began.elapsed().as_secs_f64())
 }
 
 /// What a POP says of applying orders, its sync included: median and 99th percentile, milliseconds.
