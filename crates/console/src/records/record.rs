@@ -15,6 +15,7 @@ use freshen_model::refill::Bound;
 use freshen_model::rights::Right;
 use freshen_model::rule::Mode;
 use freshen_model::task::{OriginCost, PrefetchTerms, Status, Task, TaskKind};
+use freshen_model::traffic::Price;
 use maud::{Markup, html};
 
 use super::steps;
@@ -118,8 +119,8 @@ fn cost_of(cost: &OriginCost, prices: &Prices) -> Markup {
         @if let Some(share) = cost.origin_share {
             div { dt { "Origin ÷ object bytes" } dd { (format!("{share:.2}")) } }
         }
-        @if let Some(price) = prices.of(cost.origin_bytes, cost.origin_requests) {
-            div { dt { "Origin cost" } dd { (price) " " (prices.currency) } }
+        @if let Price { origin_cost: Some(amount), currency } = prices.of(cost.origin_bytes, cost.origin_requests) {
+            div { dt { "Origin cost" } dd { (amount) " " (currency.unwrap_or_default()) } }
         }
     }
 }
