@@ -53,7 +53,7 @@ async fn main() {
 
     let pop: PopId = "pop-1".parse().unwrap();
     let token = control.add_pop(&pop, Area::Domestic, "bench").await.unwrap().token;
-    tokio::spawn(follow(pop, HttpLink::new(fleet_address, token)));
+    tokio::spawn(follow(pop, HttpLink::new(fleet_address, &token).unwrap()));
     let settings = Settings::of_origin("http://127.0.0.1:9".parse().unwrap());
     for account in 0..ACCOUNTS {
         let name = format!("account-{account}");

@@ -178,7 +178,7 @@ async fn follow(
     getrandom::fill(&mut name)?;
     let identity = Identity { pop: pop.id.clone(), data: DataId(name), boot: BootId(name), boot_number: 1 };
     let mut follower = Follower::restore(identity, Saved::default(), [], [], 1_000_000);
-    let link = HttpLink::new(fleet, pop.token);
+    let link = HttpLink::new(fleet, &pop.token).map_err(anyhow::Error::msg)?;
     let began = Instant::now();
     loop {
         if let Err(error) = follow_once(number, &pop.id, &link, &mut follower, began, &report).await {

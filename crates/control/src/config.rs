@@ -23,6 +23,8 @@ pub struct Config {
     pub listen: String,
     /// Where POPs are served: `host:port`.
     pub fleet_listen: String,
+    /// Whether POPs are served by TLS only; those whose token is of before, without control's pin, are then refused.
+    pub fleet_tls_required: bool,
     /// How long a POP may use its cache after its last proof of the log's end, 1,000 to 600,000.
     pub lease_ms: u64,
     /// How far east of UTC the zone is at whose midnight the quota day begins; 480 is UTC+8.
@@ -118,6 +120,7 @@ impl Default for Config {
             secrets_key_file: None,
             listen: "127.0.0.1:8080".into(),
             fleet_listen: "127.0.0.1:8084".into(),
+            fleet_tls_required: false,
             lease_ms: 10_000,
             quota_day_offset_minutes: 480,
             prefetch_deadline_s: 86_400,

@@ -17,7 +17,7 @@ use crate::steering::Windows;
 use crate::submit::Entry;
 use crate::telemetry;
 use crate::traffic::{Booking, Books, Prices};
-use freshen_fleet::{Host, Hub};
+use freshen_fleet::{Host, Hub, LineKey};
 use freshen_ledger::{Error, Ledger};
 use freshen_model::ids::{LogId, Seq};
 use freshen_model::protocol::retention::Retention;
@@ -50,6 +50,7 @@ pub struct Control {
     pub(crate) prices: Prices,
     /// Signs certificates.
     pub(crate) receipt_key: SigningKey,
+    line_key: LineKey,
     hub: Arc<Hub>,
     stop: watch::Sender<bool>,
     /// The background work: the keeper, the release of tasks for later, callbacks and media jobs.
@@ -65,6 +66,9 @@ pub enum StartError {
     /// The ledger refused or failed.
     #[error(transparent)]
     Ledger(#[from] Error),
+    /// The line to POPs cannot be TLS.
+    #[error("{0}")]
+    Line(String),
 }
 
 /// Why nothing should be submitted now.
@@ -103,6 +107,9 @@ impl Control {
             prefetch_deadline: Duration::from_secs(config.prefetch_deadline_s),
         };
         let receipt_key = SigningKey::from_seed(&ledger.receipt_seed().await?);
+        // Made of the key for secrets, it is kept with that, and a copy of the ledger alone cannot pass for control.
+        let line_key =
+            LineKey::from_seed(&ledger.derived_secret("the line to POPs")).map_err(StartError::Line)?;
         let pops = ledger.pops().await?;
         let progress = Arc::new(Progress::new(Arc::new(Changes::begun_at(clock.wall_ms()))));
         let books = Arc::new(Books::restored(ledger.traffic_booked().await?));
@@ -147,7 +154,8 @@ impl Control {
             tokio::spawn(windows.clone().keep(stopped.clone())),
         ];
         let control = Arc::new(Control {
-            hub: Hub::new(members.clone()),
+            hub: Hub::new(members.clone(), &line_key, config.fleet_tls_required),
+            line_key,
             ledger,
             clock,
             members,
@@ -180,6 +188,11 @@ impl Control {
     /// What that side asks of control, for one who serves it otherwise.
     pub fn host(&self) -> Arc<dyn Host> {
         self.members.clone()
+    }
+
+    /// What that side proves itself with.
+    pub fn line_key(&self) -> &LineKey {
+        &self.line_key
     }
 
     /// The log's name.

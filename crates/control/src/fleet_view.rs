@@ -26,6 +26,8 @@ pub struct PopView {
     pub lag: u64,
     /// Whether it follows the log now.
     pub connected: bool,
+    /// Whether it does so by TLS.
+    pub tls: bool,
     /// When its last heartbeat came that counted, wall-clock milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_contact_ms: Option<i64>,
@@ -58,6 +60,7 @@ impl Control {
         let lately = self.members.lately(&member.record.id);
         PopView {
             connected: self.hub().connected(&member.record.id),
+            tls: self.hub().private(&member.record.id),
             id: member.record.id,
             area: member.record.area,
             region: member.record.region,

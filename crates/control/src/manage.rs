@@ -4,6 +4,7 @@ pub(crate) mod settings;
 
 use crate::control::Control;
 use crate::secret::{self, NoRandom};
+use freshen_fleet::JoinToken;
 use freshen_ledger::{
     AccessKey, Account, DomainRecord, Error, Found, NewAccessKey, PopRecord, Refusal, Temporary,
 };
@@ -87,7 +88,7 @@ pub fn bearer_id(token: &str) -> Option<&str> {
 pub struct NewPop {
     /// As registered.
     pub record: PopRecord,
-    /// What it authenticates with.
+    /// What it authenticates with, and by which it knows control.
     pub token: String,
 }
 
@@ -397,11 +398,12 @@ impl Control {
     /// Registers a POP; its token is told once and only its digest kept.
     pub async fn add_pop(&self, id: &PopId, area: Area, region: &str) -> Result<NewPop, ManageError> {
         word("region", region, NAME_LENGTHS, "._- ")?;
-        let token = secret::token()?;
-        let record = self.ledger.add_pop(id, area, region, secret::digest(&token)).await?;
+        let secret = secret::token()?;
+        let record = self.ledger.add_pop(id, area, region, secret::digest(&secret)).await?;
         self.members.put(record.clone());
         self.progress.doubt_pops();
-        Ok(NewPop { record, token })
+        let token = JoinToken { secret, pin: Some(self.line_key().pin()) };
+        Ok(NewPop { record, token: token.to_text() })
     }
 
     /// Removes a POP. It stays in the scope of later purges until it confirmed its removal.

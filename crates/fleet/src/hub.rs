@@ -1,6 +1,7 @@
 //! Control's listener for POPs: pushes the log, takes heartbeats, asks questions.
 
 use crate::host::Host;
+use crate::line::LineKey;
 use crate::wire::{
     Answered, BATCH_BYTES, FOLLOW_PATH, HEARTBEAT_PATH, MESSAGE_BYTES_MAX, PING_EVERY_MS, Position, Push,
     Question, RECEIPTS_PATH, REPLY_PATH, Receipts, Reply, STATEMENTS_MAX,
@@ -20,13 +21,20 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
 /// Connections of POPs at one time; each POP uses two or three.
 const CONNECTIONS_MAX: usize = 16_384;
+/// How long a new connection may take until its first byte, and to shake hands.
+const FIRST_MAX: Duration = Duration::from_secs(60);
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// What TLS begins with (RFC 8446 §5.1, a record of the handshake), and no request does.
+const TLS_FIRST: u8 = 22;
 /// Lines that wait for a slow POP before the pushing task waits too.
 const LINES_WAITING_MAX: usize = 4;
 /// After a change among the POPs: how long further ones are waited for before each is told.
@@ -41,6 +49,9 @@ const BATCHES_KEPT: usize = 8;
 /// Control's side of the fleet: one for an installation.
 pub struct Hub {
     host: Arc<dyn Host>,
+    tls: TlsAcceptor,
+    /// Whether POPs are served by TLS only.
+    tls_required: bool,
     streams: Mutex<HashMap<PopId, Arc<Stream>>>,
     questions: AtomicU64,
     stream_numbers: AtomicU64,
@@ -51,6 +62,8 @@ pub struct Hub {
 /// The one stream over which a POP follows now.
 struct Stream {
     number: u64,
+    /// Whether it goes by TLS.
+    private: bool,
     /// As in [`Position::expands`].
     expands: bool,
     lines: mpsc::Sender<Bytes>,
@@ -72,10 +85,12 @@ pub enum AskError {
 }
 
 impl Hub {
-    /// A hub for that control.
-    pub fn new(host: Arc<dyn Host>) -> Arc<Hub> {
+    /// A hub for that control, which shows that key to who speaks TLS, and with `tls_required` serves nobody else.
+    pub fn new(host: Arc<dyn Host>, key: &LineKey, tls_required: bool) -> Arc<Hub> {
         Arc::new(Hub {
             host,
+            tls: TlsAcceptor::from(key.server()),
+            tls_required,
             streams: Mutex::default(),
             questions: AtomicU64::new(1),
             stream_numbers: AtomicU64::new(1),
@@ -101,23 +116,44 @@ impl Hub {
             let _ = socket.set_nodelay(true);
             let hub = self.clone();
             connections.spawn(async move {
-                let service = service_fn(|request| {
-                    let hub = hub.clone();
-                    async move { Ok::<_, Infallible>(hub.answer(request).await) }
-                });
-                let served = hyper::server::conn::http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(Duration::from_secs(60))
-                    .serve_connection(TokioIo::new(socket), service)
-                    .await;
-                if let Err(error) = served {
-                    debug!(%error, "a POP's connection ended");
-                }
+                hub.welcome(socket).await;
                 drop(place);
             });
         }
         drop(listener);
         connections.shutdown().await;
+    }
+
+    /// One connection to its end, by TLS or in the clear, as it begins.
+    async fn welcome(self: Arc<Hub>, socket: TcpStream) {
+        let mut first = [0];
+        match tokio::time::timeout(FIRST_MAX, socket.peek(&mut first)).await {
+            Ok(Ok(1)) => {}
+            _ => return,
+        }
+        if first != [TLS_FIRST] {
+            return self.converse(socket, false).await;
+        }
+        match tokio::time::timeout(HANDSHAKE_MAX, self.tls.accept(socket)).await {
+            Ok(Ok(socket)) => self.converse(socket, true).await,
+            Ok(Err(error)) => info!(%error, "a POP, or somebody else, broke its handshake off"),
+            Err(_) => debug!("a handshake took too long"),
+        }
+    }
+
+    async fn converse(self: Arc<Hub>, socket: impl AsyncRead + AsyncWrite + Unpin, private: bool) {
+        let service = service_fn(|request| {
+            let hub = self.clone();
+            async move { Ok::<_, Infallible>(hub.answer(request, private).await) }
+        });
+        let served = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_secs(60))
+            .serve_connection(TokioIo::new(socket), service)
+            .await;
+        if let Err(error) = served {
+            debug!(%error, "a POP's connection ended");
+        }
     }
 
     /// Asks a POP and waits for its answer.
@@ -158,12 +194,21 @@ impl Hub {
         self.streams().contains_key(pop)
     }
 
+    /// Whether the POP follows the log now, by TLS.
+    pub fn private(&self, pop: &PopId) -> bool {
+        self.streams().get(pop).is_some_and(|stream| stream.private)
+    }
+
     fn streams(&self) -> std::sync::MutexGuard<'_, HashMap<PopId, Arc<Stream>>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn answer(self: Arc<Hub>, request: Request<Incoming>) -> Response<BoxBody<Bytes, Infallible>> {
-        match self.route(request).await {
+    async fn answer(
+        self: Arc<Hub>,
+        request: Request<Incoming>,
+        private: bool,
+    ) -> Response<BoxBody<Bytes, Infallible>> {
+        match self.route(request, private).await {
             Ok(response) => response,
             Err((status, why)) => plain(status, why),
         }
@@ -172,6 +217,7 @@ impl Hub {
     async fn route(
         self: Arc<Hub>,
         request: Request<Incoming>,
+        private: bool,
     ) -> Result<Response<BoxBody<Bytes, Infallible>>, (StatusCode, String)> {
         let failed = |why: String| {
             warn!(%why, "a POP could not be served");
@@ -179,6 +225,12 @@ impl Hub {
         };
         if request.method() != Method::POST {
             return Err((StatusCode::METHOD_NOT_ALLOWED, "only POST".into()));
+        }
+        if self.tls_required && !private {
+            // The pin itself is not told here: whoever stands between would tell his own.
+            let why = "control takes POPs by TLS only; write a dot and the pin that `freshen pop list` tells behind \
+                       this POP's token";
+            return Err((StatusCode::FORBIDDEN, why.to_owned()));
         }
         let token = bearer_token(&request).unwrap_or_default().to_owned();
         let pop = self
@@ -197,7 +249,7 @@ impl Hub {
             FOLLOW_PATH => {
                 let position: Position = parse(&body)?;
                 own(&pop, &position.pop)?;
-                Ok(self.follow(position))
+                Ok(self.follow(position, private))
             }
             HEARTBEAT_PATH => {
                 let beat: Heartbeat = parse(&body)?;
@@ -232,15 +284,16 @@ impl Hub {
         }
     }
 
-    fn follow(self: Arc<Hub>, position: Position) -> Response<BoxBody<Bytes, Infallible>> {
+    fn follow(self: Arc<Hub>, position: Position, private: bool) -> Response<BoxBody<Bytes, Infallible>> {
         let (lines, body) = mpsc::channel(LINES_WAITING_MAX);
         let stream = Arc::new(Stream {
             expands: position.expands,
             number: self.stream_numbers.fetch_add(1, Ordering::Relaxed),
+            private,
             lines,
             waiting: Mutex::default(),
         });
-        info!(pop = %position.pop, watermark = %position.watermark, "follows");
+        info!(pop = %position.pop, watermark = %position.watermark, tls = private, "follows");
         // A POP has one stream; a new one ends the old.
         self.streams().insert(position.pop.clone(), stream.clone());
         tokio::spawn(async move {

@@ -1,6 +1,7 @@
 //! A POP's line to control.
 
 use crate::causes::causes;
+use crate::line::{JoinToken, to_pinned};
 use crate::wire::{
     FOLLOW_PATH, HEARTBEAT_PATH, MESSAGE_BYTES_MAX, PING_EVERY_MS, Position, Push, Question, RECEIPTS_PATH,
     REPLY_PATH, Receipts, Reply,
@@ -15,9 +16,12 @@ use futures_util::StreamExt;
 use http::{Request, Uri, header};
 use http_body_util::{BodyExt, BodyStream, Full, Limited};
 use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::codec::{FramedRead, LinesCodec};
@@ -56,6 +60,18 @@ pub enum LinkError {
         /// What happened.
         reason: String,
     },
+    /// Who answers there does not prove to be the control whose pin is in this POP's token. It was told nothing.
+    #[error(
+        "who answers at {address} is not this POP's control ({reason}): somebody stands between, or control's key is \
+         another since the token was made; where you know the latter, write the pin that `freshen pop list` tells at \
+         control behind the token's dot"
+    )]
+    Stranger {
+        /// Where it should be.
+        address: String,
+        /// What it did.
+        reason: String,
+    },
     /// Control does not know this POP's token.
     #[error("control refuses this POP: {0}")]
     Refused(String),
@@ -80,41 +96,75 @@ pub trait Link: Send + Sync + 'static {
     async fn receipts(&self, receipts: &Receipts) -> Result<(), LinkError>;
 }
 
-/// The line to control's own listener, over HTTP/1.1.
+/// The line to control's own listener, over HTTP/1.1, by TLS where the token has control's pin.
 pub struct HttpLink {
     /// `host:port`.
     address: String,
-    token: String,
-    client: Client<HttpConnector, Full<Bytes>>,
+    /// What this POP proves itself with.
+    secret: String,
+    client: Caller,
+}
+
+/// How control is called.
+enum Caller {
+    /// In the clear, with a token of before.
+    Plain(Client<HttpConnector, Full<Bytes>>),
+    /// By TLS, and only who has the key.
+    Private(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
 }
 
 impl HttpLink {
-    /// A line to the fleet listener at `address` (`host:port`).
-    pub fn new(address: String, token: String) -> HttpLink {
+    /// A line to the fleet listener at `address` (`host:port`), with the token that control gave. An error says what the
+    /// token is not.
+    pub fn new(address: String, token: &str) -> Result<HttpLink, String> {
+        let JoinToken { secret, pin } = token.parse().map_err(|error| format!("token: {error}"))?;
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(Duration::from_secs(2)));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .build(connector);
-        HttpLink { address, token, client }
+        let mut client = Client::builder(TokioExecutor::new());
+        client.pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(30));
+        let client = match pin {
+            None => Caller::Plain(client.build(connector)),
+            Some(pin) => {
+                connector.enforce_http(false);
+                let connector = HttpsConnectorBuilder::new()
+                    .with_tls_config(to_pinned(pin)?)
+                    .https_only()
+                    .enable_http1()
+                    .wrap_connector(connector);
+                Caller::Private(client.build(connector))
+            }
+        };
+        Ok(HttpLink { address, secret, client })
+    }
+
+    /// Whether nobody between reads along.
+    pub fn is_private(&self) -> bool {
+        matches!(self.client, Caller::Private(_))
     }
 
     async fn post(&self, path: &str, body: Vec<u8>) -> Result<Incoming, LinkError> {
         let unreachable = |reason: String| LinkError::Unreachable { address: self.address.clone(), reason };
-        let uri: Uri = format!("http://{}{path}", self.address)
+        let scheme = if self.is_private() { "https" } else { "http" };
+        let uri: Uri = format!("{scheme}://{}{path}", self.address)
             .parse()
             .map_err(|error: http::uri::InvalidUri| unreachable(error.to_string()))?;
         let request = Request::post(uri)
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.secret))
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| unreachable(error.to_string()))?;
-        let response = tokio::time::timeout(CALL_MAX, self.client.request(request))
+        let answered = match &self.client {
+            Caller::Plain(client) => client.request(request),
+            Caller::Private(client) => client.request(request),
+        };
+        let response = tokio::time::timeout(CALL_MAX, answered)
             .await
             .map_err(|_| unreachable(format!("no answer within {CALL_MAX:?}")))?
-            .map_err(|error| unreachable(causes(&error)))?;
+            .map_err(|error| match by_tls(&error) {
+                Some(reason) => LinkError::Stranger { address: self.address.clone(), reason },
+                None => unreachable(causes(&error)),
+            })?;
         let status = response.status();
         if status.is_success() {
             return Ok(response.into_body());
@@ -184,6 +234,23 @@ async fn read_pushes(body: Incoming, events: &mpsc::Sender<Event>, address: Stri
             return unreachable("not wanted any more".into());
         }
     }
+}
+
+/// What TLS had against who answered, where that is the cause of an error.
+fn by_tls(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return Some(match tls {
+                rustls::Error::General(reason) => reason.clone(),
+                other => other.to_string(),
+            });
+        }
+        // What an I/O error carries is not among its sources.
+        let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = carried.map(|carried| carried as &(dyn Error + 'static)).or_else(|| error.source());
+    }
+    None
 }
 
 async fn read(body: Incoming) -> Result<Bytes, LinkError> {

@@ -45,6 +45,9 @@ impl Pop {
         loop {
             let began = std::time::Instant::now();
             match self.follow_once(&link).await {
+                Broken::Line(error @ LinkError::Stranger { .. }) => {
+                    tracing::error!(%error, "the line to control is not taken");
+                }
                 Broken::Line(error) => tracing::info!(%error, "the line to control broke"),
                 Broken::Misfit(why) => {
                     tracing::warn!(%why, "starting over from a snapshot");

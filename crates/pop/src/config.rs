@@ -43,7 +43,8 @@ pub struct Config {
     pub admin_listen: String,
     /// Control's fleet listener, `host:port`.
     pub control: String,
-    /// The token that control gave when the POP was registered.
+    /// The token that control gave when the POP was registered: a secret, a dot, and the pin of control's key, by which
+    /// the line to control is TLS. A token of before has no pin, and goes in the clear.
     pub token: Token,
     /// Memory for hot entries and slices, bytes.
     #[serde(default = "defaults::memory_bytes_max")]

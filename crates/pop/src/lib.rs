@@ -36,7 +36,7 @@ pub use config::{CertificateFiles, Config};
 pub use viewers::Viewing;
 
 use fills::Fills;
-use freshen_fleet::link::HttpLink;
+use freshen_fleet::{HttpLink, JoinToken};
 use freshen_model::ids::{BootId, DataId, Seq};
 use freshen_model::protocol::follower::{Follower, Identity};
 use freshen_model::secret::SealingKey;
@@ -142,7 +142,10 @@ impl Pop {
             None => None,
         };
         let metrics = Arc::new(Metrics::default());
-        let secrets = SealingKey::derived_from(&config.token.0);
+        // What was sealed before the token had a pin is opened still.
+        let token: JoinToken =
+            config.token.0.parse().map_err(|error| StartError::Config(format!("token: {error}")))?;
+        let secrets = SealingKey::derived_from(&token.secret);
         let new_data = DataId(random().map_err(data)?);
         let (index, slices) = (config.data.join("index"), config.data.join("slices"));
         let (journal, restored) = match Journal::open(&index, new_data, secrets.clone()) {
@@ -222,8 +225,13 @@ impl Pop {
         stop: impl Future<Output = ()>,
     ) -> Result<(), String> {
         self.tidy_up();
-        let token = self.config.token.0.clone();
-        let link = Arc::new(HttpLink::new(self.config.control.clone(), token));
+        let link = Arc::new(HttpLink::new(self.config.control.clone(), &self.config.token.0)?);
+        if !link.is_private() {
+            tracing::warn!(
+                "the line to control goes in the clear, its token included; write a dot and the pin that \
+                 `freshen pop list` tells behind the token"
+            );
+        }
         let mut beside = tokio::task::JoinSet::new();
         beside.spawn(self.clone().beat(link.clone()));
         beside.spawn(self.clone().tell_receipts(link.clone()));

@@ -636,4 +636,22 @@ pub const MUTATIONS: &[Mutation] = &[
         package: "freshen-cli",
         tests: "p5_what_was_hottest_of_what_was_purged_is_fetched_again",
     },
+    Mutation {
+        name: "whoever answers taken for control",
+        promise: "the line",
+        file: "crates/fleet/src/line.rs",
+        find: "if shown == pin {",
+        replace: "if shown == pin || shown != pin {",
+        package: "freshen-fleet",
+        tests: "the_secret_is_told_to_who_has_the_pinned_key",
+    },
+    Mutation {
+        name: "a public key without its private one taken for control",
+        promise: "the line",
+        file: "crates/fleet/src/line.rs",
+        find: "verify_tls13_signature_with_raw_key(message, &key, signature, &self.algorithms)",
+        replace: "verify_tls13_signature_with_raw_key(message, &key, signature, &self.algorithms).or(Ok(HandshakeSignatureValid::assertion()))",
+        package: "freshen-fleet",
+        tests: "the_secret_is_told_to_who_has_the_pinned_key",
+    },
 ];

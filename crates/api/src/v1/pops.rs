@@ -25,7 +25,8 @@ pub(super) async fn list(State(api): State<Api>, request: SignedRequest) -> Resu
     let more = pops.len() > limit;
     pops.truncate(limit);
     let next = pops.last().filter(|_| more).map(|pop| pop.id.to_string());
-    Ok(Json(PopList { pops: pops.into_iter().map(row).collect(), next: page.next(next)? }))
+    let pin = Some(api.control.line_key().pin());
+    Ok(Json(PopList { pops: pops.into_iter().map(row).collect(), pin, next: page.next(next)? }))
 }
 
 pub(super) async fn add(State(api): State<Api>, request: SignedRequest) -> Result<Json<NewPop>, ApiError> {
@@ -68,6 +69,7 @@ fn row(pop: PopView) -> PopRow {
         end: pop.end,
         lag: pop.lag,
         connected: pop.connected,
+        tls: pop.tls,
         last_contact_ms: pop.last_contact_ms,
         may_hold_lease: pop.may_hold_lease,
         left: pop.left,

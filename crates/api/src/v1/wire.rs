@@ -11,6 +11,7 @@ use freshen_model::media::Stream;
 use freshen_model::media_job::MediaJob;
 use freshen_model::preview::{Preview, PreviewRow};
 use freshen_model::quota::{Limits, QuotaKind};
+use freshen_model::receipt::Digest;
 use freshen_model::refill::Bound;
 use freshen_model::rights::Rights;
 use freshen_model::role::Role;
@@ -263,6 +264,9 @@ pub struct MediaJobList {
 pub struct PopList {
     /// All that are not gone, by id.
     pub pops: Vec<PopRow>,
+    /// What stands behind the dot of POPs' tokens: SHA-256 of control's public key. Absent: control is older.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Digest>,
     /// The `cursor` of the next page; absent: this is the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
@@ -285,6 +289,9 @@ pub struct PopRow {
     pub lag: u64,
     /// Whether it follows the log now.
     pub connected: bool,
+    /// Whether it does so by TLS.
+    #[serde(default)]
+    pub tls: bool,
     /// Wall-clock milliseconds since 1970; absent: never heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_contact_ms: Option<i64>,
@@ -313,7 +320,7 @@ pub struct PopRequest {
 pub struct NewPop {
     /// Its name.
     pub id: PopId,
-    /// What it authenticates with.
+    /// What it authenticates with, a dot, and the pin by which it knows control.
     pub token: String,
 }
 

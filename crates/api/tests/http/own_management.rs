@@ -218,7 +218,8 @@ async fn pops_are_seen_by_all_and_managed_by_admins() {
     let new = json!({ "id": "pop-europe", "area": "overseas", "region": "north" });
     let (status, added) = stage.own(ADA, "POST", "/v1/pops", new.clone()).await;
     assert_eq!((status, &added["id"]), (200, &json!("pop-europe")));
-    assert_eq!(added["token"].as_str().unwrap().len(), 64);
+    let (secret, pin) = added["token"].as_str().unwrap().split_once('.').expect("a pin");
+    assert_eq!((secret.len(), pin), (64, stage.control.line_key().pin().to_string().as_str()));
     assert_eq!(refused(&stage, ADA, "POST", "/v1/pops", new).await, (409, "exists".into()));
     let bad = json!({ "id": "POP", "area": "overseas" });
     assert_eq!(refused(&stage, ADA, "POST", "/v1/pops", bad).await, (400, "malformed".into()));
@@ -228,11 +229,11 @@ async fn pops_are_seen_by_all_and_managed_by_admins() {
     let at_ms = stage.control.wall_ms();
     let expected = json!([
         { "id": "pop-asia", "area": "domestic", "region": "north", "watermark": 4, "end": 4, "lag": 0,
-          "connected": true, "last_contact_ms": at_ms, "may_hold_lease": true },
+          "connected": true, "tls": true, "last_contact_ms": at_ms, "may_hold_lease": true },
         { "id": "pop-europe", "area": "overseas", "region": "north", "watermark": 0, "end": 4, "lag": 4,
-          "connected": false, "may_hold_lease": false },
+          "connected": false, "tls": false, "may_hold_lease": false },
     ]);
-    assert_eq!(list["pops"], expected);
+    assert_eq!((&list["pops"], &list["pin"]), (&expected, &json!(pin)));
 
     assert_eq!(stage.own(ADA, "DELETE", "/v1/pops/pop-asia", Value::Null).await.0, 204);
     let (_, list) = stage.own(ANN, "GET", "/v1/pops", Value::Null).await;

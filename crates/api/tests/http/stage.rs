@@ -409,13 +409,13 @@ impl Pop {
     fn new(fleet: &str, pop: PopId, token: String) -> Pop {
         let identity = Identity { pop, data: DataId([1; 16]), boot: BootId([1; 16]), boot_number: 1 };
         let follower = Follower::restore(identity, Saved::default(), [], [], 1_000);
-        let link = HttpLink::new(fleet.to_owned(), token.clone());
+        let link = HttpLink::new(fleet.to_owned(), &token).unwrap();
         Pop { link, follower, token, events: None, boot: Duration::ZERO, traffic: Vec::new() }
     }
 
     /// The same process, once control is back at another address.
     pub fn reconnect(&mut self, stage: &Stage) {
-        self.link = HttpLink::new(stage.fleet.clone(), self.token.clone());
+        self.link = HttpLink::new(stage.fleet.clone(), &self.token).unwrap();
         self.events = None;
     }
 

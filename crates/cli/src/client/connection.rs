@@ -203,7 +203,7 @@ impl Control {
         &self,
         path: &str,
         rows_max: usize,
-        open: impl Fn(L) -> (Vec<T>, Option<String>),
+        mut open: impl FnMut(L) -> (Vec<T>, Option<String>),
     ) -> Result<(Vec<T>, bool), ClientError> {
         let (mut rows, mut cursor) = (Vec::new(), String::new());
         loop {
@@ -226,8 +226,13 @@ impl Control {
 
     /// All POPs.
     pub async fn pops(&self) -> Result<PopList, ClientError> {
-        let (pops, _) = self.list("/v1/pops?", usize::MAX, |list: PopList| (list.pops, list.next)).await?;
-        Ok(PopList { pops, next: None })
+        let mut pin = None;
+        let open = |list: PopList| {
+            pin = list.pin;
+            (list.pops, list.next)
+        };
+        let (pops, _) = self.list("/v1/pops?", usize::MAX, open).await?;
+        Ok(PopList { pops, pin, next: None })
     }
 
     /// The body of events that come as they happen, behind the one that was seen last.

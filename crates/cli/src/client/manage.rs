@@ -361,7 +361,8 @@ impl PopCommand {
                         .map_or("never heard".into(), |ms| format!("heard {}", super::moment::clock(ms)));
                     let state = match (pop.left, pop.connected) {
                         (Some(_), _) => "removed, not confirmed",
-                        (None, true) => "connected",
+                        (None, true) if pop.tls => "connected",
+                        (None, true) => "connected in the clear",
                         (None, false) => "not connected",
                     };
                     let place = format!("{} of {}", pop.watermark, pop.end);
@@ -372,7 +373,10 @@ impl PopCommand {
                         pop.region
                     )
                 };
-                tell(&connection, &list, || list.pops.iter().map(row).collect::<Vec<_>>().join("\n"))
+                tell(&connection, &list, || {
+                    let pin = list.pin.map(|pin| format!("control's pin: {pin}"));
+                    list.pops.iter().map(row).chain(pin).collect::<Vec<_>>().join("\n")
+                })
             }
             PopCommand::Add { id, area, region, connection } => {
                 let request = PopRequest { id, area, region };

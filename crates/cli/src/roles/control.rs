@@ -72,7 +72,7 @@ pub async fn serve(
         .with_context(|| format!("cannot keep nonces in {}", config.data.display()))?;
     let router =
         router.merge(freshen_console::router(control.clone(), config.console_https, stopping.clone()));
-    tracing::info!(listen = %config.listen, fleet = %config.fleet_listen, log = %control.log_id(), "control runs");
+    tracing::info!(listen = %config.listen, fleet = %config.fleet_listen, log = %control.log_id(), pin = %control.line_key().pin(), "control runs");
     let hub = control.hub().serve(fleet, stopped(stop.clone()));
     let users = freshen_api::serve(users, router, stopping.clone());
     let ending = async {

@@ -14,6 +14,11 @@ const FILM: &str = "a.example/film.mp4";
 const SECRET: &str = "hush/this+is=the-secret";
 
 async fn of_bucket(name: Option<&'static str>) -> (Installation, Origin) {
+    of_bucket_with(name, Plan::default()).await
+}
+
+/// An installation as planned, whose domain's origin is a bucket.
+pub async fn of_bucket_with(name: Option<&'static str>, plan: Plan) -> (Installation, Origin) {
     let store = Origin::start().await;
     let address = store.address;
     let settings = move |mut settings: Settings| {
@@ -26,7 +31,7 @@ async fn of_bucket(name: Option<&'static str>) -> (Installation, Origin) {
         });
         settings
     };
-    (Installation::start(Plan { settings: Box::new(settings), ..Plan::default() }).await, store)
+    (Installation::start(Plan { settings: Box::new(settings), ..plan }).await, store)
 }
 
 /// Has the signature computed by another program, in another language.

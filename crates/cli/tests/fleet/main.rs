@@ -16,6 +16,7 @@ mod http_rules;
 mod installation;
 mod large;
 mod large_origin;
+mod line;
 mod origin;
 mod origins;
 mod part_origin;

@@ -3,6 +3,7 @@
 
 mod callbacks;
 mod deferred;
+mod line;
 mod media_jobs;
 mod membership;
 mod people;

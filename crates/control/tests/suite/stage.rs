@@ -214,13 +214,13 @@ impl Pop {
         let (data, boot) = (DataId(name), BootId(name));
         let identity = Identity { pop: id, data, boot, boot_number: 1 };
         let follower = Follower::restore(identity, Saved::default(), [], [], 1_000);
-        let link = HttpLink::new(stage.address.clone(), token.clone());
+        let link = HttpLink::new(stage.address.clone(), &token).unwrap();
         Pop { link, follower, token, expands: true, events: None, boot: Duration::ZERO }
     }
 
     /// The same process, once control is back at another address.
     pub fn reconnect(&mut self, stage: &Stage) {
-        self.link = HttpLink::new(stage.address.clone(), self.token.clone());
+        self.link = HttpLink::new(stage.address.clone(), &self.token).unwrap();
         self.events = None;
     }
 
