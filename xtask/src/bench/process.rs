@@ -152,6 +152,30 @@ impl Scratch {
     }
 }
 
+/// Gives back the room of a folder's files, and moves it aside until the scratch folder goes as a whole. Deleting them now
+/// would be paid for by the next side: ext4 looks long for the place of a new file where many have gone in the last minutes.
+pub fn empty(folder: &Path) -> anyhow::Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    truncate_all(folder)?;
+    let aside = (0_u32..).map(|number| folder.with_extension(format!("spent-{number}")));
+    let aside = aside.take(100_000).find(|path| !path.exists()).context("no name is left")?;
+    Ok(fs::rename(folder, aside)?)
+}
+
+fn truncate_all(folder: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            truncate_all(&path)?;
+        } else if path.is_file() {
+            File::create(path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Waits for what gives no event: another program's readiness, or its end.
 #[allow(clippy::disallowed_methods, reason = "other programs are waited for, and tell nobody")]
 pub fn pause(time: Duration) {

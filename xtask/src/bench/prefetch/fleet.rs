@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::DOMAIN;
-use crate::bench::process::pause;
+use crate::bench::process::{empty, pause};
 
 /// As many lines as one submission may have.
 const LINES: usize = 100;
@@ -27,7 +27,6 @@ pub struct Warmed {
 
 /// Prefetches these paths to three new POPs before that origin, and waits until every POP is warm.
 pub fn prefetch(program: &Path, folder: &Path, origin: u16, paths: &[String]) -> anyhow::Result<Warmed> {
-    let _ = fs::remove_dir_all(folder);
     fs::create_dir_all(folder)?;
     let mut three = Three::start(program, folder)?;
     three.know_each_other()?;
@@ -69,6 +68,6 @@ pub fn prefetch(program: &Path, folder: &Path, origin: u16, paths: &[String]) ->
     let took = began.elapsed();
     let memory = three.peak_memory()?;
     drop(three);
-    fs::remove_dir_all(folder)?;
+    empty(folder)?;
     Ok(Warmed { took, origin_bytes, origin_requests, memory, memory_before })
 }
