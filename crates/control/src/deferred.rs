@@ -6,12 +6,12 @@
 
 use crate::callbacks::Callbacks;
 use crate::lines::Named;
-use crate::submit::{Entry, SubmitError, SubmitRequest};
+use crate::submit::{self, Entry, SubmitError, SubmitRequest, Then};
 use freshen_ledger::{DomainRecord, Error, Line, Refusal, Submission, TaskRecord};
 use freshen_model::ids::TaskId;
 use freshen_model::location::Scheme;
 use freshen_model::rule::Mode;
-use freshen_model::task::TaskKind;
+use freshen_model::task::{Status, TaskKind};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,11 +91,13 @@ impl Deferred {
                 Ok(named) => named,
                 Err(bad) => return self.fail(&task, &bad.to_string()).await,
             };
+            let then = self.follower(&task, (&request, &named), &domains).await?;
             let mut submission = Submission {
                 not_before_ms: task.not_before_ms,
                 cut: task.cut,
                 terms: task.terms.clone(),
                 holds: task.terms.holds_at(self.entry.clock.wall_ms()),
+                then: then.map(Box::new),
                 // Its quota is counted already.
                 ..named.submission(&task.account, &request, &domains, (task.submitted_ms, 0))
             };
@@ -103,8 +105,11 @@ impl Deferred {
             if let (Some(now), Some(then)) = (&mut submission.follow, &task.follow) {
                 now.domains.retain(|name| then.domains.contains(name));
             }
-            match self.entry.clone().make(submission, Some(task.id)).await {
-                Ok(_) => return Ok(()),
+            match self.entry.clone().make(submission, Some(&task)).await {
+                Ok(_) => {
+                    task.then.iter().for_each(|then| self.changed(*then, &task.account));
+                    return Ok(());
+                }
                 // Read again: no other place may follow settings that are no more.
                 Err(SubmitError::Ledger(Error::Refused(Refusal::SettingsChanged(_)))) => {}
                 Err(SubmitError::Ledger(Error::Refused(refusal))) => {
@@ -115,6 +120,23 @@ impl Deferred {
             }
         }
         Err(Error::Engine(format!("settings change all the time that task {} names", task.id)))
+    }
+
+    /// What follows a task, read now. Where it cannot begin any more it ends, and the purge goes without it.
+    async fn follower(
+        &self,
+        task: &TaskRecord,
+        of: (&SubmitRequest, &Named),
+        domains: &[DomainRecord],
+    ) -> Result<Option<Submission>, Error> {
+        let Some(then) = task.then else { return Ok(None) };
+        let then = self.entry.ledger.task(then, None).await?;
+        let Some(then) = then.filter(|then| then.status == Status::Pending) else { return Ok(None) };
+        let what = then.refill.map_or(Then::Prefetch, Then::Refill);
+        match submit::follower(what, &task.account, of, domains, (then.submitted_ms, 0)) {
+            Ok(submission) => Ok(Some(Submission { not_before_ms: then.not_before_ms, ..submission })),
+            Err(bad) => self.fail(&then, &bad.to_string()).await.map(|()| None),
+        }
     }
 
     async fn fail(&self, task: &TaskRecord, why: &str) -> Result<(), Error> {
@@ -129,7 +151,7 @@ impl Deferred {
     /// Ends a task that has not begun and will not; whoever watches it learns of that, and whoever is to be called.
     pub(crate) async fn end(&self, task: &TaskRecord, why: &str) -> Result<(), Error> {
         self.entry.ledger.end_pending(task.id, why, self.entry.clock.wall_ms()).await?;
-        self.changed(task.id, &task.account);
+        task.then.iter().chain([&task.id]).for_each(|ended| self.changed(*ended, &task.account));
         self.callbacks.changed();
         Ok(())
     }

@@ -301,7 +301,7 @@ mod tests {
 
     fn report(seq: u64) -> PrefetchReport {
         let progress = Files { files: 1, files_warm: 1, ..Files::default() };
-        PrefetchReport { seq: Seq(seq), progress, ended: true, failures: Vec::new() }
+        PrefetchReport { seq: Seq(seq), progress, ended: true, variants: 0, failures: Vec::new() }
     }
 
     const FENCE: Limit = Limit::Fence(Some(Fence { from: Seq::ZERO, after: Duration::from_secs(11) }));
@@ -342,6 +342,21 @@ mod tests {
         assert_eq!(updates[0].status, Status::Complete);
         progress.written(&updates);
         assert_eq!(progress.heard(&pop(), Seq(7), &[report(7)], NOW), [Seq(7)]);
+    }
+
+    /// It learns so that there is nothing more to do.
+    #[test]
+    fn p6_what_an_overdue_pop_reports_is_noted_once_the_deadline_is_durable() {
+        let progress = Progress::new(Arc::default());
+        progress.register(task(TaskKind::Prefetch, 7), Limit::Deadline(Duration::from_secs(200)), NOW);
+        let under_way = [PrefetchReport { ended: false, ..report(7) }];
+        assert_eq!(progress.heard(&pop(), Seq(7), &under_way, NOW), []);
+        progress.tick(Moment { steady: Duration::from_secs(200), ..NOW });
+        assert_eq!(progress.heard(&pop(), Seq(7), &under_way, NOW), [], "not durable");
+        let updates = progress.take_updates();
+        assert!(matches!(updates[0].steps[0].state, StepState::Overdue { .. }), "{updates:?}");
+        progress.written(&updates);
+        assert_eq!(progress.heard(&pop(), Seq(7), &under_way, NOW), [Seq(7)]);
     }
 
     /// The engine failed, yet the order may stand in the log: until the ledger was asked nothing is noted.

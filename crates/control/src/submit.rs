@@ -17,6 +17,7 @@ use freshen_model::quota::{Quota, QuotaKind, day};
 use freshen_model::refill::{Bound, OBJECTS_MAX, Refill};
 use freshen_model::rule::Mode;
 use freshen_model::task::{DEADLINE_S_MAX, PrefetchTerms, REGIONS_MAX, Status, Step, StepState, TaskKind};
+use freshen_model::variants::BadVariants;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -126,8 +127,11 @@ pub enum SubmitError {
     #[error("a prefetch breaks off nothing, leave the cut out")]
     CutOfPrefetch,
     /// A purge with terms of a prefetch.
-    #[error("a purge has no deadline, window or regions, leave these out")]
+    #[error("a purge has no deadline, window, regions or headers, leave these out")]
     TermsOfPurge,
+    /// Headers that nothing can be prefetched with.
+    #[error(transparent)]
+    BadHeaders(#[from] BadVariants),
     /// More regions than one prefetch may name.
     #[error("more than {REGIONS_MAX} regions, name fewer")]
     TooManyRegions,
@@ -143,9 +147,6 @@ pub enum SubmitError {
     /// A purge that names no URLs, and is to be followed by their prefetch.
     #[error("a purge of this kind names no URLs that could be prefetched, refill the hottest instead")]
     ThenWithoutUrls,
-    /// A purge for later that something is to follow.
-    #[error("a purge for later cannot be followed by a prefetch yet, submit the prefetch for later, too")]
-    ThenLater,
     /// A refill without bounds, or beyond them.
     #[error("a refill is of 1 to {OBJECTS_MAX} objects, or of some bytes")]
     BadRefill,
@@ -246,6 +247,7 @@ impl Control {
             return Err(SubmitError::CutOfPrefetch);
         }
         self.check_terms(&request, &terms.prefetch)?;
+        terms.prefetch.headers = terms.prefetch.headers.checked()?;
         let urls = request.kind == TaskKind::Url;
         match terms.then {
             Some(_) if !request.kind.is_purge() => return Err(SubmitError::ThenOfPrefetch),
@@ -258,9 +260,6 @@ impl Control {
         terms.not_before_ms = terms.not_before_ms.filter(|at| *at > now_ms);
         if terms.not_before_ms.is_some_and(|at| at - now_ms > NOT_BEFORE_MAX_MS) {
             return Err(SubmitError::TooLate);
-        }
-        if terms.then.is_some() && terms.not_before_ms.is_some() {
-            return Err(SubmitError::ThenLater);
         }
         for _ in 1..ATTEMPTS_MAX {
             match self.attempt(account, within, &request, &terms, once).await {
@@ -371,12 +370,19 @@ impl Control {
                 return Err(SubmitError::QueueFull { queued, limit });
             }
         }
-        let warnings = std::mem::take(&mut named.warnings);
+        let mut warnings = std::mem::take(&mut named.warnings);
+        warnings.extend(terms.prefetch.headers.not_asked_for().map(|value| {
+            format!(
+                "header Accept-Encoding: {value}: POPs ask origins for gzip or for no coding; what is warmed is what a viewer \
+                 with this header is answered"
+            )
+        }));
         let at_ms = self.clock.wall_ms();
         let quota_day = day(at_ms.div_euclid(1_000), self.quota_day_offset_s);
         let at = (at_ms, quota_day);
         let then =
             terms.then.map(|then| follower(then, account, (request, &named), &domains, at)).transpose()?;
+        let then = then.map(|then| Submission { not_before_ms: terms.not_before_ms, ..then });
         // Last: whatever refuses the submission from here on gives these lines back.
         let taken = self.pace.take(request.kind.quota(), &named.lines, limits, self.clock.now())?;
         let submission = Submission {
@@ -400,7 +406,8 @@ impl Control {
         match made {
             Ok(Ok(submitted)) => {
                 if terms.not_before_ms.is_some() {
-                    self.deferred.changed(submitted.task, account);
+                    let then = submitted.then.iter().map(|then| then.task);
+                    then.chain([submitted.task]).for_each(|task| self.deferred.changed(task, account));
                 }
                 Ok(Accepted { submitted, warnings, repeated: false })
             }
@@ -419,7 +426,7 @@ fn prefetch_of(purge: &SubmitRequest) -> SubmitRequest {
 }
 
 /// The prefetch that follows a purge.
-fn follower(
+pub(crate) fn follower(
     then: Then,
     account: &str,
     (purge, named): (&SubmitRequest, &Named),
@@ -447,18 +454,18 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Makes a new task, or gives the `pending` one its order.
+    /// Makes a new task, or gives the `pending` one its order; with what follows it.
     pub(crate) async fn make(
         self,
         submission: Submission,
-        pending: Option<TaskId>,
+        pending: Option<&TaskRecord>,
     ) -> Result<Submitted, SubmitError> {
         let _announced = self.progress.announce();
         let then = submission.then.as_deref().map(record);
         let unsubmitted = record(&submission);
         let made = match pending {
             None => self.ledger.submit(submission).await,
-            Some(task) => self.ledger.release(task, submission).await,
+            Some(task) => self.ledger.release(task.id, submission).await,
         };
         let submitted = match made {
             Ok(submitted) => submitted,
@@ -479,6 +486,8 @@ impl Entry {
         let _ = self.ledger.end().wait_for(|end| end.seq >= last).await;
         let known_at = Moment { steady: self.clock.now(), wall_ms: self.clock.wall_ms() };
         let (first, second) = (submitted.task, submitted.then.as_ref().map(|then| then.task));
+        // One that was cancelled before it began is named all the same.
+        let second = second.or(pending.and_then(|task| task.then));
         self.watch(&submitted, TaskRecord { then: second, ..unsubmitted }, known_at);
         if let (Some(submitted), Some(unsubmitted)) = (&submitted.then, then) {
             self.watch(submitted, TaskRecord { after: Some(first), ..unsubmitted }, known_at);

@@ -186,25 +186,26 @@ pub trait Ledger: Send + Sync + 'static {
     /// [`Refusal::KeyReused`] where something else was; [`Refusal::Unfit`] where the account has too many keys.
     ///
     /// One that says `not_before_ms` becomes a pending task instead: without an order, for [`Ledger::release`].
-    /// [`Refusal::Unfit`] where the account has a thousand of these.
+    /// [`Refusal::Unfit`] where the account has a thousand of these. What follows it says the same time, and waits with it.
     async fn submit(&self, submission: Submission) -> Result<Submitted, Error>;
 
     /// What an account submitted under that key at `since_ms` or later, and as which task.
     async fn once(&self, account: &str, key: &str, since_ms: i64) -> Result<Option<(Once, TaskId)>, Error>;
 
     /// Pending tasks that are due at that time, wall-clock milliseconds since 1970, the one due first in front; at most a
-    /// hundred of them.
+    /// hundred of them. What follows another one is not among them.
     async fn due_tasks(&self, at_ms: i64) -> Result<Vec<TaskRecord>, Error>;
 
     /// When the next pending task is due; `None` where there is none.
     async fn next_due_ms(&self) -> Result<Option<i64>, Error>;
 
-    /// Gives a pending task its order, which is of `submission`, read now; quotas were counted when it was submitted.
+    /// Gives a pending task its order, which is of `submission`, read now; quotas were counted when it was submitted. With
+    /// what follows it (`then`) likewise, in the same transaction and behind it in the log, unless that has ended meanwhile.
     ///
     /// Refused as [`Ledger::submit`] is, and [`Refusal::Unfit`] where the task is not pending any more.
     async fn release(&self, task: TaskId, submission: Submission) -> Result<Submitted, Error>;
 
-    /// Ends a pending task as failed, for that reason. [`Refusal::Unfit`] where it is not pending any more,
+    /// Ends a pending task as failed, for that reason, and what follows it for that. [`Refusal::Unfit`] where it is not pending any more,
     /// [`Refusal::NotFound`] where there is none.
     async fn end_pending(&self, task: TaskId, reason: &str, at_ms: i64) -> Result<(), Error>;
 

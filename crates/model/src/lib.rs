@@ -35,4 +35,5 @@ pub mod secret;
 pub mod tag;
 pub mod task;
 pub mod traffic;
+pub mod variants;
 pub mod window;

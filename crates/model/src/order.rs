@@ -7,6 +7,7 @@ use crate::ids::{LogId, OrderId, PopId, Seq, TaskId};
 use crate::pattern::Pattern;
 use crate::refill::Refill;
 use crate::rule::{Matcher, Rule};
+use crate::variants::Variants;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,6 +76,9 @@ pub enum Body {
         /// The only POPs that shall, where they were chosen otherwise than by area; absent: all of the area.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pops: Option<BTreeSet<PopId>>,
+        /// As whom the objects are asked for. A POP that does not know this warms what it always did, and its report says so.
+        #[serde(default, skip_serializing_if = "Variants::is_empty")]
+        headers: Variants,
         /// Whether it waits to be resumed.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         paused: bool,
@@ -161,9 +165,38 @@ pub struct PrefetchOrder {
     /// As in the order; the objects chosen are then in `items`, once they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refill: Option<Refill>,
+    /// As in the order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pops: Option<BTreeSet<PopId>>,
+    /// As in the order.
+    #[serde(default, skip_serializing_if = "Variants::is_empty")]
+    pub headers: Variants,
     /// Whether it waits to be resumed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
+}
+
+/// The POPs that a prefetch is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Those of this area; absent: of any.
+    pub area: Option<Area>,
+    /// Of these only those; absent: all.
+    pub pops: Option<BTreeSet<PopId>>,
+}
+
+impl Scope {
+    /// Whether a POP is among them; `area` is its own, absent where that is not known.
+    pub fn has(&self, pop: &PopId, area: Option<Area>) -> bool {
+        (self.area.is_none() || self.area == area) && self.pops.as_ref().is_none_or(|pops| pops.contains(pop))
+    }
+}
+
+impl PrefetchOrder {
+    /// The POPs that it is for.
+    pub fn scope(&self) -> Scope {
+        Scope { area: self.area, pops: self.pops.clone() }
+    }
 }
 
 impl Serialize for Body {

@@ -4,6 +4,7 @@ use crate::area::Area;
 use crate::domain::Home;
 use crate::ids::{BootId, PopId, Seq};
 use crate::key::Key;
+use crate::order::Scope;
 use crate::protocol::fill::Level;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -80,7 +81,7 @@ impl Peers {
 
     /// Whom the POP `me` asks for what is prefetched; `None` where the origin is to be asked.
     ///
-    /// Of a prefetch for one area, nobody outside of it is asked but the shield. Those who drew higher are before it. The first of them all is the home; he and every other is asked by the next
+    /// Nobody is asked whom the prefetch is not for, but the shield. Those who drew higher are before it. The first of them all is the home; he and every other is asked by the next
     /// [`Peers::fan_out`] in that order, so that no POP serves the whole of a large fleet. Who is asked by nobody hangs
     /// himself on any of them.
     pub fn above(
@@ -88,12 +89,12 @@ impl Peers {
         me: &PopId,
         tier: &Home,
         key: &Key,
-        area: Option<Area>,
+        scope: &Scope,
         avoided: impl Fn(&PopId) -> bool,
     ) -> Option<&Peer> {
         let draw = Draw::of(key, tier);
         let own = self.own(me, &draw);
-        let within = |peer: &&Peer| area.is_none() || area == peer.area || draw.shield == Some(&peer.pop);
+        let within = |peer: &&Peer| scope.has(&peer.pop, peer.area) || draw.shield == Some(&peer.pop);
         let askable = self.askable(tier, avoided).filter(within);
         let drawn = askable.map(|peer| (draw.of_pop(&peer.pop), peer));
         let mut before: Vec<_> = drawn.filter(|(drawn, _)| Some(*drawn) > own).collect();
@@ -326,7 +327,7 @@ mod tests {
             for me in &names {
                 let me = id(me);
                 let list = Peers { fan_out, ..peers(me.as_str(), &names) };
-                let upper = list.above(&me, &tier, &key(&path), None, is_away).map(|peer| peer.pop.clone());
+                let upper = list.above(&me, &tier, &key(&path), &Scope::default(), is_away).map(|peer| peer.pop.clone());
                 above.insert(me.clone(), (list.level(&me, &tier, &key(&path)), upper.clone()));
                 if is_away(&me) {
                     continue;
@@ -354,11 +355,22 @@ mod tests {
     }
 
     #[test]
-    fn a_prefetch_for_one_area_asks_nobody_outside_of_it_but_the_shield() {
+    fn p7_a_prefetch_for_some_pops_asks_nobody_else_but_the_shield() {
+        let overseas = Scope { area: Some(Area::Overseas), pops: None };
+        let east = Scope { area: None, pops: Some([id("e1"), id("e2")].into()) };
+        for scope in [overseas, east] {
+            asks_nobody_else(&scope);
+        }
+        let both = Scope { area: Some(Area::Overseas), pops: Some([id("w1")].into()) };
+        assert!(!both.has(&id("w1"), Some(Area::Domestic)) && !both.has(&id("e1"), Some(Area::Overseas)));
+        assert!(both.has(&id("w1"), Some(Area::Overseas)) && !both.has(&id("w1"), None));
+    }
+
+    fn asks_nobody_else(scope: &Scope) {
         let asked = |me: &str, tier: &Home| -> Vec<_> {
             let paths = (0..100).map(|number| key(&format!("/{number}")));
             let list = peers(me, &ALL);
-            let above = |key| list.above(&id(me), tier, &key, Some(Area::Overseas), |_| false).cloned();
+            let above = |key| list.above(&id(me), tier, &key, scope, |_| false).cloned();
             paths.map(|key| above(key).map(|peer| peer.pop.to_string())).collect()
         };
         let of_two = asked("e1", &Home::Fleet);
@@ -379,10 +391,12 @@ mod tests {
         for number in 0..100 {
             let me = id(&format!("leaf{number}"));
             assert_eq!(list.level(&me, &Home::Fleet, &key("/")), Level::MAX);
-            asked.insert(list.above(&me, &Home::Fleet, &key("/"), None, |_| false).unwrap().pop.clone());
+            asked.insert(
+                list.above(&me, &Home::Fleet, &key("/"), &Scope::default(), |_| false).unwrap().pop.clone(),
+            );
         }
         assert!(asked.len() > 30, "{}", asked.len());
-        assert!(list.above(&id("leaf"), &Home::Off, &key("/"), None, |_| false).is_none());
+        assert!(list.above(&id("leaf"), &Home::Off, &key("/"), &Scope::default(), |_| false).is_none());
     }
 
     #[test]

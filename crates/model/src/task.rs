@@ -4,6 +4,7 @@ use crate::ids::{PopId, Seq, TaskId};
 use crate::quota::QuotaKind;
 use crate::refill::Bound;
 use crate::rule::Mode;
+use crate::variants::Variants;
 use crate::window::Window;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,9 @@ pub struct PrefetchTerms {
     /// Only the POPs of these regions, at most [`REGIONS_MAX`]; none: of all.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub regions: BTreeSet<String>,
+    /// As whom its files are asked for; none: as viewers who accept gzip, and as those who don't.
+    #[serde(default, skip_serializing_if = "Variants::is_empty")]
+    pub headers: Variants,
 }
 
 impl PrefetchTerms {

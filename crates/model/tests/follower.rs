@@ -14,6 +14,7 @@ use freshen_model::protocol::heartbeat::{Answer, Standing};
 use freshen_model::protocol::now::Now;
 use freshen_model::rule::{Matcher, Mode, Rule};
 use freshen_model::tag::Tags;
+use freshen_model::variants::Variants;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -357,15 +358,18 @@ fn a_prefetch_is_for_the_pops_of_its_area() {
     let mut pop = Pop::member();
     let prefetch = |area| {
         let items = vec![PrefetchItem { domain: "a.example".into(), path_and_query: "/a".into() }];
-        Body::Prefetch { task: TaskId(1), area, items, follow: None, refill: None, pops: None, paused: false }
+        let (follow, refill, pops, headers) = (None, None, None, Variants::default());
+        Body::Prefetch { task: TaskId(1), area, items, follow, refill, pops, headers, paused: false }
     };
     assert_eq!(pop.apply(prefetch(None)).prefetches.len(), 1);
     assert_eq!(pop.apply(prefetch(Some(Area::Domestic))).prefetches.len(), 1);
     assert_eq!(pop.apply(prefetch(Some(Area::Overseas))).prefetches.len(), 0);
     for (name, mine) in [(pop.follower.identity().pop.as_str().to_owned(), 1), ("another".into(), 0)] {
-        let Body::Prefetch { task, area, items, follow, .. } = prefetch(None) else { panic!() };
+        let Body::Prefetch { task, area, items, follow, refill, headers, .. } = prefetch(None) else {
+            panic!()
+        };
         let pops = Some([name.parse().unwrap()].into());
-        let chosen = Body::Prefetch { task, area, items, follow, refill: None, pops, paused: false };
+        let chosen = Body::Prefetch { task, area, items, follow, refill, pops, headers, paused: false };
         assert_eq!(pop.apply(chosen).prefetches.len(), mine);
     }
 }
@@ -382,6 +386,7 @@ fn a_prefetch_goes_on_as_it_is_steered() {
         follow: None,
         refill: None,
         pops: None,
+        headers: Variants::default(),
         paused: false,
     };
     let steer = |prefetch, steer| Body::Steer { prefetch, steer };

@@ -7,6 +7,7 @@ pub(crate) mod following;
 mod places;
 mod refill;
 mod scheduler;
+mod variants;
 mod warming;
 
 pub use cost::{Cost, Spent};
@@ -15,10 +16,9 @@ pub use places::Pace;
 use crate::peers::Way;
 use crate::store::journal::PrefetchJob;
 use crate::{Config, Pop};
-use freshen_model::area::Area;
 use freshen_model::follow::Follow;
 use freshen_model::ids::Seq;
-use freshen_model::order::{PrefetchItem, PrefetchOrder, Steer};
+use freshen_model::order::{PrefetchItem, PrefetchOrder, Scope, Steer};
 use freshen_model::protocol::heartbeat::PrefetchReport;
 use freshen_model::task::{FAILURES_MAX, Failure, Progress};
 use parking_lot::Mutex;
@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Semaphore, watch};
+use variants::AsViewer;
 
 /// Files that are looked up, or read back from disk, at one time.
 const READ_AT_ONCE: usize = 8;
@@ -50,7 +51,10 @@ pub struct Prefetcher {
 /// One prefetch order under way, or ended and not noted by control.
 struct Job {
     seq: Seq,
-    area: Option<Area>,
+    /// The POPs that it is for.
+    scope: Arc<Scope>,
+    /// As whom its files are asked for.
+    viewers: Vec<AsViewer>,
     state: Mutex<JobState>,
     cost: Arc<Cost>,
     going: watch::Sender<Going>,
@@ -83,7 +87,7 @@ struct Warm {
     /// Set where it is not the line itself.
     url: Option<String>,
     item: PrefetchItem,
-    /// Whether the answer without gzip is another one.
+    /// Whether other viewers get other answers.
     varies: bool,
 }
 
@@ -122,7 +126,8 @@ impl Prefetcher {
             let state = job.state.lock();
             let failures = if state.ended { state.failures.clone() } else { Vec::new() };
             let progress = job.cost.told_in(state.progress);
-            PrefetchReport { seq: *seq, progress, ended: state.ended, failures }
+            let variants = job.viewers.iter().filter(|viewer| viewer.is_named()).count() as u32;
+            PrefetchReport { seq: *seq, progress, ended: state.ended, variants, failures }
         };
         jobs.into_iter().take(REPORTS_MAX).map(report).collect()
     }
@@ -137,7 +142,7 @@ impl Prefetcher {
         self.jobs.lock().values().any(|job| job.going() != Going::Paused)
     }
 
-    /// Forgets what control has noted.
+    /// Forgets what control has noted; what is still under way of it, since it is overdue, is broken off.
     pub fn forget(&self, noted: &[Seq]) {
         noted.iter().for_each(|seq| self.end(*seq));
     }
@@ -176,9 +181,9 @@ impl Prefetcher {
         self.jobs.lock().insert(seq, Job::new(seq, order, state, cost));
     }
 
-    /// The area of a prefetch that this POP has; `None` within for all.
-    pub fn area_of(&self, order: Seq) -> Option<Option<Area>> {
-        self.jobs.lock().get(&order).map(|job| job.area)
+    /// The POPs that a prefetch is for, of those that this POP has.
+    pub fn scope_of(&self, order: Seq) -> Option<Arc<Scope>> {
+        self.jobs.lock().get(&order).map(|job| job.scope.clone())
     }
 
     /// Forgets everything: the log is another one.
@@ -194,7 +199,8 @@ impl Job {
         let going = if order.paused && !state.ended { Going::Paused } else { Going::On };
         Arc::new(Job {
             seq,
-            area: order.area,
+            scope: Arc::new(order.scope()),
+            viewers: AsViewer::of(order),
             state: Mutex::new(state),
             cost: Arc::new(Cost::since(cost)),
             going: watch::Sender::new(going),
@@ -339,6 +345,8 @@ mod tests {
             items: Vec::new(),
             follow: None,
             refill: None,
+            pops: None,
+            headers: Default::default(),
             paused: false,
         }
     }

@@ -11,6 +11,7 @@ use freshen_model::key::Key;
 use freshen_model::order::{Body, PrefetchItem};
 use freshen_model::pattern::Pattern;
 use freshen_model::rule::{Matcher, Mode, Rule};
+use freshen_model::variants::Variants;
 
 /// What somebody does, again and again.
 #[derive(Clone, Debug)]
@@ -73,6 +74,7 @@ impl Fleet {
                     follow: None,
                     refill: None,
                     pops: None,
+                    headers: Variants::default(),
                     paused: false,
                 });
             }

@@ -136,10 +136,10 @@ impl From<SubmitError> for ApiError {
             | SubmitError::CutOfPrefetch
             | SubmitError::DryRunOfPrefetch
             | SubmitError::TermsOfPurge
+            | SubmitError::BadHeaders(_)
             | SubmitError::Deadline
             | SubmitError::ThenOfPrefetch
             | SubmitError::ThenWithoutUrls
-            | SubmitError::ThenLater
             | SubmitError::BadRefill
             | SubmitError::TooManyRegions
             | SubmitError::TooLate => ErrorCode::Malformed,

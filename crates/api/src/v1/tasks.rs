@@ -99,7 +99,8 @@ pub(super) async fn prefetch_dry_run(
 }
 
 fn of_prefetch(request: PrefetchRequest) -> (SubmitRequest, Terms) {
-    let PrefetchRequest { area, not_before_ms, notify, lines, follow, deadline_s, window, regions } = request;
+    let PrefetchRequest { area, not_before_ms, notify, lines, follow, deadline_s, window, regions, headers } =
+        request;
     let kind = TaskKind::Prefetch;
     let (force, soft, domains) = (false, false, Vec::new());
     let submission =
@@ -107,7 +108,7 @@ fn of_prefetch(request: PrefetchRequest) -> (SubmitRequest, Terms) {
     let terms = Terms {
         not_before_ms,
         notify,
-        prefetch: PrefetchTerms { deadline_s, window, regions },
+        prefetch: PrefetchTerms { deadline_s, window, regions, headers },
         ..Terms::default()
     };
     (submission, terms)

@@ -17,6 +17,7 @@ use freshen_model::rights::Rights;
 use freshen_model::role::Role;
 use freshen_model::task::{OriginCost, Task, TaskKind};
 use freshen_model::traffic::{Price, Traffic};
+use freshen_model::variants::Variants;
 use freshen_model::window::Window;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -117,6 +118,10 @@ pub struct PrefetchRequest {
     /// Only the POPs of these regions, at most 100; none: of all.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub regions: BTreeSet<String>,
+    /// The variants to warm: fields of requests with their values, `{"Accept-Language": ["de", "en"]}`; each combination is
+    /// one, at most 8. Where Accept-Encoding is not named it is gzip and identity.
+    #[serde(default, skip_serializing_if = "Variants::is_empty")]
+    pub headers: Variants,
 }
 
 /// `POST /v1/tasks/{id}/cancel`, for a task that is pending, or a prefetch that runs: what is there stays. `POST

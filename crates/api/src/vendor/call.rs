@@ -1,6 +1,6 @@
 //! What the actions ask for, as types.
 
-use http::{HeaderName, HeaderValue};
+use freshen_model::variants::Variants;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -25,8 +25,6 @@ const TASK_IDS_MAX: usize = 10;
 const PAGE_NUMBER_MAX: u32 = 100_000;
 /// How far back tasks can be listed.
 pub(super) const LISTED_SECONDS: i64 = 3 * 86_400;
-/// The most request headers of a prefetch, and the most values of one.
-const HEADERS_MAX: usize = 16;
 
 /// An action with its parameters, the same for both products where they ask for the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,9 +175,9 @@ pub struct Prefetch {
     pub area: Option<Area>,
     /// Whether the vendor's middle layer must have it too. Our POPs are one layer.
     pub l2_preload: bool,
-    /// Headers to prefetch with, with every value of each: a variant per combination. `Accept-Encoding: gzip` if not
-    /// said.
-    pub with_header: Option<Vec<(HeaderName, Vec<HeaderValue>)>>,
+    /// Headers to prefetch with, with every value of each: a variant per combination. Those for who accepts gzip and who
+    /// does not, if not said.
+    pub with_header: Variants,
 }
 
 impl Prefetch {
@@ -193,7 +191,7 @@ impl Prefetch {
             ),
         };
         let l2_preload = params.boolean("L2Preload")?.unwrap_or(false);
-        let with_header = params.text("WithHeader").map(with_header).transpose()?;
+        let with_header = params.text("WithHeader").map(with_header).transpose()?.unwrap_or_default();
         Ok(Prefetch { object_path, area, l2_preload, with_header })
     }
 }
@@ -314,7 +312,7 @@ fn times(params: &Params, now: i64) -> Result<(i64, Option<i64>), VendorError> {
     }
 }
 
-fn with_header(text: &str) -> Result<Vec<(HeaderName, Vec<HeaderValue>)>, VendorError> {
+fn with_header(text: &str) -> Result<Variants, VendorError> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Values {
@@ -324,23 +322,11 @@ fn with_header(text: &str) -> Result<Vec<(HeaderName, Vec<HeaderValue>)>, Vendor
     let refuse = |why: String| ErrorKind::invalid("WithHeader").because(why);
     let headers: BTreeMap<String, Values> = serde_json::from_str(text)
         .map_err(|_| refuse(r#"expected a JSON object like {"Accept-Encoding":["gzip"]}"#.into()))?;
-    if headers.len() > HEADERS_MAX {
-        return Err(refuse(format!("at most {HEADERS_MAX} headers")));
-    }
-    let header = |(name, values): (String, Values)| {
-        let values = match values {
-            Values::One(value) => vec![value],
-            Values::Many(values) => values,
-        };
-        if values.is_empty() || values.len() > HEADERS_MAX {
-            return Err(refuse(format!("one to {HEADERS_MAX} values for each header")));
-        }
-        let values: Result<_, _> = values.into_iter().map(HeaderValue::try_from).collect();
-        let values = values.map_err(|_| refuse(format!("{name} has a value that no header can have")))?;
-        let name = name.parse().map_err(|_| refuse("a name that no header can have".into()))?;
-        Ok((name, values))
-    };
-    headers.into_iter().map(header).collect()
+    let headers = headers.into_iter().map(|(name, values)| match values {
+        Values::One(value) => (name, vec![value]),
+        Values::Many(values) => (name, values),
+    });
+    headers.collect::<Variants>().checked().map_err(|why| refuse(why.to_string()))
 }
 
 /// The ids of `TaskId`, parted by commas, each once.

@@ -101,6 +101,7 @@ pub(super) fn of_submit(error: SubmitError, lines: &[Line]) -> VendorError {
         SubmitError::ForeignDomain(_) | SubmitError::NoDomains => ErrorKind::DomainNotFound.because(detail),
         SubmitError::DomainsOfLines => ErrorKind::invalid("DomainName").because(detail),
         SubmitError::NoPops(None) => ErrorKind::ServiceUnavailable.because(detail),
+        SubmitError::BadHeaders(_) => ErrorKind::invalid("WithHeader").because(detail),
         // What the vendor's API cannot ask for.
         SubmitError::CutOfPrefetch
         | SubmitError::DryRunOfPrefetch
@@ -108,7 +109,6 @@ pub(super) fn of_submit(error: SubmitError, lines: &[Line]) -> VendorError {
         | SubmitError::Deadline
         | SubmitError::ThenOfPrefetch
         | SubmitError::ThenWithoutUrls
-        | SubmitError::ThenLater
         | SubmitError::BadRefill
         | SubmitError::TooManyRegions
         | SubmitError::NoPopsInRegion(_)

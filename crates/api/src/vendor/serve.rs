@@ -4,14 +4,14 @@ use axum::body::Body;
 use axum::extract::State;
 use freshen_control::{SubmitRequest, Terms};
 use freshen_model::location::Scheme;
-use freshen_model::task::TaskKind;
+use freshen_model::task::{PrefetchTerms, TaskKind};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use tracing::error;
 
 use super::{
-    Action, Area, Call, Envelope, ErrorKind, Format, Line, ObjectType, Params, Prefetch, Purge, PurgeTags,
-    Reply, RequestId, VendorError, domains, media, quotas, refusals, rows, traffic,
+    Action, Area, Call, Envelope, Format, Line, ObjectType, Params, Prefetch, Purge, PurgeTags, Reply,
+    RequestId, VendorError, domains, media, quotas, refusals, rows, traffic,
 };
 use crate::body::{BodyError, Whole};
 use crate::gate::{self, Caller};
@@ -115,6 +115,7 @@ async fn purge(api: &Api, caller: &Caller, action: Action, call: Purge) -> Resul
         ObjectType::IgnoreParams => TaskKind::Query,
     };
     let request = SubmitRequest { force: call.force, ..of_kind(kind) };
+    let request = (request, Terms::default());
     let refresh_task_id = submit(api, caller, action, request, &call.object_path).await?;
     Ok(Reply::Purge { refresh_task_id })
 }
@@ -127,33 +128,21 @@ async fn purge_tags(
 ) -> Result<Reply, VendorError> {
     let domains = vec![call.domain_name];
     let request = SubmitRequest { force: call.force, domains, ..of_kind(TaskKind::Tag) };
+    let request = (request, Terms::default());
     let refresh_task_id = submit(api, caller, action, request, &call.cache_tag).await?;
     Ok(Reply::Purge { refresh_task_id })
 }
 
 async fn prefetch(api: &Api, caller: &Caller, action: Action, call: Prefetch) -> Result<u64, VendorError> {
     // Our POPs are one layer, so that `l2_preload` asks for nothing more.
-    warmed_anyway(call.with_header.as_deref().unwrap_or_default())?;
+    let prefetch = PrefetchTerms { headers: call.with_header, ..PrefetchTerms::default() };
+    let terms = Terms { prefetch, ..Terms::default() };
     let area = call.area.map(|area| match area {
         Area::Domestic => freshen_model::area::Area::Domestic,
         Area::Overseas => freshen_model::area::Area::Overseas,
     });
-    submit(api, caller, action, SubmitRequest { area, ..of_kind(TaskKind::Prefetch) }, &call.object_path)
-        .await
-}
-
-/// Every prefetch warms the variants of gzip and identity; to ask for others would be to be told an untruth.
-fn warmed_anyway(with_header: &[(HeaderName, Vec<HeaderValue>)]) -> Result<(), VendorError> {
-    let is_warmed = |value: &HeaderValue| {
-        ["gzip", "identity"].iter().any(|coding| value.as_bytes().eq_ignore_ascii_case(coding.as_bytes()))
-    };
-    for (name, values) in with_header {
-        if *name != header::ACCEPT_ENCODING || !values.iter().all(is_warmed) {
-            let why = format!("{name}: only Accept-Encoding with gzip or identity is offered yet");
-            return Err(ErrorKind::invalid("WithHeader").because(why));
-        }
-    }
-    Ok(())
+    let request = SubmitRequest { area, ..of_kind(TaskKind::Prefetch) };
+    submit(api, caller, action, (request, terms), &call.object_path).await
 }
 
 /// A submission of that kind, still without lines.
@@ -174,13 +163,12 @@ async fn submit(
     api: &Api,
     caller: &Caller,
     action: Action,
-    request: SubmitRequest,
+    (request, terms): (SubmitRequest, Terms),
     lines: &[Line],
 ) -> Result<u64, VendorError> {
     let texts = lines.iter().map(|line| line.text.clone()).collect();
     let request = SubmitRequest { lines: texts, ..request };
-    let submitted =
-        api.control.submit_within(&caller.account, caller.within(), request, Terms::default()).await;
+    let submitted = api.control.submit_within(&caller.account, caller.within(), request, terms).await;
     let submitted = submitted.map_err(|error| match refusals::beyond_reach(&error) {
         Some(domain) if caller.within().is_some() => refusals::out_of_reach(caller, action, domain),
         _ => refusals::of_submit(error, lines),

@@ -355,10 +355,6 @@ async fn a_purge_may_be_followed_by_a_prefetch_or_a_refill() {
             "a purge is followed by a prefetch or by a refill, give one of them",
         ),
         (json!({ "lines": lines, "refill": {} }), "a refill is of 1 to 10000 objects, or of some bytes"),
-        (
-            json!({ "lines": lines, "then_prefetch": true, "not_before_ms": stage.control.wall_ms() + 60_000 }),
-            "a purge for later cannot be followed by a prefetch yet, submit the prefetch for later, too",
-        ),
     ] {
         let (status, body) = stage.own(ANN, "POST", "/v1/purge", request).await;
         assert_eq!((status, said(&body).1), (400, says));
@@ -381,6 +377,12 @@ async fn prefetches_are_submitted_on_terms_and_steered() {
             "no POP of region \"west\" is registered, or none in this area",
         ),
         (
+            json!({ "headers": { "Cookie": ["a=b"] } }),
+            "malformed",
+            "header Cookie: variants of an object depend on Accept, Accept-Charset, Accept-Encoding, Accept-Language, \
+             Origin, User-Agent, Save-Data, DPR, Width and the like, or Sec-CH-…; leave this one out",
+        ),
+        (
             json!({ "deadline_s": 0 }),
             "malformed",
             "a prefetch's deadline is 1 second to 31 days after its beginning",
@@ -393,7 +395,8 @@ async fn prefetches_are_submitted_on_terms_and_steered() {
     let (status, body) = prefetch(json!({ "window": "never" })).await;
     assert_eq!((status, said(&body).0), (400, "malformed"), "{body}");
     // It is noon in UTC.
-    let terms = json!({ "window": "21:00-22:00+08:00", "regions": ["north"], "deadline_s": 90_000 });
+    let headers = json!({ "accept-encoding": ["gzip", "identity"], "accept-language": ["de"] });
+    let terms = json!({ "window": "21:00-22:00+08:00", "regions": ["north"], "deadline_s": 90_000, "headers": headers });
     let (status, task) = prefetch(terms.clone()).await;
     assert_eq!((status, &task["outside_window"], &task["paused"]), (200, &json!(true), &Value::Null));
     for (name, value) in terms.as_object().unwrap() {

@@ -23,6 +23,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -398,6 +399,8 @@ pub struct Pop {
     events: Option<mpsc::Receiver<Event>>,
     boot: Duration,
     traffic: Vec<Counted>,
+    /// How many variants each prefetch names.
+    variants: BTreeMap<Seq, u32>,
 }
 
 /// So much of a domain, in the order of the fields of [`Traffic`].
@@ -410,7 +413,15 @@ impl Pop {
         let identity = Identity { pop, data: DataId([1; 16]), boot: BootId([1; 16]), boot_number: 1 };
         let follower = Follower::restore(identity, Saved::default(), [], [], 1_000);
         let link = HttpLink::new(fleet.to_owned(), &token).unwrap();
-        Pop { link, follower, token, events: None, boot: Duration::ZERO, traffic: Vec::new() }
+        Pop {
+            link,
+            follower,
+            token,
+            events: None,
+            boot: Duration::ZERO,
+            traffic: Vec::new(),
+            variants: BTreeMap::new(),
+        }
     }
 
     /// The same process, once control is back at another address.
@@ -462,7 +473,8 @@ impl Pop {
             url: None,
             reason: (*reason).into(),
         });
-        let report = PrefetchReport { seq, progress, ended: true, failures: failures.collect() };
+        let failures = failures.collect();
+        let report = PrefetchReport { seq, progress, ended: true, variants: 0, failures };
         self.report(seq, vec![report]).await;
     }
 
@@ -482,7 +494,7 @@ impl Pop {
         self.follower = Follower::restore(identity, saved, [], [], 1_000);
     }
 
-    async fn report(&mut self, seq: Seq, reports: Vec<PrefetchReport>) {
+    async fn report(&mut self, seq: Seq, mut reports: Vec<PrefetchReport>) {
         while self.follower.saved().watermark < seq {
             let plan = match self.event().await {
                 Event::Snapshot(snapshot) => self.follower.plan_snapshot(&snapshot),
@@ -490,6 +502,11 @@ impl Pop {
                 other => panic!("{other:?}"),
             };
             self.follower.commit(&plan);
+            let named = plan.prefetches.iter().map(|(seq, order)| (*seq, order.headers.count() as u32));
+            self.variants.extend(named);
+        }
+        for report in &mut reports {
+            report.variants = self.variants.get(&report.seq).copied().unwrap_or_default();
         }
         self.boot += Duration::from_millis(1);
         let now = Now { boot: self.boot, wall: self.boot };

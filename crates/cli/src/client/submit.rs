@@ -12,6 +12,7 @@ use freshen_model::expand::PrefetchDryRun;
 use freshen_model::follow::{First, Follow, Renditions};
 use freshen_model::refill::Bound;
 use freshen_model::task::{Status, StepState, Task, TaskKind};
+use freshen_model::variants::Variants;
 use freshen_model::window::Window;
 use http::Method;
 use indicatif::ProgressBar;
@@ -52,10 +53,10 @@ pub struct Purge {
     #[arg(long)]
     cut: bool,
     /// Prefetch these URLs behind the purge: one submission, two tasks, and nothing old is fetched.
-    #[arg(long, conflicts_with_all = ["what", "not_before"])]
+    #[arg(long, conflicts_with = "what")]
     then_prefetch: bool,
     /// Fetch the hottest of what is matched again behind the purge, at each POP: so many objects, or bytes such as 200MB.
-    #[arg(long, value_name = "N|BYTES", conflicts_with_all = ["then_prefetch", "not_before"])]
+    #[arg(long, value_name = "N|BYTES", conflicts_with = "then_prefetch")]
     refill: Option<Bound>,
     /// Submit nothing; show what would be matched, POP by POP, and what it would cost.
     #[arg(long, conflicts_with_all = ["wait", "not_before", "cut", "then_prefetch", "refill"])]
@@ -136,6 +137,10 @@ pub struct Prefetch {
     /// Only the POPs of this region; may be given several times.
     #[arg(long)]
     region: Vec<String>,
+    /// Warm the variants for viewers who send this header, `Accept-Language: de`; may be given several times: each
+    /// combination of the values is a variant, at most 8 [default: gzip and identity].
+    #[arg(long, value_name = "NAME: VALUE")]
+    header: Vec<Variants>,
     /// Submit nothing; show what the lines lead to, with counts and, where the origin tells, bytes.
     #[arg(long, conflicts_with_all = ["wait", "not_before"])]
     dry_run: bool,
@@ -214,6 +219,7 @@ impl Prefetch {
             deadline_s,
             window: self.window,
             regions: self.region.into_iter().collect(),
+            headers: self.header.into_iter().fold(Variants::default(), Variants::and),
         };
         if self.dry_run {
             let view: PrefetchDryRun =

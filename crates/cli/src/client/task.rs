@@ -160,6 +160,9 @@ pub fn print_task(view: &TaskView) {
     if let Some(line) = links(task) {
         say(&line);
     }
+    if !task.terms.headers.is_empty() {
+        say(&format!("  for viewers with {}", task.terms.headers));
+    }
     if let Some(reason) = &task.reason {
         say(&format!("  {reason}"));
     }

@@ -75,7 +75,38 @@ async fn a_purge_and_what_follows_it_are_waited_for_together() {
         assert_eq!(viewer.get("demo.localhost/a.txt").await.x_cache(), Some("HIT"));
     }
     demo.run(&["purge", "--then-prefetch", "--dir", "http://demo.localhost/"]).await.with(2);
+    for then in [&["--then-prefetch"][..], &["--refill", "20"]] {
+        let later = [&["purge", "--not-before", "+1h", "--json", url][..], then].concat();
+        let task = demo.run(&later).await.with(0).json();
+        let then = demo.run(&["task", "show", "--json", task["then"].as_str().unwrap()]).await.with(0).json();
+        assert_eq!((&task["status"], &then["status"]), (&"pending".into(), &"pending".into()));
+        assert_eq!((&then["after"], &then["not_before_ms"]), (&task["id"], &task["not_before_ms"]));
+    }
     demo.run(&["purge", "--refill", "0", url]).await.with(2);
+}
+
+#[tokio::test]
+async fn a_prefetch_names_the_variants_that_it_warms() {
+    let demo = Demo::start().await;
+    let url = "http://demo.localhost/a.txt";
+    let headers = ["--header", "Accept-Language: de", "--header", "Accept-Encoding: br"];
+    let done = demo.run(&[&["prefetch", "--wait", "--json", url][..], &headers].concat()).await.with(0);
+    assert!(
+        done.stderr.contains("warning: header Accept-Encoding: br: POPs ask origins for gzip"),
+        "{}",
+        done.stderr
+    );
+    let named = serde_json::json!({ "accept-encoding": ["br"], "accept-language": ["de"] });
+    assert_eq!(done.json()["headers"], named);
+    let shown = demo.run(&["task", "show", done.json()["id"].as_str().unwrap()]).await.with(0).stdout;
+    assert!(shown.contains("  for viewers with accept-encoding: br; accept-language: de\n"), "{shown}");
+    let refused = demo.run(&["prefetch", "--header", "Cookie: a=b", url]).await.with(2);
+    assert!(
+        refused.stderr.contains("header Cookie: variants of an object depend on Accept"),
+        "{}",
+        refused.stderr
+    );
+    demo.run(&["prefetch", "--header", "Cookie", url]).await.with(2);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use crate::origin::{Held, Origin};
 use crate::peers::{Twist, Twisted};
 use crate::slow_line::SlowLine;
 use crate::viewer::{Got, Viewer};
-use freshen_control::{Config, Control, SubmitRequest};
+use freshen_control::{Config, Control, SubmitRequest, Terms};
 use freshen_fleet::Hub;
 use freshen_ledger::{Ledger, SqliteLedger};
 use freshen_model::area::Area;
@@ -12,7 +12,7 @@ use freshen_model::domain::Settings;
 use freshen_model::follow::Follow;
 use freshen_model::ids::TaskId;
 use freshen_model::location::Scheme;
-use freshen_model::task::{Step, StepState, Task, TaskKind};
+use freshen_model::task::{PrefetchTerms, Step, StepState, Task, TaskKind};
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::UdpSocket;
@@ -58,6 +58,8 @@ pub struct Plan {
     pub own_lines: bool,
     /// Control serves POPs by TLS only.
     pub tls_required: bool,
+    /// The region of each POP, by its place.
+    pub region: fn(usize) -> &'static str,
 }
 
 impl Default for Plan {
@@ -77,6 +79,7 @@ impl Default for Plan {
             twist: None,
             own_lines: false,
             tls_required: false,
+            region: |_| "test",
         }
     }
 }
@@ -147,7 +150,8 @@ impl Installation {
         for place in 0..plan.pops {
             let name = format!("pop-{}", place + 1);
             let area = if place == 0 { Area::Domestic } else { Area::Overseas };
-            let made = installation.control.add_pop(&name.parse().unwrap(), area, "test").await.unwrap();
+            let (id, region) = (name.parse().unwrap(), (plan.region)(place));
+            let made = installation.control.add_pop(&id, area, region).await.unwrap();
             let (viewers, admin) = (free_port(), free_port());
             if plan.own_lines {
                 let line = SlowLine::start(reached_at.clone(), Duration::ZERO).await;
@@ -308,6 +312,15 @@ impl Installation {
         let (force, soft, domains) = (false, false, Vec::new());
         let request = SubmitRequest { kind, force, soft, area, lines, domains, scheme, follow };
         self.control.submit(ACCOUNT, request).await.unwrap().task
+    }
+
+    /// Submits a prefetch on these terms.
+    pub async fn submit_on(&self, lines: Vec<String>, prefetch: PrefetchTerms) -> TaskId {
+        let (kind, scheme, follow) = (TaskKind::Prefetch, Scheme::Required, None);
+        let (force, soft, area, domains) = (false, false, None, Vec::new());
+        let request = SubmitRequest { kind, force, soft, area, lines, domains, scheme, follow };
+        let terms = Terms { prefetch, ..Terms::default() };
+        self.control.submit_on(ACCOUNT, request, terms).await.unwrap().submitted.task
     }
 
     /// Submits a URL purge and waits until it is complete.

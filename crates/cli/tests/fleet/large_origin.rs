@@ -31,6 +31,8 @@ struct State {
     requests: AtomicU64,
     /// What lies from here on is not sent.
     gate: watch::Sender<u64>,
+    /// Where the next answer that comes so far is cut off.
+    cut: AtomicU64,
 }
 
 impl LargeOrigin {
@@ -45,6 +47,7 @@ impl LargeOrigin {
             sent: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             gate: watch::Sender::new(u64::MAX),
+            cut: AtomicU64::new(u64::MAX),
         });
         let serving = state.clone();
         tokio::spawn(async move {
@@ -76,6 +79,11 @@ impl LargeOrigin {
         self.state.gate.send_replace(place);
     }
 
+    /// The next answer that comes to that place is cut off there.
+    pub fn cut_at(&self, place: u64) {
+        self.state.cut.store(place, Ordering::SeqCst);
+    }
+
     pub fn go_on(&self) {
         self.state.gate.send_replace(u64::MAX);
     }
@@ -103,7 +111,7 @@ pub fn bytes(version: u64, range: Range<u64>) -> Vec<u8> {
     out
 }
 
-type Body = StreamBody<futures_util::stream::BoxStream<'static, Result<Frame<Bytes>, Infallible>>>;
+type Body = StreamBody<futures_util::stream::BoxStream<'static, std::io::Result<Frame<Bytes>>>>;
 
 fn answer(state: &Arc<State>, request: &Request<Incoming>) -> Response<Body> {
     state.requests.fetch_add(1, Ordering::SeqCst);
@@ -129,6 +137,10 @@ fn answer(state: &Arc<State>, request: &Request<Incoming>) -> Response<Body> {
         async move {
             if left.is_empty() {
                 return None;
+            }
+            let cut = state.cut.load(Ordering::SeqCst);
+            if left.start >= cut && state.cut.swap(u64::MAX, Ordering::SeqCst) == cut {
+                return Some((Err(std::io::Error::other("cut off by the test")), left.end..left.end));
             }
             let mut gate = state.gate.subscribe();
             let open = gate.wait_for(|gate| left.start < *gate).await.map(|gate| *gate);

@@ -44,6 +44,7 @@ mod p6_engine;
 mod p6_follow;
 mod p6_prefetch;
 mod p6_steering;
+mod p6_variants;
 mod p7_home;
 mod p7_one_fetch;
 mod p7_prefetch;

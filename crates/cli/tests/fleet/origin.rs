@@ -12,6 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -107,6 +108,12 @@ impl Held {
         rest
     }
 
+    /// Waits until who asked has left.
+    pub async fn left(mut self) {
+        let closed = tokio::time::timeout(Duration::from_secs(30), self.release.closed()).await;
+        closed.expect("who asked goes on waiting");
+    }
+
     pub fn cut_off(self, bytes: usize) {
         let _ = self.release.send(Release::Cut(bytes));
     }
@@ -185,6 +192,11 @@ impl Origin {
         self.state.lock().pages.insert(path.to_owned(), page);
     }
 
+    /// The same for requests with that Accept-Language.
+    pub fn set_in(&self, path: &str, language: &str, page: Page) {
+        self.set(&in_language(path, language), page);
+    }
+
     /// The next request for `path` waits at the origin; the receiver gets it when it has arrived.
     pub fn hold(&self, path: &str) -> oneshot::Receiver<Held> {
         let (arrived, held) = oneshot::channel();
@@ -206,7 +218,9 @@ impl Origin {
         let path = request.uri().path_and_query().map_or("/", |both| both.as_str()).to_owned();
         let (page, hold) = {
             let mut state = self.state.lock();
-            let mut page = state.pages.get(&path).cloned();
+            let language = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|it| it.to_str().ok());
+            let in_language = language.and_then(|language| state.pages.get(&in_language(&path, language)));
+            let mut page = in_language.or_else(|| state.pages.get(&path)).cloned();
             if let Some(page) = page.as_mut().filter(|page| page.each_anew) {
                 page.body = format!("number {}", state.arrived.len()).into();
             }
@@ -233,6 +247,11 @@ impl Origin {
         *response.status_mut() = status;
         response
     }
+}
+
+/// No path has a space in it.
+fn in_language(path: &str, language: &str) -> String {
+    format!("{path} {language}")
 }
 
 fn respond(

@@ -73,23 +73,66 @@ async fn p6_an_origin_that_asks_to_come_again_later_is_asked_again() {
     assert_eq!(statuses, [503, 200]);
 }
 
-#[tokio::test]
-async fn p6_what_goes_on_failing_is_told_with_the_last_reason() {
+/// A POP that tries twice, and waits for a head for so long.
+async fn hasty() -> Installation {
     let settings = |settings| Settings { origin_head_ms_max: Some(300), retries: 0, ..settings };
     let pop = |pop: &mut freshen_pop::Config| pop.prefetch_tries_max = 2;
     let plan = Plan { settings: Box::new(settings), pop: Box::new(pop), ..Plan::default() };
-    let fleet = Installation::start(plan).await;
-    fleet.origin.set("/broken", Page::new("broken").without("cache-control").status(500));
-    assert_eq!(first_reason(&fleet.prefetch(&["a.example/broken"]).await), "Origin Return StatusCode 500");
-    assert_eq!(fleet.origin.requests("/broken").len(), 2);
+    Installation::start(plan).await
+}
+
+#[tokio::test]
+async fn p6_an_origin_that_goes_on_answering_5xx_is_told_after_the_last_try() {
+    let fleet = hasty().await;
+    for (path, status) in [("/500", 500), ("/502", 502)] {
+        fleet.origin.set(path, Page::new("broken").without("cache-control").status(status));
+        let task = fleet.prefetch(&[&format!("a.example{path}")]).await;
+        assert_eq!(first_reason(&task), format!("Origin Return StatusCode {status}"));
+        assert_eq!(fleet.origin.requests(path).len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn p6_an_origin_that_is_silent_is_told_as_a_timeout_after_the_last_try() {
+    let fleet = hasty().await;
     fleet.origin.set("/silent", Page::new("page"));
     let _silent = (fleet.origin.hold("/silent"), fleet.origin.hold("/silent"));
     assert_eq!(first_reason(&fleet.prefetch(&["a.example/silent"]).await), "Origin Timeout");
+    assert_eq!(fleet.origin.requests("/silent").len(), 2);
 }
 
-/// The origin is asked for what is missing only, after a cut and after a kill of the POP.
 #[tokio::test]
-async fn p6_a_file_is_resumed_from_the_slices_that_are_there() {
+async fn p6_an_answer_of_4xx_is_told_and_not_asked_for_again() {
+    let fleet = Installation::start(Plan::default()).await;
+    for (path, status) in [("/403", 403), ("/404", 404), ("/410", 410)] {
+        fleet.origin.set(path, Page::new("no").status(status));
+        let task = fleet.prefetch(&[&format!("a.example{path}")]).await;
+        assert_eq!(first_reason(&task), format!("Origin Return StatusCode {status}"));
+        assert_eq!(fleet.origin.requests(path).len(), 1);
+    }
+}
+
+/// What the origin has sent of it is not sent again, but for the slice that was not whole.
+#[tokio::test]
+async fn p6_a_large_body_that_was_cut_off_is_resumed_from_its_slices() {
+    const SIZE: u64 = 24 << 20;
+    let origin = LargeOrigin::start(SIZE).await;
+    let address = origin.address;
+    let settings = move |_| Settings::of_origin(format!("http://{address}").parse().unwrap());
+    let fleet = Installation::start(Plan { settings: Box::new(settings), ..Plan::default() }).await;
+    origin.cut_at(20 << 20);
+    let task = fleet.prefetch(&["a.example/film"]).await;
+    assert_eq!(task.status, Status::Complete, "{task:?}");
+    assert_eq!(origin.requests(), 2);
+    // What was in the sockets' buffers at the cut may be lost.
+    assert!(origin.sent() <= SIZE + (8 << 20), "{} bytes were sent", origin.sent());
+    let got = fleet.viewer(0).get("a.example/film").await;
+    assert!(got.x_cache() == Some("HIT") && *got.body.as_ref().unwrap() == bytes(1, 0..SIZE));
+}
+
+/// The origin is asked for what is missing only, after a kill of the POP.
+#[tokio::test]
+async fn p6_a_file_is_resumed_from_the_slices_that_are_there_after_a_kill() {
     const SIZE: u64 = 24 << 20;
     let origin = LargeOrigin::start(SIZE).await;
     let address = origin.address;

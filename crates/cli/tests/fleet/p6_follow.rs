@@ -4,14 +4,14 @@ use crate::installation::{ACCOUNT, Installation, Plan, only_step};
 use crate::origin::Page;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use freshen_control::SubmitRequest;
+use freshen_control::{SubmitRequest, Terms};
 use freshen_model::domain::Settings;
 use freshen_model::expand::PrefetchDryRun;
 use freshen_model::follow::{First, Follow, Renditions};
 use freshen_model::location::Scheme;
 use freshen_model::media::{Format, Stream, StreamType};
 use freshen_model::media_job::{MediaRequest, PartFailure, PartState};
-use freshen_model::task::{Progress, Status, StepState, Task, TaskKind};
+use freshen_model::task::{PrefetchTerms, Progress, Status, StepState, Task, TaskKind};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::Command;
@@ -118,6 +118,80 @@ async fn p6_of_a_dash_stream_every_file_is_a_hit_on_every_pop() {
     files.remove("k.key");
     assert_eq!(files.len(), 1 + 3 + 3 * 5, "{:?}", files.keys());
     every_file_is_a_hit("stream.mpd", files).await;
+}
+
+/// Numbered by a template, by a timeline, as a list, and as parts of one file for each representation.
+#[tokio::test]
+async fn p6_of_dash_streams_of_every_addressing_every_file_is_a_hit_on_every_pop() {
+    for addressing in [
+        ["-use_template", "1", "-use_timeline", "1"],
+        ["-use_template", "0", "-use_timeline", "0"],
+        ["-single_file", "1", "-use_template", "0"],
+    ] {
+        let mut files = packaged(&[&DASH[..6], &addressing, &["stream.mpd"]].concat());
+        files.remove("k.key");
+        let single = addressing[0] == "-single_file";
+        assert_eq!(files.len(), 1 + if single { 3 } else { 3 + 3 * 5 }, "{:?}", files.keys());
+        every_file_is_a_hit("stream.mpd", files).await;
+    }
+}
+
+/// Segments that are byte ranges of one file, which is fetched once and whole.
+#[tokio::test]
+async fn p6_of_an_hls_stream_of_byte_ranges_every_file_is_a_hit_on_every_pop() {
+    let named = HLS.map(|argument| match argument {
+        "-hls_key_info_file" => "-hls_flags",
+        "k.info" => "single_file",
+        "%v_%03d.ts" => "%v.ts",
+        argument => argument,
+    });
+    let mut files = packaged(&named);
+    files.remove("k.key");
+    assert_eq!(files.len(), 1 + 3 * 2, "{:?}", files.keys());
+    every_file_is_a_hit("master.m3u8", files).await;
+}
+
+/// Beside the picture's and the sound's, the playlist of the subtitles and what that names.
+#[tokio::test]
+async fn p6_of_an_hls_stream_the_alternative_audio_and_subtitles_are_hits_too() {
+    let fleet = Installation::start(Plan::default()).await;
+    let master = "#EXTM3U\n\
+        #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"s\",NAME=\"fr\",URI=\"fr.m3u8\"\n\
+        #EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"t\",NAME=\"de\",URI=\"de.m3u8\"\n\
+        #EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO=\"s\",SUBTITLES=\"t\"\nlow.m3u8\n";
+    fleet.origin.set("/v/master.m3u8", Page::new(master));
+    for (name, segment) in [("low", "low.ts"), ("fr", "fr.aac"), ("de", "de.vtt")] {
+        fleet.origin.set(&format!("/v/{name}.m3u8"), Page::new(media(&[segment])));
+        fleet.origin.set(&format!("/v/{segment}"), Page::new(segment));
+    }
+    let task = fleet.follow(&["a.example/v/master.m3u8"], Follow::default()).await;
+    assert_eq!((task.status, progress(&task).files_warm), (Status::Complete, 7), "{task:?}");
+    for segment in ["low.ts", "fr.aac", "de.vtt"] {
+        assert_eq!(fleet.viewer(0).get(&format!("a.example/v/{segment}")).await.both(), ("HIT", segment));
+    }
+}
+
+/// A description of two periods, one that counts by a template and one that lists, each below a base of its own.
+#[tokio::test]
+async fn p6_of_a_dash_stream_of_several_periods_every_file_is_a_hit() {
+    let fleet = Installation::start(Plan::default()).await;
+    let mpd = r#"<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT8S">
+        <Period duration="PT4S"><BaseURL>one/</BaseURL><AdaptationSet><Representation id="a" bandwidth="1">
+          <SegmentTemplate initialization="i.mp4" media="$Number$.m4s" duration="2" startNumber="1"/>
+        </Representation></AdaptationSet></Period>
+        <Period duration="PT4S"><BaseURL>two/</BaseURL><AdaptationSet><Representation id="b" bandwidth="1">
+          <SegmentList duration="2"><Initialization sourceURL="i.mp4"/><SegmentURL media="x.m4s"/><SegmentURL media="y.m4s"/></SegmentList>
+        </Representation></AdaptationSet></Period></MPD>"#;
+    fleet.origin.set("/v/a.mpd", Page::new(mpd));
+    let files = ["one/i.mp4", "one/1.m4s", "one/2.m4s", "two/i.mp4", "two/x.m4s", "two/y.m4s"];
+    for file in files {
+        fleet.origin.set(&format!("/v/{file}"), Page::new(file));
+    }
+    let task = fleet.follow(&["a.example/v/a.mpd"], Follow::default()).await;
+    assert_eq!((task.status, progress(&task).files_warm), (Status::Complete, 7), "{task:?}");
+    for file in files {
+        assert_eq!(fleet.viewer(0).get(&format!("a.example/v/{file}")).await.both(), ("HIT", file));
+    }
 }
 
 const MASTER: &str =
@@ -245,12 +319,41 @@ async fn p8_a_playlist_leads_to_no_domain_of_another_account() {
     assert_eq!(asked, ["/m.m3u8", "/ours.ts"]);
 }
 
+fn gzipped(text: &str) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(text.as_bytes()).unwrap();
+    gzip.finish().unwrap()
+}
+
+/// What a playlist names is asked for by the same viewers; here by none who takes it plain.
+#[tokio::test]
+async fn p6_what_a_playlist_names_is_warmed_for_the_viewers_that_are_named() {
+    let fleet = Installation::start(Plan::default()).await;
+    fleet.origin.set("/a.m3u8", Page::new("<html>plain").gzip(gzipped(&media(&["a.ts"]))));
+    fleet.origin.set("/a.ts", Page::new("plain").gzip("zipped"));
+    let headers = [("Accept-Encoding", "gzip")].into_iter().collect();
+    let terms = Terms { prefetch: PrefetchTerms { headers, ..PrefetchTerms::default() }, ..Terms::default() };
+    let request = SubmitRequest {
+        kind: TaskKind::Prefetch,
+        force: false,
+        soft: false,
+        area: None,
+        lines: vec!["http://a.example/a.m3u8".into()],
+        domains: Vec::new(),
+        scheme: Scheme::Required,
+        follow: Some(Follow::default()),
+    };
+    let submitted = fleet.control.submit_on(ACCOUNT, request, terms).await.unwrap().submitted;
+    let task = fleet.ended(submitted.task).await;
+    assert_eq!((task.status, progress(&task).files_warm), (Status::Complete, 2), "{task:?}");
+    assert_eq!(fleet.origin.all().len(), 2);
+    assert_eq!(fleet.viewer(0).get_gzip("a.example/a.ts").await.both(), ("HIT", "zipped"));
+}
+
 #[tokio::test]
 async fn p6_a_playlist_that_comes_as_gzip_is_read() {
     let fleet = Installation::start(Plan::default()).await;
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-    gzip.write_all(media(&["a.ts"]).as_bytes()).unwrap();
-    let gzip = gzip.finish().unwrap();
+    let gzip = gzipped(&media(&["a.ts"]));
     fleet.origin.set("/always.m3u8", Page::new(gzip.clone()).with("content-encoding", "gzip"));
     fleet.origin.set("/varies.m3u8", Page::new(media(&["a.ts"])).gzip(gzip));
     fleet.origin.set("/a.ts", Page::new("segment"));

@@ -50,6 +50,53 @@ async fn p6_what_cannot_be_warm_is_told_with_its_reason() {
 }
 
 #[tokio::test]
+async fn p6_what_is_not_cacheable_is_told_with_the_field_that_says_so() {
+    let fleet = Installation::start(Plan::default()).await;
+    fleet.origin.set("/a", Page::new("page").with("cache-control", "no-store"));
+    fleet.origin.set("/b", Page::new("page").with("cache-control", "private, max-age=60"));
+    let task = fleet.prefetch(&["a.example/a", "a.example/b"]).await;
+    let mut reasons = reasons(&task);
+    reasons.sort();
+    let because = |line, field: &str| (line, format!("not cacheable: cache-control: {field}"));
+    assert_eq!(reasons, [because(1, "no-store"), because(2, "private, max-age=60")]);
+}
+
+/// It counts, with its bytes, and costs the origin nothing; what is stale is asked for.
+#[tokio::test]
+async fn p6_what_is_fresh_already_counts_and_is_not_fetched() {
+    let fleet = Installation::start(Plan::default()).await;
+    fleet.origin.set("/a", Page::new("page"));
+    fleet.viewer(0).get("a.example/a").await;
+    let task = fleet.prefetch(&["a.example/a"]).await;
+    let StepState::Warm { progress, .. } = only_step(&task) else { panic!("{task:?}") };
+    assert_eq!((progress.files_warm, progress.bytes, progress.origin_requests), (1, 4, 0));
+    assert_eq!(fleet.origin.requests("/a").len(), 1);
+    fleet.purge_directory("a.example/", false).await;
+    assert_eq!(fleet.prefetch(&["a.example/a"]).await.status, Status::Complete);
+    assert_eq!(fleet.origin.requests("/a").len(), 2);
+}
+
+#[tokio::test]
+async fn p6_what_is_present_is_not_fetched_again_after_a_restart_of_control() {
+    let mut fleet = Installation::start(Plan::default()).await;
+    for path in ["/a", "/b"] {
+        fleet.origin.set(path, Page::new("page"));
+    }
+    let held = fleet.origin.hold("/b");
+    let task = fleet.submit(TaskKind::Prefetch, false, &["a.example/a", "a.example/b"]).await;
+    let held = held.await.unwrap();
+    let one_warm =
+        |task: &Task| matches!(only_step(task), StepState::Fetching { progress } if progress.files_warm == 1);
+    fleet.task_when(task, one_warm).await;
+    fleet.restart_control().await;
+    held.answer();
+    assert_eq!(fleet.ended(task).await.status, Status::Complete);
+    for path in ["/a", "/b"] {
+        assert_eq!(fleet.origin.requests(path).len(), 1, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn p6_a_body_that_was_cut_off_is_fetched_again() {
     let fleet = Installation::start(Plan::default()).await;
     fleet.origin.set("/a", Page::new(vec![b'x'; 300_000]));

@@ -4,14 +4,14 @@ use crate::installation::{Installation, Plan, only_step};
 use crate::origin::{Held, Page};
 use freshen_model::ids::TaskId;
 use freshen_model::order::Steer;
-use freshen_model::task::{Status, StepState, TaskKind};
+use freshen_model::task::{PrefetchTerms, Status, StepState};
 use futures_util::future::select_all;
 use tokio::sync::oneshot::Receiver;
 
 const PATHS: [&str; 3] = ["/a", "/b", "/c"];
 
 /// One file at a time, of which one is held by the origin; the others will be, too.
-async fn fetching(plan: Plan) -> (Installation, TaskId, Held, Vec<Receiver<Held>>) {
+async fn fetching(plan: Plan, deadline_s: Option<u32>) -> (Installation, TaskId, Held, Vec<Receiver<Held>>) {
     let one = |pop: &mut freshen_pop::Config| pop.prefetches_at_once = 1;
     let fleet = Installation::start(Plan { pop: Box::new(one), ..plan }).await;
     let hold = |path: &&str| {
@@ -19,7 +19,9 @@ async fn fetching(plan: Plan) -> (Installation, TaskId, Held, Vec<Receiver<Held>
         fleet.origin.hold(path)
     };
     let held = PATHS.iter().map(hold).collect::<Vec<_>>();
-    let task = fleet.submit(TaskKind::Prefetch, false, &["a.example/a", "a.example/b", "a.example/c"]).await;
+    let lines = PATHS.map(|path| format!("http://a.example{path}")).into();
+    let terms = PrefetchTerms { deadline_s, ..PrefetchTerms::default() };
+    let task = fleet.submit_on(lines, terms).await;
     let (first, _, others) = select_all(held).await;
     (fleet, task, first.unwrap(), others)
 }
@@ -35,7 +37,7 @@ async fn applied(fleet: &Installation) {
 
 #[tokio::test]
 async fn p6_a_paused_prefetch_finishes_what_it_fetches_and_begins_no_more_until_it_is_resumed() {
-    let (mut fleet, task, held, others) = fetching(Plan::default()).await;
+    let (mut fleet, task, held, others) = fetching(Plan::default(), None).await;
     fleet.control.steer(None, task, Steer::Pause).await.unwrap();
     applied(&fleet).await;
     held.answer();
@@ -64,7 +66,7 @@ async fn p6_a_paused_prefetch_finishes_what_it_fetches_and_begins_no_more_until_
 
 #[tokio::test]
 async fn p6_a_cancelled_prefetch_keeps_what_is_there_and_fetches_no_more() {
-    let (mut fleet, task, held, others) = fetching(Plan::default()).await;
+    let (mut fleet, task, held, others) = fetching(Plan::default(), None).await;
     held.answer();
     let (next, _, _last) = select_all(others).await;
     fleet.control.steer(None, task, Steer::Cancel).await.unwrap();
@@ -83,4 +85,25 @@ async fn p6_a_cancelled_prefetch_keeps_what_is_there_and_fetches_no_more() {
         hits += usize::from(fleet.viewer(0).get(&format!("a.example{path}")).await.x_cache() == Some("HIT"));
     }
     assert!(hits >= 1, "what was fetched before is there");
+}
+
+#[tokio::test]
+async fn p6_an_overdue_prefetch_is_broken_off_and_keeps_what_is_there() {
+    let (mut fleet, task, held, others) = fetching(Plan::default(), Some(5)).await;
+    held.answer();
+    let (next, _, _last) = select_all(others).await;
+    let task = fleet.ended(task).await;
+    assert!(matches!(only_step(&task), StepState::Overdue { .. }), "{task:?}");
+    next.unwrap().left().await;
+    applied(&fleet).await;
+    fleet.pops[0].kill();
+    fleet.pops[0].start();
+    fleet.pops[0].ready().await;
+    applied(&fleet).await;
+    assert_eq!(requests(&fleet), 2);
+    let mut hits = 0;
+    for path in PATHS.iter().filter(|path| !fleet.origin.requests(path).is_empty()) {
+        hits += usize::from(fleet.viewer(0).get(&format!("a.example{path}")).await.x_cache() == Some("HIT"));
+    }
+    assert_eq!(hits, 1, "what was fetched before is there");
 }

@@ -8,7 +8,7 @@ use crate::peers::Twist;
 use freshen_model::area::Area;
 use freshen_model::domain::Settings;
 use freshen_model::peers::Peers;
-use freshen_model::task::{Progress, Status, Step, StepState, Task, TaskKind};
+use freshen_model::task::{PrefetchTerms, Progress, Status, Step, StepState, Task, TaskKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +95,25 @@ async fn p7_a_prefetch_for_one_area_is_fetched_once_by_those_in_it() {
     assert_eq!(cost(&task), (16_000_000, 8), "{task:?}");
     assert_eq!(fleet.origin.all().len(), 8);
     assert_eq!(fleet.pops[0].metric("freshen_pop_peer_answers_total").await, 0.0);
+}
+
+/// The same for regions, though all POPs are of one area.
+#[tokio::test]
+async fn p7_a_prefetch_for_some_regions_is_fetched_once_by_those_in_them() {
+    let region = |place| if place == 1 { "north" } else { "south" };
+    let fleet = Installation::start(Plan { pops: 4, homes: true, region, ..Plan::default() }).await;
+    let paths: Vec<_> = (0..8).map(|number| format!("/{number}")).collect();
+    for path in &paths {
+        fleet.origin.set(path, Page::new(vec![b'x'; 2_000_000]));
+    }
+    let lines = paths.iter().map(|path| format!("http://a.example{path}")).collect();
+    let terms = PrefetchTerms { regions: ["south".to_owned()].into(), ..PrefetchTerms::default() };
+    let task = fleet.submit_on(lines, terms).await;
+    let task = fleet.ended(task).await;
+    assert_eq!((task.status, task.pops.len()), (Status::Complete, 3), "{task:?}");
+    assert_eq!(cost(&task), (16_000_000, 8), "{task:?}");
+    assert_eq!(fleet.origin.all().len(), 8);
+    assert_eq!(fleet.pops[1].metric("freshen_pop_peer_answers_total").await, 0.0);
 }
 
 /// The one who fetches for all is killed; the others go on with what they have, together.

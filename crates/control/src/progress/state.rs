@@ -129,10 +129,11 @@ impl State {
         }
     }
 
-    /// Takes in a report; true where the ledger has its end, or there is nothing it could be an end of.
+    /// Takes in a report; true where the ledger has the end of that POP's step, or of the task, or knows of none: then the
+    /// POP has nothing more to do for it, whatever it is about.
     pub(super) fn report(&mut self, pop: &PopId, report: &PrefetchReport, now: Moment) -> bool {
         let known = self.prefetches.get(&report.seq).copied();
-        let Some(id) = known else { return report.ended && self.announced == 0 && !self.doubt.tasks };
+        let Some(id) = known else { return self.announced == 0 && !self.doubt.tasks };
         let Some(task) = self.tasks.get_mut(&id) else { return false };
         let due = task.due();
         if task.reported(pop, report, now) {
@@ -141,7 +142,7 @@ impl State {
             self.touched(id, due);
             return false;
         }
-        report.ended && task.kept(pop)
+        task.kept(pop)
     }
 
     pub(super) fn steered(&mut self, record: &TaskRecord) {

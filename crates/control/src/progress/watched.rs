@@ -6,7 +6,7 @@ use freshen_ledger::{TaskRecord, TaskUpdate};
 use freshen_model::ids::{PopId, Seq};
 use freshen_model::protocol::completion::Completion;
 use freshen_model::protocol::heartbeat::PrefetchReport;
-use freshen_model::task::{FAILURES_MAX, Holds, Progress, Status, Step, StepState, TaskKind};
+use freshen_model::task::{FAILURES_MAX, Failure, Holds, Progress, Status, Step, StepState, TaskKind};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,11 +101,12 @@ impl Watched {
     pub(crate) fn reported(&mut self, pop: &PopId, report: &PrefetchReport, now: Moment) -> bool {
         // What is refilled is chosen there.
         let lines = if self.record.refill.is_some() { 0 } else { self.record.lines };
+        let variants = self.record.terms.headers.count();
         let Some(step) = step_of(&mut self.record, pop) else { return false };
         if step.state.ended() {
             return false;
         }
-        let state = state_reported(report, lines, now.wall_ms);
+        let state = state_reported(report, (lines, variants), now.wall_ms);
         if step.state == state {
             return false;
         }
@@ -249,17 +250,25 @@ fn progress_of(state: &StepState, lines: u64) -> Progress {
     }
 }
 
-/// What a report comes to; a POP that says «ended» is warm only if it accounts for every line, and for every file that these
-/// led to.
-fn state_reported(report: &PrefetchReport, lines: u64, at_ms: i64) -> StepState {
+/// What a report comes to; a POP that says «ended» is warm only if it accounts for every line, for every file that these
+/// led to, and for every variant that was named.
+fn state_reported(report: &PrefetchReport, (lines, variants): (u64, usize), at_ms: i64) -> StepState {
     let progress = report.progress;
     let all_warm = progress.files_warm == progress.files && progress.files_failed == 0;
     let whole = progress.files >= lines && all_warm;
+    let other_variants = report.variants as usize != variants;
     match report.ended {
         false => StepState::Fetching { progress },
-        true if whole && report.failures.is_empty() => StepState::Warm { progress, at_ms },
+        true if whole && report.failures.is_empty() && !other_variants => StepState::Warm { progress, at_ms },
         true => {
-            let failures = report.failures.iter().take(FAILURES_MAX).cloned().collect();
+            let mut failures: Vec<_> = report.failures.iter().take(FAILURES_MAX).cloned().collect();
+            if other_variants && failures.is_empty() {
+                let reason = format!(
+                    "this POP warmed {} of {variants} variants, upgrade it: its version does not know headers of prefetches",
+                    report.variants
+                );
+                failures.push(Failure { line: 1, url: None, reason });
+            }
             StepState::Failed { progress, failures, at_ms }
         }
     }

@@ -98,7 +98,7 @@ async fn a_callback_that_nobody_takes_is_given_up_and_that_is_told() {
 }
 
 #[tokio::test]
-async fn nobody_is_called_whom_the_configuration_does_not_have() {
+async fn p8_no_callback_goes_to_loopback_unless_the_configuration_allows_it() {
     let stage = Stage::set().await;
     let mut receiver = Receiver::new([]).await;
     queue(&stage, callback("ann", "task-7", &receiver.url)).await;

@@ -1,13 +1,14 @@
 //! Tasks for later: when they begin, by which settings, and what becomes of those that cannot.
 
 use crate::stage::{NOON_MS, Stage, in_ledger, request, settings, state, within};
-use freshen_control::{SubmitError, SubmitRequest, Terms};
+use freshen_control::{SubmitError, SubmitRequest, Terms, Then};
 use freshen_ledger::{Error, Ledger, Refusal};
 use freshen_model::domain::{QueryPolicy, Settings};
 use freshen_model::follow::Follow;
 use freshen_model::ids::{Seq, TaskId};
 use freshen_model::order::{Body, Steer};
 use freshen_model::quota::QuotaKind;
+use freshen_model::refill::{Bound, Refill};
 use freshen_model::rule::Matcher;
 use freshen_model::task::{Status, StepState, Task, TaskKind};
 use std::collections::BTreeSet;
@@ -188,4 +189,74 @@ async fn p8_what_is_followed_later_lies_where_it_might_have_been_followed_at_onc
         let Body::Prefetch { follow: Some(follow), .. } = &read.orders[0].body else { panic!("{read:?}") };
         assert_eq!(follow.domains, within, "{terms:?}");
     }
+}
+
+/// The purge begins in its time, and what follows it right behind it, with the settings of then.
+#[tokio::test]
+async fn p5_what_follows_a_purge_for_later_is_behind_it_in_the_log() {
+    for then in [Then::Prefetch, Then::Refill(Bound { objects: Some(5), bytes: None })] {
+        let stage = Stage::set().await;
+        let mut pop = stage.pop("pop-a").await;
+        let terms = Terms { then: Some(then), ..in_an_hour() };
+        let accepted =
+            stage.control.submit_on("ann", request(TaskKind::Url, &["http://a.example/x?v=1"]), terms);
+        let purge = accepted.await.unwrap().submitted;
+        let follower = purge.then.unwrap().task;
+        assert_eq!(used(&stage, QuotaKind::Prefetch).await, 1);
+        let stage = stage.restart().await;
+        pop.reconnect(&stage);
+        assert_eq!(
+            (stage.task(purge.task).await.then, stage.task(follower).await.after),
+            (Some(follower), Some(purge.task))
+        );
+        assert_eq!(stage.task(follower).await.status, Status::Pending);
+        let changed = Settings { query: QueryPolicy::Ignore, ..settings() };
+        stage.control.set_domain(Some("ann"), "a.example", &changed).await.unwrap();
+        stage.clock.advance(HOUR);
+        let (first, second) = (begun(&stage, purge.task).await, begun(&stage, follower).await);
+        assert_eq!((first.then, second.after), (Some(follower), Some(purge.task)));
+        assert_eq!((second.status, second.seq), (Status::Running, first.seq.next()));
+        let read = stage.ledger.orders_after(first.seq.previous(), 1 << 20).await.unwrap();
+        let Body::Purge { rules, .. } = &read.orders[0].body else { panic!("{read:?}") };
+        let Body::Prefetch { items, refill, .. } = &read.orders[1].body else { panic!("{read:?}") };
+        match then {
+            Then::Prefetch => assert_eq!((items[0].path_and_query.as_str(), refill), ("/x?v=1", &None)),
+            Then::Refill(bound) => assert_eq!(refill, &Some(Refill { bound, rules: rules.clone() })),
+        }
+        assert_eq!(used(&stage, QuotaKind::Prefetch).await, 1, "counted once");
+    }
+}
+
+#[tokio::test]
+async fn a_purge_for_later_takes_what_follows_it_along_only_if_that_can_begin() {
+    let stage = Stage::set().await;
+    let mut pop = stage.pop("pop-a").await;
+    let both = async || {
+        let terms = Terms { then: Some(Then::Prefetch), ..in_an_hour() };
+        let accepted = stage.control.submit_on("ann", request(TaskKind::Url, &["http://a.example/x"]), terms);
+        let purge = accepted.await.unwrap().submitted;
+        (purge.task, purge.then.unwrap().task)
+    };
+    let (cancelled, its_follower) = both().await;
+    stage.control.steer(Some("ann"), cancelled, Steer::Cancel).await.unwrap();
+    let follower = stage.task(its_follower).await;
+    let reason = format!("task {cancelled}, which it follows, did not begin: cancelled before it began");
+    assert_eq!((follower.status, follower.reason), (Status::Failed, Some(reason)));
+    let (alone, its_follower) = both().await;
+    stage.control.steer(Some("ann"), its_follower, Steer::Cancel).await.unwrap();
+    // A stopped domain is purged, and nothing of it prefetched.
+    let (first, its_prefetch) = both().await;
+    let stopped = Settings { stopped: true, ..settings() };
+    stage.control.set_domain(Some("ann"), "a.example", &stopped).await.unwrap();
+    stage.clock.advance(HOUR);
+    for purge in [alone, first] {
+        let task = begun(&stage, purge).await;
+        assert_eq!(task.status, Status::Running);
+        assert!(task.then.is_some());
+        pop.confirm(task.seq).await;
+        assert_eq!(stage.ended(purge).await.status, Status::Complete);
+    }
+    let failed = stage.task(its_prefetch).await;
+    let reason = "line 1: a.example is stopped, start it before something of it is prefetched";
+    assert_eq!((failed.status, failed.reason.as_deref()), (Status::Failed, Some(reason)));
 }

@@ -2,7 +2,9 @@
 
 use crate::stage::{NOON_MS, Stage, in_ledger, noted, report, request, state, within};
 use freshen_control::{SubmitError, Terms};
+use freshen_model::protocol::heartbeat::PrefetchReport;
 use freshen_model::task::{DEADLINE_S_MAX, Failure, PrefetchTerms, Status, StepState, TaskKind};
+use freshen_model::variants::Variants;
 use std::time::Duration;
 
 const LINE: &[&str] = &["http://a.example/film"];
@@ -69,6 +71,31 @@ async fn p6_a_failure_names_pop_line_and_reason() {
 }
 
 /// A POP that says «ended» without accounting for every line is not believed.
+/// What a POP says that does not know of named variants: it has warmed others.
+#[tokio::test]
+async fn p6_a_pop_that_warms_other_variants_than_those_named_is_not_warm() {
+    let stage = Stage::set().await;
+    let mut a = stage.pop("pop-a").await;
+    let headers: Variants = [("Accept-Language", "de"), ("accept-encoding", "gzip")].into_iter().collect();
+    let terms = Terms { prefetch: PrefetchTerms { headers, ..PrefetchTerms::default() }, ..Terms::default() };
+    for (variants, status) in [(0, Status::Failed), (2, Status::Failed), (1, Status::Complete)] {
+        let submitted = stage.control.submit_on("ann", request(TaskKind::Prefetch, LINE), terms.clone());
+        let prefetch = submitted.await.unwrap().submitted;
+        a.confirm(prefetch.seq).await;
+        let report = PrefetchReport { variants, ..report(prefetch.seq, 100, true, vec![]) };
+        a.report(vec![report]).await;
+        let task = stage.ended(prefetch.task).await;
+        assert_eq!(task.status, status, "{variants}");
+        if let StepState::Failed { failures, .. } = state(&task, "pop-a") {
+            let why = &failures[0].reason;
+            assert!(
+                why.starts_with(&format!("this POP warmed {variants} of 1 variants, upgrade it")),
+                "{why}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn p6_warm_means_every_line() {
     let stage = Stage::set().await;

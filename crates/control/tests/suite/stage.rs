@@ -314,7 +314,7 @@ pub fn report(seq: Seq, bytes: u64, ended: bool, failures: Vec<Failure>) -> Pref
         bytes_expected: 100,
         ..Progress::default()
     };
-    PrefetchReport { seq, progress, ended, failures }
+    PrefetchReport { seq, progress, ended, variants: 0, failures }
 }
 
 pub fn noted(answer: &Answer) -> Vec<Seq> {

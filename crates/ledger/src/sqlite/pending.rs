@@ -24,26 +24,46 @@ pub(super) fn check_room(connection: &Connection, account: &str) -> Result<(), E
     Ok(())
 }
 
-/// The tasks that are due at that time, the one due first in front; some of them, where they are many.
+/// The tasks that are due at that time, the one due first in front; some of them, where they are many. What follows another
+/// one is released with that.
 pub(super) fn due(connection: &Connection, at_ms: i64) -> Result<Vec<TaskRecord>, Error> {
-    let condition =
-        "WHERE t.status = 'pending' AND t.not_before_ms <= ? ORDER BY t.not_before_ms, t.id LIMIT ?";
+    let condition = "WHERE t.status = 'pending' AND t.after_task IS NULL AND t.not_before_ms <= ? ORDER BY t.not_before_ms, t.id LIMIT ?";
     tasks::select(connection, condition, &[&at_ms, &sql(DUE_MAX)])
 }
 
 /// When the next one is due.
 pub(super) fn next_due_ms(connection: &Connection) -> Result<Option<i64>, Error> {
-    let query = "SELECT not_before_ms FROM tasks WHERE status = 'pending' ORDER BY not_before_ms LIMIT 1";
+    let query = "SELECT not_before_ms FROM tasks WHERE status = 'pending' AND after_task IS NULL
+                 ORDER BY not_before_ms LIMIT 1";
     Ok(connection.prepare_cached(query)?.query_row([], |row| row.get(0)).optional()?)
 }
 
-/// Gives a pending task its order.
+/// Gives a pending task its order, and behind it the one that follows it its own, where that is pending still.
 pub(super) fn release(
     connection: &Connection,
     task: TaskId,
-    submission: Submission,
+    mut submission: Submission,
 ) -> Result<Submitted, Error> {
-    still_pending(connection, task)?;
+    let then = submission.then.take();
+    let follower = still_pending(connection, task)?.then;
+    let mut released = release_one(connection, task, submission)?;
+    if let (Some(then), Some(follower)) = (then, follower)
+        && is_pending(connection, follower)?
+    {
+        match pops::scope(connection, &then) {
+            Ok(_) => released.then = Some(Box::new(release_one(connection, follower, *then)?)),
+            // A purge is not kept from anything by what follows it.
+            Err(Error::Refused(why)) => {
+                let at_ms = then.not_before_ms.unwrap_or(then.at_ms);
+                end_one(connection, follower, &why.to_string(), at_ms)?;
+            }
+            Err(failed) => return Err(failed),
+        }
+    }
+    Ok(released)
+}
+
+fn release_one(connection: &Connection, task: TaskId, submission: Submission) -> Result<Submitted, Error> {
     tasks::check_domains(connection, &submission)?;
     let scope = pops::scope(connection, &submission)?;
     let fence_from = tasks::fence_from(connection, &submission)?;
@@ -70,21 +90,36 @@ pub(super) fn release(
     Ok(Submitted { task, seq, scope, fence_from, then: None })
 }
 
-/// Ends a pending task that will get no order.
+/// Ends a pending task that will get no order, and with it the one that follows it.
 pub(super) fn end(connection: &Connection, task: TaskId, reason: &str, at_ms: i64) -> Result<(), Error> {
-    still_pending(connection, task)?;
+    let follower = still_pending(connection, task)?.then;
+    end_one(connection, task, reason, at_ms)?;
+    match follower {
+        Some(follower) if is_pending(connection, follower)? => {
+            let reason = format!("task {task}, which it follows, did not begin: {reason}");
+            end_one(connection, follower, &reason, at_ms)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn end_one(connection: &Connection, task: TaskId, reason: &str, at_ms: i64) -> Result<(), Error> {
     connection
         .prepare_cached("UPDATE tasks SET status = ?2, ended = 1, ended_ms = ?3, reason = ?4 WHERE id = ?1")?
         .execute(params![sql(task.0), Status::Failed.as_str(), at_ms, reason])?;
     notices::queue(connection, task)
 }
 
-fn still_pending(connection: &Connection, task: TaskId) -> Result<(), Error> {
+fn is_pending(connection: &Connection, task: TaskId) -> Result<bool, Error> {
+    Ok(tasks::one(connection, task, None)?.is_some_and(|task| task.status == Status::Pending))
+}
+
+fn still_pending(connection: &Connection, task: TaskId) -> Result<TaskRecord, Error> {
     let Some(record) = tasks::one(connection, task, None)? else {
         return Err(Refusal::NotFound { what: "task", name: task.to_string() }.into());
     };
     match record.status {
-        Status::Pending => Ok(()),
+        Status::Pending => Ok(record),
         status => {
             Err(Refusal::Unfit(format!("task {task} is {}, not pending any more", status.as_str())).into())
         }

@@ -13,6 +13,7 @@ use freshen_model::rule::Mode;
 use freshen_model::task::{Holds, PrefetchTerms, Status, Step, StepState, TaskKind};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use std::collections::BTreeSet;
 
 /// The columns that [`record`] reads.
 pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.status, t.seq, t.lines, t.domains, t.submitted_ms, t.ended_ms, t.steps, t.fence_from, t.not_before_ms, t.cut, t.reason, t.follow, t.terms, t.then_task, t.after_task, t.refill, t.paused, t.outside";
@@ -20,8 +21,8 @@ pub(super) const COLUMNS: &str = "t.id, t.account, t.kind, t.mode, t.area, t.sta
 /// Makes a task, its lines, its quota use and, unless it is for later, its order; and the same for what follows it.
 pub(super) fn submit(connection: &Connection, mut submission: Submission) -> Result<Submitted, Error> {
     let then = submission.then.take();
-    if then.is_some() && submission.not_before_ms.is_some() {
-        return Err(Refusal::Unfit("nothing can follow a task for later".into()).into());
+    if then.as_ref().is_some_and(|then| then.not_before_ms != submission.not_before_ms) {
+        return Err(Refusal::Unfit("what follows a task begins with it".into()).into());
     }
     let mut submitted = submit_one(connection, submission)?;
     if let Some(then) = then {
@@ -164,11 +165,16 @@ fn body(task: TaskId, submission: Submission, scope: &[PopId]) -> Body {
         true => Body::Purge { task: Some(task), rules: submission.rules, cut: submission.cut },
         false => {
             let Submission { area, items, follow, refill, holds, terms, .. } = submission;
-            // Who is of a region is known here: a POP need not be asked what it is called.
-            let pops = (!terms.regions.is_empty()).then(|| scope.iter().cloned().collect());
-            Body::Prefetch { task, area, items, follow, refill, pops, paused: holds.any() }
+            let pops = pops_of(&terms, scope.iter().cloned());
+            let (headers, paused) = (terms.headers, holds.any());
+            Body::Prefetch { task, area, items, follow, refill, pops, headers, paused }
         }
     }
+}
+
+/// The POPs that an order names. Who is of a region is known here: a POP need not be asked what it is called.
+fn pops_of(terms: &PrefetchTerms, scope: impl Iterator<Item = PopId>) -> Option<BTreeSet<PopId>> {
+    (!terms.regions.is_empty()).then(|| scope.collect())
 }
 
 /// Keeps how far tasks have come.
@@ -219,8 +225,10 @@ pub(super) fn prefetches_open(
         };
         // Who starts over has nothing that was hot.
         let refill = task.refill.map(|bound| Refill { bound, rules: Vec::new() });
-        let (area, follow, paused) = (task.area, task.follow, task.holds.any());
-        open.push((task.seq, PrefetchOrder { task: task.id, area, items, follow, refill, paused }));
+        let TaskRecord { id, seq, area, follow, terms, holds, steps, .. } = task;
+        let pops = pops_of(&terms, steps.into_iter().map(|step| step.pop));
+        let (headers, paused) = (terms.headers, holds.any());
+        open.push((seq, PrefetchOrder { task: id, area, items, follow, refill, pops, headers, paused }));
     }
     Ok(open)
 }

@@ -56,7 +56,7 @@ cases! {
     callbacks: p4_they_are_kept_until_they_end, those_of_one_account_hold_up_nobody, too_many_are_refused;
     quotas: are_counted_per_day_and_kind, over_quota_counts_nothing;
     people: users_come_and_go, sessions_end, a_link_is_good_once_and_for_a_time, deeds_are_kept_with_what_came_of_them;
-    pending: p4_they_are_kept_and_released_once, an_account_has_a_thousand_of_them;
+    pending: p4_they_are_kept_and_released_once, p5_what_follows_one_is_released_behind_it, an_account_has_a_thousand_of_them;
     receipts: p4_what_was_signed_is_kept_as_it_was_signed, what_speaks_of_nothing_known_is_passed_over,
         no_key_is_ever_replaced, the_first_start_over_behind_a_task_stands_for_it;
     steering: p4_what_holds_a_prefetch_is_kept_with_its_order, a_cancelled_prefetch_has_ended,

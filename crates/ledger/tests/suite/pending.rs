@@ -1,7 +1,7 @@
 //! Pending tasks: kept without an order, released or ended once.
 
 use crate::Home;
-use crate::fixture::{DAY, orders, purge, refusal, settings, site};
+use crate::fixture::{DAY, orders, prefetch, purge, refusal, settings, site};
 use freshen_ledger::{Refusal, Submission, TaskFilter};
 use freshen_model::ids::Seq;
 use freshen_model::order::Body;
@@ -55,6 +55,45 @@ pub async fn p4_they_are_kept_and_released_once(home: &dyn Home) {
     assert_eq!(ended.reason.as_deref(), Some("no more"));
     assert_eq!(ledger.next_due_ms().await.unwrap(), None);
     assert!(matches!(refusal(ledger.end_pending(ids[0], "again", 6_000).await), Refusal::Unfit(_)));
+}
+
+/// What follows one waits with it, is released behind it, and ends with it, unless it has ended by itself.
+pub async fn p5_what_follows_one_is_released_behind_it(home: &dyn Home) {
+    let ledger = home.open().await;
+    site(&*ledger).await;
+    let at = |submission| Submission { not_before_ms: Some(2_000), ..submission };
+    let both = async || {
+        let then = Some(Box::new(at(prefetch(&*ledger, &["a.example/x"], None).await)));
+        at(Submission { then, ..purge(&*ledger, &["a.example/x"]).await })
+    };
+    let apart = Submission { not_before_ms: None, ..both().await };
+    assert!(matches!(refusal(ledger.submit(apart).await), Refusal::Unfit(_)));
+    let mut pairs = Vec::new();
+    for _ in 0..3 {
+        let submitted = ledger.submit(both().await).await.unwrap();
+        pairs.push((submitted.task, submitted.then.unwrap().task));
+    }
+    let due: Vec<_> = ledger.due_tasks(2_000).await.unwrap().iter().map(|task| task.id).collect();
+    assert_eq!(due, [pairs[0].0, pairs[1].0, pairs[2].0], "only purges by themselves");
+    let status = async |task| ledger.task(task, None).await.unwrap().unwrap().status;
+
+    let released = ledger.release(pairs[0].0, both().await).await.unwrap();
+    let then = released.then.unwrap();
+    assert_eq!((then.task, then.seq, then.scope.len()), (pairs[0].1, released.seq.next(), 1));
+    assert_eq!(status(pairs[0].1).await, Status::Running);
+    let bodies: Vec<_> = orders(&*ledger).await.into_iter().rev().take(2).map(|order| order.body).collect();
+    assert!(matches!(&bodies[..], [Body::Prefetch { .. }, Body::Purge { .. }]), "{bodies:?}");
+
+    ledger.end_pending(pairs[1].0, "no more", 5_000).await.unwrap();
+    let ended = ledger.task(pairs[1].1, None).await.unwrap().unwrap();
+    let reason = format!("task {}, which it follows, did not begin: no more", pairs[1].0);
+    assert_eq!((ended.status, ended.reason), (Status::Failed, Some(reason)));
+
+    ledger.end_pending(pairs[2].1, "no more", 5_000).await.unwrap();
+    assert_eq!(ledger.next_due_ms().await.unwrap(), Some(2_000));
+    assert_eq!(ledger.release(pairs[2].0, both().await).await.unwrap().then, None);
+    assert_eq!((status(pairs[2].0).await, status(pairs[2].1).await), (Status::Running, Status::Failed));
+    assert_eq!(ledger.next_due_ms().await.unwrap(), None);
 }
 
 pub async fn an_account_has_a_thousand_of_them(home: &dyn Home) {

@@ -11,7 +11,8 @@ use freshen_model::order::{Body, PrefetchOrder};
 use freshen_model::quota::Limits;
 use freshen_model::refill::{Bound, Refill};
 use freshen_model::rule::Mode;
-use freshen_model::task::{Status, Step, StepState, TaskKind};
+use freshen_model::task::{PrefetchTerms, Status, Step, StepState, TaskKind};
+use freshen_model::variants::Variants;
 use std::collections::BTreeSet;
 
 pub async fn p4_a_task_comes_with_its_order(home: &dyn Home) {
@@ -40,7 +41,10 @@ pub async fn p4_a_task_comes_with_its_order(home: &dyn Home) {
 
     let area = Some(Area::Domestic);
     let follow = Some(Follow { first: Some(First::Seconds(30)), ..Follow::default() });
-    let warm = Submission { follow: follow.clone(), ..prefetch(&*ledger, &["a.example/x"], area).await };
+    let headers: Variants = [("accept-encoding", "gzip"), ("accept-language", "de")].into_iter().collect();
+    let terms = PrefetchTerms { headers: headers.clone(), ..PrefetchTerms::default() };
+    let warm = prefetch(&*ledger, &["a.example/x"], area).await;
+    let warm = Submission { follow: follow.clone(), terms, ..warm };
     let warmed = ledger.submit(warm.clone()).await.unwrap();
     assert_eq!(warmed.task, TaskId(10_000_002));
     let body = orders(&*ledger).await.pop().unwrap().body;
@@ -54,6 +58,7 @@ pub async fn p4_a_task_comes_with_its_order(home: &dyn Home) {
             follow: follow.clone(),
             refill: None,
             pops: None,
+            headers: headers.clone(),
             paused: false
         }
     );
@@ -61,7 +66,10 @@ pub async fn p4_a_task_comes_with_its_order(home: &dyn Home) {
     let open = ledger.snapshot(&pop("asia")).await.unwrap().prefetches;
     assert_eq!(
         open,
-        [(warmed.seq, PrefetchOrder { task, area, items, follow, refill: None, paused: false })]
+        [(
+            warmed.seq,
+            PrefetchOrder { task, area, items, follow, refill: None, pops: None, headers, paused: false }
+        )]
     );
     let task = ledger.task(warmed.task, None).await.unwrap().unwrap();
     assert_eq!((task.kind, task.mode, task.area), (TaskKind::Prefetch, None, area));
@@ -92,7 +100,8 @@ pub async fn p5_a_prefetch_that_follows_is_made_with_its_purge_or_neither_is(hom
     let refilled = ledger.submit(Submission { then, ..both.clone() }).await.unwrap().then.unwrap();
     let body = orders(&*ledger).await.pop().unwrap().body;
     let (task, area, items, follow) = (refilled.task, None, Vec::new(), None);
-    assert_eq!(body, Body::Prefetch { task, area, items, follow, refill, pops: None, paused: false });
+    let (pops, headers) = (None, Variants::default());
+    assert_eq!(body, Body::Prefetch { task, area, items, follow, refill, pops, headers, paused: false });
     assert_eq!(ledger.task(task, None).await.unwrap().unwrap().refill, Some(bound));
     let open = ledger.snapshot(&pop("asia")).await.unwrap().prefetches.pop().unwrap().1;
     assert_eq!((open.items, open.refill), (Vec::new(), Some(Refill { bound, rules: Vec::new() })));

@@ -240,13 +240,13 @@ impl Follower {
                     }
                     rules.clone()
                 }
-                Body::Prefetch { task, area, items, follow, refill, pops, paused } => {
+                Body::Prefetch { task, area, items, follow, refill, pops, headers, paused } => {
                     let (items, follow, refill) = (items.clone(), follow.clone(), refill.clone());
                     let (task, area, paused) = (*task, *area, *paused);
-                    let order_of = PrefetchOrder { task, area, items, follow, refill, paused };
-                    let named = pops.as_ref().is_none_or(|pops| pops.contains(&self.identity.pop));
-                    let here = plan.saved.member.is_some_and(|mine| area.is_none_or(|area| area == mine));
-                    if named && here {
+                    let (pops, headers) = (pops.clone(), headers.clone());
+                    let order_of = PrefetchOrder { task, area, items, follow, refill, pops, headers, paused };
+                    let (me, mine) = (&self.identity.pop, plan.saved.member);
+                    if mine.is_some() && order_of.scope().has(me, mine) {
                         plan.prefetches.push((order.seq, order_of));
                     }
                     Vec::new()

@@ -61,9 +61,17 @@ pub struct PrefetchReport {
     pub progress: Progress,
     /// Set once nothing more will happen.
     pub ended: bool,
+    /// How many variants of each file it warms, where its order names some. Who does not know of that says nothing, and has
+    /// warmed others.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub variants: u32,
     /// What failed; told when ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Failure>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Control's answer to a heartbeat.
@@ -90,7 +98,7 @@ pub enum Standing {
         lease_ms: u64,
         /// The highest watermark that this data folder confirmed before; a lower one is a rollback.
         remembered: Seq,
-        /// Ended prefetches that control has noted.
+        /// Prefetches for which nothing more is wanted of the POP: control has noted its end, or that it is overdue.
         noted: Vec<Seq>,
     },
     /// Control's log does not have that order there: another log, or one that went back. All the POP holds is void.

@@ -112,8 +112,8 @@ impl Pop {
             Way::Below(asker, Some(order)) if list.level(me, tier, key) < asker => order,
             Way::Below(..) | Way::Origin => return None,
         };
-        let area = self.prefetcher.area_of(order)?;
-        list.above(me, tier, key, area, avoided).cloned()
+        let scope = self.prefetcher.scope_of(order)?;
+        list.above(me, tier, key, &scope, avoided).cloned()
     }
 
     fn level(&self, domain: &Domain, key: &Key) -> Level {

@@ -45,7 +45,7 @@ impl Pop {
             let mut files = Vec::new();
             for playlist in &playlists {
                 let url = (depth > 0).then(|| shown(playlist));
-                let step = match self.read_playlist(playlist, depth).await {
+                let step = match self.read_playlist(line, playlist, depth).await {
                     Ok(Some(bytes)) => take(expansion, playlist.clone(), depth, bytes).await,
                     Ok(None) => continue,
                     Err(not_warm) => {
@@ -116,8 +116,15 @@ impl Pop {
     }
 
     /// The bytes of a playlist as it lies in the cache; `None` where the submitted line is something else.
-    async fn read_playlist(self: &Arc<Pop>, place: &Place, depth: u8) -> Result<Option<Vec<u8>>, NotWarm> {
-        let looked = self.look_up_item(&item_of(place), false, Trace::Promote).await?;
+    async fn read_playlist(
+        self: &Arc<Pop>,
+        line: Line<'_>,
+        place: &Place,
+        depth: u8,
+    ) -> Result<Option<Vec<u8>>, NotWarm> {
+        // The last is the one without gzip, where there is one.
+        let Some(viewer) = line.job.viewers.last() else { return Ok(None) };
+        let looked = self.look_up_item(&item_of(place), viewer, Trace::Promote).await?;
         let Found::Fresh(copy) = &looked.found else {
             return Err(NotWarm::new("evicted or purged again before it was followed", false));
         };

@@ -221,7 +221,16 @@ mod tests {
         let bound = Bound { objects: Some(1), bytes: None };
         let refill = Some(Refill { bound, rules: vec![rule("/a/"), rule("/b/")] });
         let items = vec![item("/b/x?y"), item("/a/x"), item("/else")];
-        let order = PrefetchOrder { task: TaskId(1), area: None, items, follow: None, refill, paused: false };
+        let order = PrefetchOrder {
+            task: TaskId(1),
+            area: None,
+            items,
+            follow: None,
+            refill,
+            pops: None,
+            headers: Default::default(),
+            paused: false,
+        };
         assert_eq!(lines_of(&order), [2, 1, 1]);
         assert_eq!(lines_of(&PrefetchOrder { refill: None, ..order }), [1, 2, 3]);
     }

@@ -3,12 +3,12 @@
 use super::failure::NotWarm;
 use super::places::{Pace, Place};
 use super::scheduler::{Ending, Wish};
+use super::variants::AsViewer;
 use super::{Going, Job, LOOKED_UP_AGAIN_MAX, Line, Warm};
 use crate::fill::{Outcome, Question};
 use crate::fills::Part;
 use crate::look_up::{Found, Looked, NoLookUp, Trace};
 use crate::peers::Way;
-use crate::policy::fields;
 use crate::pump::Supply;
 use crate::store::record::{Head, Variant};
 use crate::store::run::Broken;
@@ -20,6 +20,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// Why what was there is none that a task may call warm.
+const EVICTED: &str = "evicted again before completion";
 
 /// What one file has added to its job's bytes; taken back unless it is kept.
 struct Counted<'a> {
@@ -104,42 +107,58 @@ impl Pop {
         }
     }
 
-    /// Tells whether the answer without gzip is another one.
+    /// Warms the file for each viewer as whom it is asked for; tells whether other viewers get other answers.
     async fn warm_variants(self: &Arc<Pop>, job: &Arc<Job>, item: &PrefetchItem) -> Result<bool, NotWarm> {
-        let copy = self.warm(job, item, true).await?;
-        let varies = !copy.head.vary.is_nothing();
-        if varies {
-            self.warm(job, item, false).await?;
+        let mut read: Vec<Arc<Variant>> = Vec::new();
+        for viewer in &job.viewers {
+            let copy = self.warm(job, item, viewer, &read).await.map_err(|why| viewer.lacks(why))?;
+            if read.is_empty() && copy.head.vary.is_nothing() {
+                return Ok(false);
+            }
+            read.push(copy);
         }
-        Ok(varies)
+        match read.is_empty() {
+            true => {
+                Err(NotWarm::new("this POP cannot ask with the headers that were named, upgrade it", false))
+            }
+            false => Ok(true),
+        }
     }
 
-    /// Makes sure that a viewer would get a HIT: looks up, fetches where needed, looks up again, and reads it back.
+    /// Makes sure that a viewer would get a HIT: looks up, fetches where needed, looks up again, and reads it back; but not
+    /// once more what was read for others, just now.
     async fn warm(
         self: &Arc<Pop>,
         job: &Arc<Job>,
         item: &PrefetchItem,
-        gzip: bool,
+        viewer: &AsViewer,
+        read: &[Arc<Variant>],
     ) -> Result<Arc<Variant>, NotWarm> {
         let mut counted = Counted { job, bytes: 0, expected: 0 };
         self.wait_for_lease().await;
-        let mut looked = self.look_up_to_read(item, gzip).await?;
+        let mut looked = self.look_up_to_read(item, viewer).await?;
+        if let Found::Fresh(copy) = &looked.found
+            && copy.body.is_whole()
+            && read.iter().any(|other| other.body.id() == copy.body.id())
+        {
+            return Ok(copy.clone());
+        }
         if !is_there(&looked) {
             let place = self.place_for(job, &looked).await?;
             // It may have waited long: what it fetches now is fetched in a view of now.
             self.wait_for_lease().await;
-            looked = self.look_up_item(item, gzip, Trace::Promote).await?;
+            looked = self.look_up_item(item, viewer, Trace::Promote).await?;
             let began = Instant::now();
             let fetched = match is_there(&looked) {
                 true => Ok(None),
-                false => self.fetch_missing(&mut counted, &looked, gzip, began).await,
+                false => self.fetch_missing(&mut counted, &looked, viewer, began).await,
             };
             place.ended(match &fetched {
                 Ok(head) => Ending::Answered(*head),
                 Err(not_warm) => not_warm.ending(),
             });
             fetched?;
-            looked = self.look_up_to_read(item, gzip).await?;
+            looked = self.look_up_to_read(item, viewer).await?;
         }
         match &looked.found {
             Found::Fresh(copy) if copy.body.is_whole() => {
@@ -152,9 +171,7 @@ impl Pop {
                 Err(NotWarm::new("not fresh any more once it had arrived", !looked.view.leased))
             }
             Found::Gone(_) => Err(NotWarm::new("purged again while it was fetched", true)),
-            Found::Fresh(_) | Found::Absent { .. } => {
-                Err(NotWarm::new("evicted again before completion", true))
-            }
+            Found::Fresh(_) | Found::Absent { .. } => Err(NotWarm::new(EVICTED, true)),
         }
     }
 
@@ -180,19 +197,19 @@ impl Pop {
     }
 
     /// Looks up, but not for too many files at a time.
-    async fn look_up_to_read(&self, item: &PrefetchItem, gzip: bool) -> Result<Looked, NotWarm> {
+    async fn look_up_to_read(&self, item: &PrefetchItem, viewer: &AsViewer) -> Result<Looked, NotWarm> {
         // Never closed.
         let _reading = self.prefetcher.reading.acquire().await;
-        self.look_up_item(item, gzip, Trace::Promote).await
+        self.look_up_item(item, viewer, Trace::Promote).await
     }
 
     pub(super) async fn look_up_item(
         &self,
         item: &PrefetchItem,
-        gzip: bool,
+        viewer: &AsViewer,
         trace: Trace,
     ) -> Result<Looked, NotWarm> {
-        let looked = self.look_up(&item.domain, &item.path_and_query, &fields::asking(gzip), trace).await;
+        let looked = self.look_up(&item.domain, &item.path_and_query, &viewer.headers, trace).await;
         let looked = looked.map_err(|no| match no {
             NoLookUp::UnknownHost => NotWarm::new("the domain was removed", false),
             NoLookUp::BadPath(why) => NotWarm::new(why.to_string(), false),
@@ -208,20 +225,20 @@ impl Pop {
         self: &Arc<Pop>,
         counted: &mut Counted<'_>,
         looked: &Looked,
-        gzip: bool,
+        viewer: &AsViewer,
         began: Instant,
     ) -> Result<Option<Duration>, NotWarm> {
         if let Found::Fresh(copy) = &looked.found {
-            return self.bring(looked, copy, gzip, counted).await.map(|()| None);
+            return self.bring(looked, copy, viewer, counted).await.map(|()| None);
         }
         if !looked.view.member {
             return Err(NotWarm::new("this POP is not a member of the fleet", false));
         }
-        let viewer = fields::asking(gzip);
+        let headers = &viewer.headers;
         let pace = Some(self.pace_of(looked));
         let way = counted.job.way();
-        let question = || Question { way, pace, ..self.question(looked, &viewer) };
-        let (fill, own) = match self.take_part(looked, (way, true), question, &viewer) {
+        let question = || Question { way, pace, ..self.question(looked, headers) };
+        let (fill, own) = match self.take_part(looked, (way, true), question, headers) {
             Part::Leads(fill, own) => (fill, Some(own)),
             Part::Joins(fill) => (fill, None),
             Part::LooksAgain => return Ok(None),
@@ -234,15 +251,20 @@ impl Pop {
                 if !head.status.is_success() {
                     return Err(NotWarm::refused(head.status, &head.headers, clock::now().wall));
                 }
+                if !head.answers(headers) {
+                    return Err(NotWarm::new("another variant of it was on its way", true));
+                }
                 counted.expect(head.length().unwrap_or(0));
-                let supply = self.slow_supply(looked, &viewer, &head, way);
+                let supply = self.slow_supply(looked, headers, &head, way);
                 let brought = self.bring_whole(&supply, &body, |bytes| counted.there(bytes)).await;
                 brought.map_err(|broken| NotWarm::broken(&broken))?;
                 // Only now is it entered, where it is no body that can be completed later.
                 let ended = progress.wait_for(|progress| progress.ended).await;
                 ended.map(|_| head_after).map_err(|_| NotWarm::new("this POP is stopping", true))
             }
-            Some(Outcome::Kept(copy)) => self.bring(looked, &copy, gzip, counted).await.map(|()| head_after),
+            Some(Outcome::Kept(copy)) => {
+                self.bring(looked, &copy, viewer, counted).await.map(|()| head_after)
+            }
             Some(Outcome::Failed(error)) => Err(NotWarm::unanswered(&error)),
             Some(Outcome::Alone(why)) => {
                 // Somebody else has the answer, and this file the next.
@@ -279,14 +301,14 @@ impl Pop {
         self: &Arc<Pop>,
         looked: &Looked,
         copy: &Variant,
-        gzip: bool,
+        viewer: &AsViewer,
         counted: &mut Counted<'_>,
     ) -> Result<(), NotWarm> {
         counted.expect(copy.body.size().unwrap_or(0));
         if copy.body.is_whole() {
             return Ok(());
         }
-        let supply = self.slow_supply(looked, &fields::asking(gzip), &copy.head, counted.job.way());
+        let supply = self.slow_supply(looked, &viewer.headers, &copy.head, counted.job.way());
         let brought = self.bring_whole(&supply, &copy.body, |bytes| counted.there(bytes)).await;
         if matches!(brought, Err(Broken::Lost | Broken::Changed)) {
             self.store.forget_body(&looked.key, &copy.body).await;
@@ -318,18 +340,21 @@ impl Pop {
             if job.going() == Going::Over {
                 return;
             }
-            let mut evicted = self.is_evicted(&file.item, true).await;
-            evicted = evicted || (file.varies && self.is_evicted(&file.item, false).await);
-            if evicted {
-                let reason = "evicted again before completion".to_owned();
-                job.not_warm_after_all(Failure { line: file.line, url: file.url, reason });
+            let viewers =
+                if file.varies { &job.viewers[..] } else { job.viewers.get(..1).unwrap_or_default() };
+            for viewer in viewers {
+                if self.is_evicted(&file.item, viewer).await {
+                    let NotWarm { reason, .. } = viewer.lacks(NotWarm::new(EVICTED, false));
+                    job.not_warm_after_all(Failure { line: file.line, url: file.url, reason });
+                    break;
+                }
             }
         }
     }
 
     /// Whether nothing is there of it any more, or not all. What a purge took was there to be taken.
-    async fn is_evicted(&self, item: &PrefetchItem, gzip: bool) -> bool {
-        let looked = self.look_up_item(item, gzip, Trace::None).await;
+    async fn is_evicted(&self, item: &PrefetchItem, viewer: &AsViewer) -> bool {
+        let looked = self.look_up_item(item, viewer, Trace::None).await;
         looked.is_ok_and(|looked| match looked.found {
             Found::Absent { .. } => looked.view.member,
             Found::Fresh(copy) => !copy.body.is_whole(),
