@@ -3,11 +3,13 @@
 //! A test that passes whatever the code does proves nothing. So every mutation is made in a copy of the tree, the tests
 //! that guard its promise are run there, and one of them has to fail.
 
+mod prefetches;
 mod simulated;
 mod table;
 
 use crate::tools;
 use anyhow::{Context as _, bail, ensure};
+use prefetches::PREFETCHES;
 use simulated::SIMULATED;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +21,7 @@ pub fn run(root: &Path, filters: &[String]) -> anyhow::Result<()> {
     let wanted = |mutation: &&Mutation| {
         filters.is_empty() || filters.iter().any(|filter| mutation.name.contains(filter.as_str()))
     };
-    let chosen: Vec<&Mutation> = MUTATIONS.iter().chain(SIMULATED).filter(wanted).collect();
+    let chosen: Vec<&Mutation> = MUTATIONS.iter().chain(PREFETCHES).chain(SIMULATED).filter(wanted).collect();
     ensure!(!chosen.is_empty(), "no mutation has a name like that");
     let place = root.join("target/mutants");
     fs::create_dir_all(&place)?;
@@ -105,7 +107,7 @@ mod tests {
     #[test]
     fn the_text_of_each_stands_once_in_its_file() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        for mutation in MUTATIONS.iter().chain(SIMULATED) {
+        for mutation in MUTATIONS.iter().chain(PREFETCHES).chain(SIMULATED) {
             let text = fs::read_to_string(root.join(mutation.file)).unwrap();
             assert_eq!(text.matches(mutation.find).count(), 1, "{}: {}", mutation.file, mutation.name);
         }

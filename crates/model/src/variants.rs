@@ -104,6 +104,11 @@ impl Variants {
         self.0.into_iter().chain(others.0).collect()
     }
 
+    /// Each value as a field of a request, `accept-language: de`.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.0.iter().flat_map(|(name, values)| values.iter().map(move |value| format!("{name}: {value}")))
+    }
+
     /// Whether nothing is named.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -285,6 +290,8 @@ mod tests {
         let both = read.into_iter().fold(Variants::default(), Variants::and);
         let same = [("Accept-Language", "de, en;q=0.5"), ("Origin", "https://www.example.com:8443")];
         assert_eq!(both, variants(&same));
+        let again = both.lines().map(|line| line.parse::<Variants>().unwrap());
+        assert_eq!(again.fold(Variants::default(), Variants::and), both);
         assert!("Accept-Language".parse::<Variants>().is_err());
         assert_eq!(
             both.checked().unwrap().to_string(),

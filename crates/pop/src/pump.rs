@@ -12,7 +12,7 @@ use crate::policy::tags;
 use crate::prefetcher::{Cost, Pace};
 use crate::reading::Tries;
 use crate::store::SliceFile;
-use crate::store::body::{Body, Place, SLICE_BYTES, SMALL_BYTES_MAX};
+use crate::store::body::{Body, Place, Reader, SLICE_BYTES, SMALL_BYTES_MAX};
 use crate::store::run::{Broken, Run};
 use crate::traffic::FromOrigin;
 use bytes::Bytes;
@@ -330,7 +330,7 @@ impl Pop {
                 }
             }
             if let Some(pace) = &pace {
-                pace.came(came, || body.viewer_reads()).await;
+                pace.came(came, || body.hurries(at)).await;
             }
         }
         if end.is_some_and(|end| at < end.min(run.until())) {
@@ -375,7 +375,7 @@ impl Pop {
         body: &Arc<Body>,
         mut there: impl FnMut(u64),
     ) -> Result<(), Broken> {
-        let reading = body.reading_slowly(0, u64::MAX);
+        let reading = body.reading(Reader::Prefetch, 0, u64::MAX);
         let mut at = 0;
         let mut tries = Tries::default();
         while body.size().is_none_or(|size| at < size) {

@@ -169,7 +169,7 @@ impl Pop {
             way,
             validator: range::strong_validator(&head.headers).filter(|_| slices),
             tags: head.tags.clone(),
-            pace: None,
+            pace: self.pace_for(looked, way),
         }
     }
 
@@ -196,7 +196,8 @@ impl Pop {
         // RFC 9111 §3.5: what another's credentials brought is for nobody else, until it proves to be public.
         let shared = may_join && !asked.headers.contains_key(header::AUTHORIZATION);
         let (interim, way) = (asked.interim(), asked.way);
-        let question = || Question { interim, way, ..self.question(looked, asked.headers) };
+        let pace = self.pace_for(looked, way);
+        let question = || Question { interim, way, pace, ..self.question(looked, asked.headers) };
         self.take_part(looked, (way, shared), question, asked.headers)
     }
 

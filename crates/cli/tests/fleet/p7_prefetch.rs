@@ -116,6 +116,31 @@ async fn p7_a_prefetch_for_some_regions_is_fetched_once_by_those_in_them() {
     assert_eq!(fleet.pops[1].metric("freshen_pop_peer_answers_total").await, 0.0);
 }
 
+/// At the pace of the domain's prefetches the file would take minutes. The one who fetches it for both keeps to that, too, but
+/// for what lies in sockets' buffers, until a viewer comes, be it at the other one.
+#[tokio::test]
+async fn p7_a_home_fetches_for_anothers_prefetch_at_its_pace_until_a_viewer_joins_there() {
+    let size = 96 * MIB;
+    let origin = LargeOrigin::start(size).await;
+    let address = origin.address;
+    let settings = move |_| Settings {
+        prefetch_bytes_per_s: Some(512 << 10),
+        ..Settings::of_origin(format!("http://{address}").parse().unwrap())
+    };
+    let plan = Plan { pops: 2, homes: true, settings: Box::new(settings), ..Plan::default() };
+    let fleet = Installation::start(plan).await;
+    let task = fleet.submit(TaskKind::Prefetch, false, &[A]).await;
+    let some = |task: &Task| task.pops.iter().all(|step| progress(step).bytes >= 2 * MIB);
+    let task = fleet.task_when(task, some).await;
+    assert!(origin.sent() < 60 * MIB, "{} of {size}", origin.sent());
+    let asker = task.pops.iter().position(|step| progress(step).origin_requests == 0).unwrap();
+    let viewer = fleet.viewer(asker);
+    let got = tokio::time::timeout(Duration::from_secs(60), viewer.get(A)).await;
+    assert_eq!(got.expect("he waits for the prefetch's pace").size() as u64, size);
+    assert_eq!(fleet.ended(task.id).await.status, Status::Complete);
+    assert_eq!(origin.requests(), 1);
+}
+
 /// The one who fetches for all is killed; the others go on with what they have, together.
 async fn goes_on_without_the_home(twist: Option<Twist>) {
     let size = 60 * MIB;

@@ -127,11 +127,12 @@ fn cost_of(cost: &OriginCost, prices: &Prices) -> Markup {
 
 /// When and where a prefetch is done, where that is not as usual.
 fn terms(task: &Task) -> Markup {
-    let PrefetchTerms { deadline_s, window, regions } = &task.terms;
+    let PrefetchTerms { deadline_s, window, regions, headers } = &task.terms;
     html! {
         @if let Some(window) = window { dt { "Hours" } dd { "begins files only at " span .mono { (window) } } }
         @if let Some(seconds) = deadline_s { dt { "Deadline" } dd { (moment::span(i64::from(*seconds) * 1_000)) " after it begins" } }
         @if !regions.is_empty() { dt { "Regions" } dd { (regions.iter().map(String::as_str).collect::<Vec<_>>().join(", ")) } }
+        @if !headers.is_empty() { dt { "Viewers with" } dd { span .mono { (headers) } } }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use freshen_control::Control;
 use freshen_model::task::PrefetchTerms;
+use freshen_model::variants::Variants;
 use freshen_model::window::{BadWindow, Window};
 use maud::{Markup, html};
 
@@ -16,7 +17,7 @@ const USUAL_UNIT: &str = "hours";
 
 /// The fields of a form that has these terms.
 pub(super) fn filled(fields: Fields, terms: &PrefetchTerms) -> Fields {
-    let PrefetchTerms { deadline_s, window, regions } = terms;
+    let PrefetchTerms { deadline_s, window, regions, headers } = terms;
     let window = window.map(|window| window.to_string()).unwrap_or_default();
     // As in `02:00-06:00+08:00`.
     let part = |from, to| window.get(from..to).unwrap_or_default();
@@ -28,13 +29,26 @@ pub(super) fn filled(fields: Fields, terms: &PrefetchTerms) -> Fields {
     };
     let fields = fields.with("opens", part(0, 5)).with("closes", part(6, 11)).with("offset", offset);
     let fields = fields.with("deadline", &count).with("deadline_unit", unit);
+    let fields = fields.with("headers", &headers.lines().collect::<Vec<_>>().join("\n"));
     regions.iter().fold(fields, |fields, region| fields.with("region", region))
 }
 
 /// What the form says.
 pub(super) fn read(fields: &Fields) -> Result<PrefetchTerms, String> {
     let regions: BTreeSet<String> = fields.each("region").map(str::to_owned).collect();
-    Ok(PrefetchTerms { deadline_s: deadline(fields)?, window: window(fields)?, regions })
+    Ok(PrefetchTerms {
+        deadline_s: deadline(fields)?,
+        window: window(fields)?,
+        regions,
+        headers: headers(fields)?,
+    })
+}
+
+fn headers(fields: &Fields) -> Result<Variants, String> {
+    let lines = fields.text("headers").lines().map(str::trim).filter(|line| !line.is_empty());
+    lines
+        .map(str::parse)
+        .try_fold(Variants::default(), |all, header: Result<Variants, _>| Ok(all.and(header?)))
 }
 
 fn window(fields: &Fields) -> Result<Option<Window>, String> {
@@ -74,6 +88,10 @@ pub(super) fn shown(control: &Control, fields: &Fields) -> Markup {
                 select name="deadline_unit" { @for (known, _) in UNITS { option value=(known) selected[known == unit] { (known) } } }
             }
         }
+        label {
+            "For viewers with these headers, one a line"
+            textarea name="headers" rows="2" wrap="off" spellcheck="false" placeholder="Accept-Language: de" { (fields.text("headers")) }
+        }
         @if regions.len() > 1 {
             fieldset .inline {
                 legend { "Only in these regions" }
@@ -98,7 +116,10 @@ mod tests {
             (Some(1), Some("00:00-00:01-14:00")),
         ] {
             let window = window.map(|window| window.parse().unwrap());
-            let terms = PrefetchTerms { deadline_s, window, regions: ["north".into(), "a b".into()].into() };
+            let headers =
+                [("accept-encoding", "gzip"), ("accept-language", "de"), ("accept-language", "fr, en;q=0.5")];
+            let (regions, headers) = (["north".into(), "a b".into()].into(), headers.into_iter().collect());
+            let terms = PrefetchTerms { deadline_s, window, regions, headers };
             assert_eq!(read(&filled(Fields::default(), &terms)), Ok(terms));
         }
         let two_hours =

@@ -58,6 +58,11 @@ impl Way {
         matches!(self, Way::Below(..))
     }
 
+    /// Whether another POP asks for a prefetch of its own.
+    pub fn is_of_prefetching_pop(self) -> bool {
+        matches!(self, Way::Below(_, Some(_)))
+    }
+
     /// Whether something on its way here may be waited for, by its level.
     pub fn may_wait_for(self, level: Level) -> bool {
         match self {

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 /// Less than this is not waited for: it is owed, and waited for together with what comes next.
 const WAIT_MIN: Duration = Duration::from_millis(5);
-/// How often somebody who waits looks whether a viewer has come who needs the same bytes.
+/// How often somebody who waits looks whether one has come who needs the same bytes and shall not wait.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The places of all prefetches.
@@ -115,8 +115,8 @@ impl Pace {
         Pace { places: places.clone(), domain }
     }
 
-    /// Notes that bytes came, and waits until more may be taken, unless a viewer needs them.
-    pub async fn came(&self, bytes: u64, viewer_waits: impl Fn() -> bool) {
+    /// Notes that bytes came, and waits until more may be taken, unless somebody needs them who shall not wait.
+    pub async fn came(&self, bytes: u64, somebody_waits: impl Fn() -> bool) {
         let now = clock::now().boot;
         let until = self.places.0.lock().scheduler.spend(&self.domain, bytes, now);
         if until < now + WAIT_MIN {
@@ -124,7 +124,7 @@ impl Pace {
         }
         loop {
             let left = until.saturating_sub(clock::now().boot);
-            if left.is_zero() || viewer_waits() {
+            if left.is_zero() || somebody_waits() {
                 return;
             }
             tokio::time::sleep(left.min(LOOK_EVERY)).await;

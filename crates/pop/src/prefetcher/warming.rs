@@ -290,6 +290,11 @@ impl Pop {
         Pace::new(&self.prefetcher.places, looked.domain.name.as_str().into())
     }
 
+    /// The pace at which something may come that is fetched for such a request; none for viewers.
+    pub fn pace_for(&self, looked: &Looked, way: Way) -> Option<Pace> {
+        way.is_of_prefetching_pop().then(|| self.pace_of(looked))
+    }
+
     /// Where more of a body comes from, at the pace of prefetches.
     fn slow_supply(&self, looked: &Looked, viewer: &HeaderMap, head: &Head, way: Way) -> Arc<Supply> {
         let supply = self.supply(looked, viewer, head, way);

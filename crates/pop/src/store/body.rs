@@ -18,6 +18,8 @@ pub const SLICE_BYTES: u64 = 1 << 20;
 pub const SMALL_BYTES_MAX: u64 = BLOCK_BYTES;
 /// A reader waits for a run that is this far before the byte he needs; farther, he has it fetched for himself.
 const NEAR_BYTES: u64 = 4 * SLICE_BYTES;
+/// How far a run that keeps to a pace is before another POP's prefetch, at least.
+const AHEAD_OF_ASKER_BYTES: u64 = 4 * SLICE_BYTES;
 /// How far a run may be before its readers, where it can be taken up again later.
 const AHEAD_BYTES: u64 = 16 * SLICE_BYTES;
 
@@ -162,8 +164,18 @@ pub enum Place {
 pub struct Reading {
     at: AtomicU64,
     last: u64,
-    /// Whether no viewer waits for it.
-    slow: bool,
+    reader: Reader,
+}
+
+/// Who reads a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// A viewer, here or at another POP: he is not kept waiting.
+    Viewer,
+    /// Another POP's prefetch: it takes bytes at its own pace, which a viewer there lifts, and finds some ahead of it.
+    Asker,
+    /// A prefetch of this POP.
+    Prefetch,
 }
 
 impl Reading {
@@ -406,24 +418,23 @@ impl Body {
         }
     }
 
-    /// Begins to read the bytes up to `last`, from `at`.
-    pub fn reading(&self, at: u64, last: u64) -> Arc<Reading> {
-        self.note_reading(Reading { at: AtomicU64::new(at), last, slow: false })
-    }
-
-    /// The same for a prefetch, which may be kept waiting.
-    pub fn reading_slowly(&self, at: u64, last: u64) -> Arc<Reading> {
-        self.note_reading(Reading { at: AtomicU64::new(at), last, slow: true })
-    }
-
-    /// Whether anybody reads it who may not be kept waiting.
-    pub fn viewer_reads(&self) -> bool {
+    /// Whether somebody reads it who would wait if no more came than the bytes before `at`.
+    pub fn hurries(&self, at: u64) -> bool {
         let Some(slices) = self.in_slices() else { return false };
-        slices.state.lock().readers.iter().filter_map(Weak::upgrade).any(|reader| !reader.slow)
+        let state = slices.state.lock();
+        state.readers.iter().filter_map(Weak::upgrade).any(|reading| match reading.reader {
+            Reader::Viewer => true,
+            Reader::Asker => {
+                let reads = reading.at.load(Ordering::Relaxed);
+                at.min(reading.last) <= reads.saturating_add(AHEAD_OF_ASKER_BYTES)
+            }
+            Reader::Prefetch => false,
+        })
     }
 
-    fn note_reading(&self, reading: Reading) -> Arc<Reading> {
-        let reading = Arc::new(reading);
+    /// Begins to read the bytes up to `last`, from `at`.
+    pub fn reading(&self, reader: Reader, at: u64, last: u64) -> Arc<Reading> {
+        let reading = Arc::new(Reading { at: AtomicU64::new(at), last, reader });
         if let Some(slices) = self.in_slices() {
             let mut state = slices.state.lock();
             state.readers.retain(|reader| reader.strong_count() > 0);
