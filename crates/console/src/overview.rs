@@ -15,15 +15,31 @@ use crate::Console;
 use crate::layout::{self, Place};
 use crate::moment;
 use crate::person::Person;
+use crate::records::list;
+use crate::refused::Refused;
 
 /// For how long a count is shown again: counting reads the ledger, and anybody may ask.
 const SHOWN_FOR: Duration = Duration::from_secs(1);
+/// Operations that are shown.
+const OPERATIONS: u64 = 8;
 /// How far back tasks are counted.
 const COUNTED_MS: i64 = 86_400_000;
 
-pub(crate) async fn page(State(console): State<Console>, person: Person) -> Markup {
+pub(crate) async fn page(State(console): State<Console>, person: Person) -> Result<Markup, Refused> {
     let status = console.0.statuses.now().await;
-    layout::page(&person, Place::Overview, "Overview", &html! { (numbers(&status)) (pops(&status)) })
+    let account = person.confines().map(str::to_owned);
+    let newest = TaskFilter { account, limit: OPERATIONS, ..TaskFilter::default() };
+    let newest = console.control().operations_behind(&newest, None).await?.rows;
+    let body = html! {
+        (numbers(&status))
+        (pops(&status))
+        h2 { "Newest operations" }
+        @if newest.is_empty() { p .faint { "Nothing was purged or prefetched yet." } } @else {
+            div .scroll { (list::table(&person, &newest)) }
+            p { a href="/ui/refresh/records" { "All operations" } }
+        }
+    };
+    Ok(layout::page(&person, Place::Overview, "Overview", &body))
 }
 
 fn numbers(status: &Status) -> Markup {

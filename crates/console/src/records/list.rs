@@ -40,14 +40,7 @@ pub(crate) async fn page(
             p .faint { "No operation fits." }
         } @else {
             div .scroll hx-ext=[(!running.is_empty()).then_some("sse")] sse-connect=[(!running.is_empty()).then_some(live)] sse-close="end" {
-                table {
-                    thead { tr {
-                        th .num { "Number" } th { "Submitted (UTC)" } th { "Operation" } th { "What" }
-                        @if person.confines().is_none() { th { "Account" } }
-                        th .progress { "State" } th .num { "Took" }
-                    } }
-                    tbody { @for (operation, line) in &found.rows { (row(&person, operation, line)) } }
-                }
+                (table(&person, &found.rows))
             }
             @if let Some(older) = older { nav .pages aria-label="Pages" { a .button href=(older) { "Older" } } }
         }
@@ -109,6 +102,20 @@ fn search(fields: &Fields) -> Markup {
             label { "From (UTC)" input type="datetime-local" name="from" value=(fields.text("from")); }
             label { "To (UTC)" input type="datetime-local" name="to" value=(fields.text("to")); }
             button type="submit" { "Show" }
+        }
+    }
+}
+
+/// Operations with their first lines.
+pub(crate) fn table(person: &Person, rows: &[(Operation, String)]) -> Markup {
+    html! {
+        table {
+            thead { tr {
+                th .num { "Number" } th { "Submitted (UTC)" } th { "Operation" } th { "What" }
+                @if person.confines().is_none() { th { "Account" } }
+                th .progress { "State" } th .num { "Took" }
+            } }
+            tbody { @for (operation, line) in rows { (row(person, operation, line)) } }
         }
     }
 }

@@ -5,7 +5,7 @@ pub(crate) mod live;
 pub(crate) mod record;
 mod steps;
 
-use freshen_model::task::{Task, TaskKind};
+use freshen_model::task::{StepState, Task, TaskKind};
 use maud::{Markup, html};
 
 /// A kind as people call it.
@@ -31,6 +31,7 @@ pub(crate) fn state(task: &Task) -> Markup {
             @if task.holds.paused { " " span .warn { "paused" } } @else if task.holds.outside_window { " " span .warn { "outside its hours" } }
         } @else {
             span .state .(class(word)) { (word) }
+            @if task.pops.iter().any(|step| matches!(step.state, StepState::Cancelled { .. })) { " " span .faint { "cancelled" } }
         }
     }
 }

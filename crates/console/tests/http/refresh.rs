@@ -101,6 +101,8 @@ async fn p8_another_accounts_operations_are_like_none_and_a_viewer_looks_on() {
         let form = [("kind", "url"), ("lines", "http://a.example/x")];
         assert_eq!(vera.post(path, &form).await.status, 403, "{path}");
     }
+    vera.get("/ui/").await.has("http://a.example/x");
+    bea.get("/ui/").await.has("Nothing was purged or prefetched yet.");
     let mut eva = stage.signed_in("eva").await;
     let theirs = [("kind", "url"), ("lines", "http://b.example/x"), ("account", "bob")];
     purged(&mut eva, &theirs).await;
@@ -200,7 +202,7 @@ async fn a_running_prefetch_is_paused_resumed_and_cancelled() {
     stream.has("event: actions");
     stream.has("event: end");
     let page = olga.get(&record).await;
-    page.has("cancelled");
+    page.has("<span class=\"faint\">cancelled</span>");
     page.has_not(">Cancel<");
     // What has ended is steered no more, and a purge that runs never was.
     assert_eq!(olga.post(&format!("{record}/pause"), &[]).await.status, 409);
