@@ -8,8 +8,8 @@ const WIDTH: usize = 640;
 const HEIGHT: usize = 120;
 /// Bars of one chart.
 pub(crate) const BARS_MAX: usize = 80;
-/// The least number of bars that there is room for: few are not to be as wide as the chart.
-const BARS_MIN: usize = 24;
+/// Room for so many bars at least, where each is one of several: few are not to be as wide as the chart.
+pub(crate) const BARS_MIN: usize = 24;
 
 /// One bar: its height, what is told of it, and whether it is one to look at.
 pub(crate) struct Bar {
@@ -25,7 +25,9 @@ pub(crate) struct Chart<'a> {
     pub(crate) bars: Vec<Bar>,
     /// The value that is as high as the chart; absent: a round one above all.
     pub(crate) full: Option<f64>,
-    /// What stands below its first and its last bar.
+    /// For how many bars there is room, at least for all; the last stands at the right.
+    pub(crate) room: usize,
+    /// What stands below its beginning and its end.
     pub(crate) ends: [String; 2],
 }
 
@@ -35,7 +37,8 @@ impl Chart<'_> {
         let values = || self.bars.iter().filter_map(|bar| bar.value);
         let highest = values().fold(0.0, f64::max);
         let top = self.full.unwrap_or_else(|| round_above(highest));
-        let step = WIDTH as f64 / self.bars.len().max(BARS_MIN) as f64;
+        let room = self.bars.len().max(self.room).max(1);
+        let (step, free) = (WIDTH as f64 / room as f64, room - self.bars.len());
         let count = moment::counted(values().count() as u64, "value");
         let label = format!("{}: {count}, the highest {}", self.title, unit(highest));
         let [first, last] = &self.ends;
@@ -53,7 +56,7 @@ impl Chart<'_> {
                                 @if let Some(value) = bar.value {
                                     // What is there is seen, however small.
                                     @let height = (value / top * HEIGHT as f64).clamp(1.5, HEIGHT as f64);
-                                    rect .ill[bar.ill] x=(format!("{:.2}", place as f64 * step)) y=(format!("{:.2}", HEIGHT as f64 - height))
+                                    rect .ill[bar.ill] x=(format!("{:.2}", (free + place) as f64 * step)) y=(format!("{:.2}", HEIGHT as f64 - height))
                                         width=(format!("{:.2}", step * 0.78)) height=(format!("{height:.2}")) { title { (bar.told) } }
                                 }
                             }
@@ -84,16 +87,24 @@ mod tests {
         let bar =
             |value: &Option<f64>| Bar { value: *value, told: format!("{value:?}"), ill: *value > Some(3.0) };
         let (bars, ends) = (values.iter().map(bar).collect(), ["then".to_owned(), "now".to_owned()]);
-        Chart { title: "Numbers", bars, full, ends }.drawn(|value| format!("{value:.0} s")).into_string()
+        Chart { title: "Numbers", bars, full, room: 8, ends }
+            .drawn(|value| format!("{value:.0} s"))
+            .into_string()
     }
 
     #[test]
     fn a_bar_is_as_high_as_its_value() {
         let chart = drawn(&[Some(2.0), Some(4.0), None, Some(0.0)], None);
         assert!(chart.contains("aria-label=\"Numbers: 3 values, the highest 4 s\""), "{chart}");
-        for there in
-            ["height=\"60.00\"", "class=\"ill\"", "height=\"120.00\"", "height=\"1.50\"", "then", "now"]
-        {
+        for there in [
+            "height=\"60.00\"",
+            "class=\"ill\"",
+            "height=\"120.00\"",
+            "height=\"1.50\"",
+            "x=\"320.00\"",
+            "then",
+            "now",
+        ] {
             assert!(chart.contains(there), "{there} is not in {chart}");
         }
         assert_eq!(chart.matches("<rect").count(), 3);

@@ -25,7 +25,8 @@ const DOMAINS_MAX: u64 = 1_000;
 /// A time to look back: its word, its name, how long it is and how long a bar, in seconds.
 type Span = (&'static str, &'static str, i64, i64);
 
-const SPANS: [Span; 4] = [
+const SPANS: [Span; 5] = [
+    ("hour", "the last hour", 3_600, 300),
     ("hours", "the last 6 hours", 21_600, 300),
     ("day", "the last day", 86_400, 1_200),
     ("week", "the last week", 604_800, 10_800),
@@ -190,7 +191,7 @@ async fn charts(
             let value = of(traffic);
             Bar { value, told: format!("{at}: {}", value.map(unit).unwrap_or_default()), ill: false }
         };
-        Chart { title, bars: all.iter().map(bar).collect(), full, ends: ends() }.drawn(unit)
+        Chart { title, bars: all.iter().map(bar).collect(), full, room: 0, ends: ends() }.drawn(unit)
     };
     Ok(html! {
         @if more { (layout::notice(Notice::Warning, &format!("of more than {DOMAINS_MAX} domains only the first are added up, choose one"))) }
@@ -225,13 +226,13 @@ fn took(title: &str, ended: &[&Operation], wanted: impl Fn(TaskKind) -> bool) ->
     let wanted = ended.iter().map(|operation| &operation.task).filter(|task| wanted(task.kind));
     let mut tasks: Vec<_> = wanted.take(chart::BARS_MAX).collect();
     tasks.reverse();
-    let ends = [tasks.first(), tasks.last()];
-    let ends = ends.map(|end| end.map(|task| moment::minute(task.submitted_ms)).unwrap_or_default());
+    let newest = tasks.last().map(|task| moment::minute(task.submitted_ms)).unwrap_or_default();
     let bars = tasks.into_iter().filter_map(|task| {
         let took = task.ended_ms? - task.not_before_ms.unwrap_or(task.submitted_ms).max(task.submitted_ms);
         let (kind, status) = (records::kind(task.kind), task.status.as_str());
         let told = format!("{kind} {}: {status}, {}", task.id, moment::span(took));
         Some(Bar { value: Some(took.max(0) as f64), told, ill: task.status == Status::Failed })
     });
-    Chart { title, bars: bars.collect(), full: None, ends }.drawn(|ms| moment::span(ms as i64))
+    let (room, ends) = (chart::BARS_MIN, [String::new(), newest]);
+    Chart { title, bars: bars.collect(), full: None, room, ends }.drawn(|ms| moment::span(ms as i64))
 }

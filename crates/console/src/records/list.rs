@@ -128,7 +128,7 @@ fn row(person: &Person, operation: &Operation, line: &str) -> Markup {
             td .num { a href={ "/ui/refresh/records/" (task.id) } { (task.id) } }
             td { (moment::time(task.submitted_ms)) }
             td { (records::kind(task.kind)) @if task.cut { ", cut" } }
-            td .wraps .mono { (line) @if more > 0 { " " span .faint { "and " (moment::number(more)) " more" } } }
+            td .what .wraps .mono { (line) @if more > 0 { " " span .more .faint { "and " (moment::number(more)) " more" } } }
             @if person.confines().is_none() { td { (operation.account) } }
             td .progress sse-swap=[(!task.status.ended()).then(|| format!("task-{}", task.id))] { (records::state(task)) }
             td .num { @if let Some(ended) = task.ended_ms { (moment::span(ended - task.submitted_ms)) } }

@@ -28,7 +28,7 @@ pub(crate) fn state(task: &Task) -> Markup {
         @if !task.status.ended() && task.seq.0 > 0 {
             progress max="100" value=(task.percent) aria-label="done" { (task.percent) " %" }
             " " (task.percent) " %"
-            @if task.holds.paused { " " span .warn { "paused" } } @else if task.holds.outside_window { " " span .warn { "outside its hours" } }
+            @if task.holds.paused { " " span .warn .hold { "paused" } } @else if task.holds.outside_window { " " span .warn .hold { "outside its hours" } }
         } @else {
             span .state .(class(word)) { (word) }
             @if task.pops.iter().any(|step| matches!(step.state, StepState::Cancelled { .. })) { " " span .faint { "cancelled" } }

@@ -9,11 +9,8 @@ use maud::{Markup, html};
 use crate::fields::Fields;
 use crate::person::Person;
 
-const CHOICES: [(&str, &str); 3] = [
-    ("", "nothing"),
-    ("prefetch", "prefetch the same URLs"),
-    ("refill", "refill: fetch the hottest of it again"),
-];
+const CHOICES: [(&str, &str); 3] =
+    [("", "nothing"), ("prefetch", "prefetch the URLs"), ("refill", "refill the hottest")];
 /// Units in which bytes are written, the largest first.
 const UNITS: [(&str, u64); 6] = [
     ("GB", 1_000_000_000),

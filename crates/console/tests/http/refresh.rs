@@ -26,7 +26,7 @@ async fn an_operator_purges_and_finds_it_in_the_record() {
     let directory = [("kind", "directory"), ("mode", "force"), ("lines", "http://a.example/d/")];
     purged(&mut olga, &directory).await;
     let list = olga.get("/ui/refresh/records").await;
-    list.has("http://a.example/x.jpg <span class=\"faint\">and 1 more</span>");
+    list.has("http://a.example/x.jpg <span class=\"more faint\">and 1 more</span>");
     list.has("http://a.example/d/");
     olga.get("/ui/refresh/records?type=directory").await.has_not("x.jpg");
     olga.get("/ui/refresh/records?url=X.JP").await.has_not("/d/");
@@ -185,7 +185,7 @@ async fn a_running_prefetch_is_paused_resumed_and_cancelled() {
     }
     assert_eq!(olga.post(&format!("{record}/pause"), &[]).await.status, 303);
     let page = olga.get(&record).await;
-    page.has("<span class=\"warn\">paused</span>");
+    page.has("<span class=\"warn hold\">paused</span>");
     page.has(">Resume<");
     page.has_not(">Pause<");
     olga.get("/ui/refresh/records").await.has("paused");
