@@ -149,6 +149,7 @@ async fn follow(pop: PopId, link: HttpLink) {
         watermark: saved.watermark,
         watermark_id: saved.watermark_id,
         takes_peers: false,
+        takes_certificates: false,
         expands: false,
     };
     let began = Instant::now();

@@ -203,6 +203,7 @@ async fn follow_once(
         watermark: saved.watermark,
         watermark_id: saved.watermark_id,
         takes_peers: false,
+        takes_certificates: false,
         expands: false,
     };
     let mut events = link.follow(&position).await?;

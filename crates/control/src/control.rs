@@ -13,6 +13,7 @@ use crate::pace::Pace;
 use crate::people::People;
 use crate::progress::{Moment, Progress};
 use crate::resolver::Resolver;
+use crate::server_certificates::Handing;
 use crate::steering::Windows;
 use crate::submit::Entry;
 use crate::telemetry;
@@ -113,8 +114,10 @@ impl Control {
         let pops = ledger.pops().await?;
         let progress = Arc::new(Progress::new(Arc::new(Changes::begun_at(clock.wall_ms()))));
         let books = Arc::new(Books::restored(ledger.traffic_booked().await?));
+        let handing = Handing::begin(ledger.as_ref()).await?;
+        let (by_clock, to_progress, to_books) = (clock.clone(), progress.clone(), books.clone());
         let members =
-            Members::new(ledger.clone(), clock.clone(), progress.clone(), books.clone(), terms, pops.clone());
+            Members::new(ledger.clone(), by_clock, to_progress, to_books, terms, handing, pops.clone());
         let members = Arc::new(members);
 
         // The start is when this run learns of the orders: POPs may have taken leases up to the end of the last run.

@@ -27,6 +27,7 @@ mod progress;
 pub mod receipts;
 mod resolver;
 mod secret;
+pub mod server_certificates;
 mod steering;
 pub mod submit;
 pub mod tasks;
@@ -47,10 +48,11 @@ pub use media_jobs::{MediaJobError, MediaSubmitted, MediaTeller};
 pub use people::{Session, SignInError};
 pub use receipts::NoCertificate;
 pub use resolver::ResolverError;
+pub use server_certificates::NewServerCertificate;
 pub use submit::{Accepted, SubmitError, SubmitRequest, Terms, Then};
 pub use tasks::{LineView, Operation};
 
 pub use freshen_ledger::{
-    Account, DOMAINS_OF_ACCOUNT_MAX, Deed, DomainRecord, Found, Once, StreamPlace, Submitted, TaskFilter,
-    TaskPage, TaskPlace, User,
+    Account, DOMAINS_OF_ACCOUNT_MAX, Deed, DomainRecord, Found, Once, ServerCertificate, StreamPlace,
+    Submitted, TaskFilter, TaskPage, TaskPlace, User,
 };

@@ -364,7 +364,8 @@ impl Control {
     /// Removes a domain; of `account` where that is given.
     pub async fn remove_domain(&self, account: Option<&str>, name: &str) -> Result<(), ManageError> {
         let domain = self.own_domain(account, name).await?;
-        Ok(self.ledger.remove_domain(&domain.name).await?)
+        self.ledger.remove_domain(&domain.name).await?;
+        Ok(self.tell_server_certificates().await?)
     }
 
     /// All domains by name, or an account's.
@@ -433,7 +434,7 @@ impl Control {
 
 // ---- what names and settings may be ----
 
-fn unfit<T>(field: &'static str, reason: String) -> Result<T, ManageError> {
+pub(crate) fn unfit<T>(field: &'static str, reason: String) -> Result<T, ManageError> {
     Err(ManageError::Unfit { field, reason })
 }
 

@@ -4,11 +4,12 @@ use crate::clock::Clock;
 use crate::peers::{self, Watched};
 use crate::progress::{Moment, Progress};
 use crate::receipts::News;
+use crate::server_certificates::{self, Handing};
 use crate::traffic::Books;
 use crate::{secret, telemetry};
 use async_trait::async_trait;
 use freshen_fleet::Host;
-use freshen_fleet::wire::Receipts;
+use freshen_fleet::wire::{CertificateName, HandedCertificate, Receipts};
 use freshen_ledger::{Ledger, PopRecord, Remembered};
 use freshen_model::area::Area;
 use freshen_model::ids::{LogId, PopId, Seq};
@@ -49,6 +50,8 @@ pub(crate) struct Members {
     peers: Watched,
     /// Told when receipts of a task came.
     pub(crate) news: News,
+    /// The certificates of domains.
+    pub(crate) handing: Handing,
 }
 
 #[derive(Default)]
@@ -134,11 +137,12 @@ impl Members {
         progress: Arc<Progress>,
         books: Arc<Books>,
         terms: Terms,
+        handing: Handing,
         pops: Vec<PopRecord>,
     ) -> Members {
         let peers = Watched::new(ledger.derived_secret("between POPs"), &pops, terms.granted, clock.now());
         let (known, news) = (Mutex::default(), News::default());
-        let members = Members { ledger, clock, progress, books, terms, known, peers, news };
+        let members = Members { ledger, clock, progress, books, terms, known, peers, news, handing };
         for pop in pops {
             if let Some(remembered) = &pop.remembered {
                 members.progress.remembered(&pop.id, remembered.watermark, remembered.heard_ms);
@@ -347,6 +351,16 @@ impl Host for Members {
         // One that is gone has no others.
         let Some(member) = known.members.get(pop) else { return Some(Peers::default()) };
         self.peers.of(member, known.members.values(), now)
+    }
+
+    fn certificates(&self) -> watch::Receiver<Arc<Vec<CertificateName>>> {
+        self.handing.watch()
+    }
+
+    async fn certificate(&self, pop: &PopId, domain: &str) -> Result<Option<HandedCertificate>, String> {
+        // One that is removed shows nothing any more.
+        let stays = self.known.lock().members.get(pop).is_some_and(|member| member.record.left.is_none());
+        if stays { server_certificates::hand(self.ledger(), domain).await } else { Ok(None) }
     }
 
     async fn heartbeat(&self, beat: &Heartbeat) -> Result<Standing, String> {

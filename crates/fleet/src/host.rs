@@ -1,12 +1,13 @@
 //! What the fleet's listener needs of control.
 
-use crate::wire::Receipts;
+use crate::wire::{CertificateName, HandedCertificate, Receipts};
 use async_trait::async_trait;
 use freshen_model::ids::{LogId, OrderId, PopId, Seq};
 use freshen_model::order::{End, Order, Snapshot};
 use freshen_model::peers::Peers;
 use freshen_model::protocol::heartbeat::{Heartbeat, Standing};
 use freshen_model::protocol::roster::Place;
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// Control, as the fleet's listener sees it. Errors are texts for the operator's log; the POP tries again.
@@ -36,6 +37,13 @@ pub trait Host: Send + Sync + 'static {
 
     /// The other POPs, for that one; `None` while too little is known of them, or of it.
     fn peers(&self, pop: &PopId) -> Option<Peers>;
+
+    /// Which domains have a certificate.
+    fn certificates(&self) -> watch::Receiver<Arc<Vec<CertificateName>>>;
+
+    /// A domain's certificate for a POP, which is authenticated and asked over a private line; `None` where it has none, or
+    /// the POP is to have none.
+    async fn certificate(&self, pop: &PopId, domain: &str) -> Result<Option<HandedCertificate>, String>;
 
     /// Judges a heartbeat, whose sender is authenticated.
     async fn heartbeat(&self, beat: &Heartbeat) -> Result<Standing, String>;

@@ -3,8 +3,9 @@
 use crate::host::Host;
 use crate::line::LineKey;
 use crate::wire::{
-    Answered, BATCH_BYTES, FOLLOW_PATH, HEARTBEAT_PATH, MESSAGE_BYTES_MAX, PING_EVERY_MS, Position, Push,
-    Question, RECEIPTS_PATH, REPLY_PATH, Receipts, Reply, STATEMENTS_MAX,
+    Answered, BATCH_BYTES, CERTIFICATE_PATH, CertificateWanted, FOLLOW_PATH, HEARTBEAT_PATH,
+    MESSAGE_BYTES_MAX, PING_EVERY_MS, Position, Push, Question, RECEIPTS_PATH, REPLY_PATH, Receipts, Reply,
+    STATEMENTS_MAX,
 };
 use bytes::Bytes;
 use freshen_model::ids::{PopId, Seq};
@@ -269,6 +270,18 @@ impl Hub {
                 kept.map_err(|why| (StatusCode::CONFLICT, why))?;
                 Ok(plain(StatusCode::OK, String::new()))
             }
+            CERTIFICATE_PATH => {
+                let wanted: CertificateWanted = parse(&body)?;
+                own(&pop, &wanted.pop)?;
+                if !private {
+                    let why = "the key of a certificate goes by TLS only; write control's pin behind the POP's token";
+                    return Err((StatusCode::FORBIDDEN, why.to_owned()));
+                }
+                let handed = self.host.certificate(&pop, &wanted.domain).await.map_err(failed)?;
+                let handed = handed.ok_or((StatusCode::NOT_FOUND, "no certificate for it".to_owned()))?;
+                let json = serde_json::to_vec(&handed).map_err(|error| failed(error.to_string()))?;
+                Ok(Response::new(Full::new(json.into()).boxed()))
+            }
             REPLY_PATH => {
                 let reply: Reply = parse(&body)?;
                 if let Some(stream) = self.streams().get(&pop) {
@@ -320,6 +333,11 @@ impl Hub {
             stream.lines.send(line(&Push::Snapshot(snapshot))).await.map_err(gone)?;
         }
         let mut peers = PeersPush::new(self.host.as_ref(), position.takes_peers);
+        let mut certificates = self.host.certificates();
+        if position.takes_certificates {
+            // A list that is there is news to who connects.
+            certificates.mark_changed();
+        }
         let mut ping = tokio::time::interval(Duration::from_millis(PING_EVERY_MS));
         loop {
             loop {
@@ -337,6 +355,11 @@ impl Hub {
                     if let Some(new) = peers.take(self.host.peers(&position.pop)) {
                         stream.lines.send(line(&Push::Peers(new))).await.map_err(gone)?;
                     }
+                }
+                changed = certificates.changed(), if position.takes_certificates => {
+                    changed.map_err(|_| "control ends")?;
+                    let all = certificates.borrow_and_update().clone();
+                    stream.lines.send(line(&Push::Certificates(all))).await.map_err(gone)?;
                 }
                 _ = ping.tick() => {
                     if self.streams().get(&position.pop).is_none_or(|current| current.number != stream.number) {

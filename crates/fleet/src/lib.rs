@@ -5,6 +5,7 @@
 //! What a POP is and knows goes to whom its token pins, and to nobody else.
 
 pub mod causes;
+pub mod certified;
 pub mod host;
 pub mod hub;
 pub mod line;
@@ -13,6 +14,7 @@ pub mod trust;
 pub mod wire;
 
 pub use causes::causes;
+pub use certified::{Certified, Misfit};
 pub use host::Host;
 pub use hub::{AskError, Hub};
 pub use line::{BadToken, JoinToken, LineKey};

@@ -3,8 +3,8 @@
 use crate::causes::causes;
 use crate::line::{JoinToken, to_pinned};
 use crate::wire::{
-    FOLLOW_PATH, HEARTBEAT_PATH, MESSAGE_BYTES_MAX, PING_EVERY_MS, Position, Push, Question, RECEIPTS_PATH,
-    REPLY_PATH, Receipts, Reply,
+    CERTIFICATE_PATH, CertificateName, CertificateWanted, FOLLOW_PATH, HEARTBEAT_PATH, HandedCertificate,
+    MESSAGE_BYTES_MAX, PING_EVERY_MS, Position, Push, Question, RECEIPTS_PATH, REPLY_PATH, Receipts, Reply,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,8 +20,10 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde::de::DeserializeOwned;
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::codec::{FramedRead, LinesCodec};
@@ -45,6 +47,8 @@ pub enum Event {
     Ask(u64, Question),
     /// The other POPs as they are now.
     Peers(Peers),
+    /// Which domains have a certificate now.
+    Certificates(Arc<Vec<CertificateName>>),
     /// The line broke; nothing more comes.
     Lost(LinkError),
 }
@@ -94,6 +98,12 @@ pub trait Link: Send + Sync + 'static {
 
     /// Brings what was signed; durable at control where this succeeds.
     async fn receipts(&self, receipts: &Receipts) -> Result<(), LinkError>;
+
+    /// Whether nobody between reads along.
+    fn is_private(&self) -> bool;
+
+    /// Asks for a domain's certificate. Only over a line that is private.
+    async fn certificate(&self, wanted: &CertificateWanted) -> Result<HandedCertificate, LinkError>;
 }
 
 /// The line to control's own listener, over HTTP/1.1, by TLS where the token has control's pin.
@@ -138,9 +148,16 @@ impl HttpLink {
         Ok(HttpLink { address, secret, client })
     }
 
-    /// Whether nobody between reads along.
-    pub fn is_private(&self) -> bool {
-        matches!(self.client, Caller::Private(_))
+    async fn call<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        message: &(impl serde::Serialize + Sync),
+    ) -> Result<A, LinkError> {
+        let body = self.post(path, json(message)?).await?;
+        let bytes = tokio::time::timeout(CALL_MAX, read(body)).await.map_err(|_| {
+            LinkError::Unreachable { address: self.address.clone(), reason: "the answer did not end".into() }
+        })??;
+        serde_json::from_slice(&bytes).map_err(|error| LinkError::Malformed(error.to_string()))
     }
 
     async fn post(&self, path: &str, body: Vec<u8>) -> Result<Incoming, LinkError> {
@@ -192,11 +209,15 @@ impl Link for HttpLink {
     }
 
     async fn heartbeat(&self, beat: &Heartbeat) -> Result<Answer, LinkError> {
-        let body = self.post(HEARTBEAT_PATH, json(beat)?).await?;
-        let bytes = tokio::time::timeout(CALL_MAX, read(body)).await.map_err(|_| {
-            LinkError::Unreachable { address: self.address.clone(), reason: "the answer did not end".into() }
-        })??;
-        serde_json::from_slice(&bytes).map_err(|error| LinkError::Malformed(error.to_string()))
+        self.call(HEARTBEAT_PATH, beat).await
+    }
+
+    fn is_private(&self) -> bool {
+        matches!(self.client, Caller::Private(_))
+    }
+
+    async fn certificate(&self, wanted: &CertificateWanted) -> Result<HandedCertificate, LinkError> {
+        self.call(CERTIFICATE_PATH, wanted).await
     }
 
     async fn reply(&self, reply: &Reply) -> Result<(), LinkError> {
@@ -228,6 +249,7 @@ async fn read_pushes(body: Incoming, events: &mpsc::Sender<Event>, address: Stri
             Ok(Push::Orders { log, orders }) => Event::Orders(log, orders),
             Ok(Push::Ask { number, question }) => Event::Ask(number, question),
             Ok(Push::Peers(peers)) => Event::Peers(peers),
+            Ok(Push::Certificates(certificates)) => Event::Certificates(certificates),
             Err(error) => return LinkError::Malformed(error.to_string()),
         };
         if events.send(event).await.is_err() {

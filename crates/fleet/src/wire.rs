@@ -6,8 +6,10 @@ use freshen_model::ids::{DataId, LogId, OrderId, PopId, Seq};
 use freshen_model::order::{Order, Snapshot};
 use freshen_model::peers::Peers;
 use freshen_model::preview::{Preview, PreviewQuestion};
-use freshen_model::receipt::{PublicKey, Signed};
+use freshen_model::receipt::{Digest, PublicKey, Signed};
+use freshen_model::secret::Secret;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Where the POP opens its stream of orders; `POST` with a [`Position`], answered by lines of [`Push`].
 pub const FOLLOW_PATH: &str = "/fleet/follow";
@@ -17,6 +19,10 @@ pub const HEARTBEAT_PATH: &str = "/fleet/heartbeat";
 pub const REPLY_PATH: &str = "/fleet/reply";
 /// Where receipts go; `POST` with [`Receipts`]. Whatever control answers with success is durable there.
 pub const RECEIPTS_PATH: &str = "/fleet/receipts";
+
+/// Where a POP asks for a domain's certificate; `POST` with a [`CertificateWanted`], answered by a [`HandedCertificate`].
+/// By TLS only.
+pub const CERTIFICATE_PATH: &str = "/fleet/certificate";
 
 /// The longest line or body of the fleet's protocol; an order of 1,000 of the longest URLs fits three times.
 pub const MESSAGE_BYTES_MAX: usize = 8 << 20;
@@ -43,6 +49,38 @@ pub struct Position {
     /// connect anew.
     #[serde(default)]
     pub expands: bool,
+    /// Whether it knows [`Push::Certificates`], and has a listener where they would be shown.
+    #[serde(default)]
+    pub takes_certificates: bool,
+}
+
+/// Which certificate a domain has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateName {
+    /// The domain, lower case.
+    pub domain: String,
+    /// Its digest, see [`crate::Certified::digest`].
+    pub digest: Digest,
+}
+
+/// The domain whose certificate a POP asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateWanted {
+    /// The POP.
+    pub pop: PopId,
+    /// The domain.
+    pub domain: String,
+}
+
+/// A domain's certificate with its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedCertificate {
+    /// The domain.
+    pub domain: String,
+    /// With its chain, PEM.
+    pub chain: String,
+    /// The key, PEM.
+    pub key: Secret,
 }
 
 /// Statements that one message of [`Receipts`] may bring.
@@ -84,6 +122,8 @@ pub enum Push {
     },
     /// The other POPs as they are now, to a POP that takes them.
     Peers(Peers),
+    /// Which domains have a certificate now, all of them, to a POP that takes them.
+    Certificates(Arc<Vec<CertificateName>>),
     /// Still there.
     Ping,
 }

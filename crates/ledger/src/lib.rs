@@ -14,9 +14,9 @@ pub use people::{Deed, Pass, User};
 pub use records::TrafficEntry;
 pub use records::{
     AccessKey, Account, DomainRecord, DueCallback, Found, Line, MediaJobRecord, NewAccessKey, NewMediaJob,
-    Once, OrdersRead, PartPlace, PopReceipt, PopRecord, ReceiptsKept, Remembered, Steering, StreamPlace,
-    Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskPlace, TaskReceipts, TaskRecord, TaskUpdate,
-    Temporary, Tried,
+    Once, OrdersRead, PartPlace, PopReceipt, PopRecord, ReceiptsKept, Remembered, ServerCertificate,
+    Steering, StreamPlace, Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskPlace, TaskReceipts,
+    TaskRecord, TaskUpdate, Temporary, Tried,
 };
 pub use sqlite::SqliteLedger;
 
@@ -31,6 +31,7 @@ use freshen_model::media_job::{MediaJob, PartState};
 use freshen_model::order::{End, Snapshot};
 use freshen_model::protocol::roster::Place;
 use freshen_model::quota::{Limits, Quota};
+use freshen_model::receipt::Digest;
 use freshen_model::traffic::{Booked, Span};
 use tokio::sync::watch;
 
@@ -44,6 +45,9 @@ pub const ONCE_OF_ACCOUNT_MAX: u64 = 100_000;
 
 /// Domains that one account may have.
 pub const DOMAINS_OF_ACCOUNT_MAX: u64 = 10_000;
+
+/// Certificates of domains in one installation.
+pub const SERVER_CERTIFICATES_MAX: u64 = 10_000;
 
 /// What control keeps, whatever engine keeps it.
 #[async_trait]
@@ -145,6 +149,19 @@ pub trait Ledger: Send + Sync + 'static {
         name: Option<&str>,
         limit: u64,
     ) -> Result<Found<DomainRecord, String>, Error>;
+
+    /// Sets the certificate that a domain's viewers are shown, in place of the one before. [`Refusal::NotFound`] without the
+    /// domain, [`Refusal::Unfit`] where there are [`SERVER_CERTIFICATES_MAX`]. A domain that is removed loses it.
+    async fn set_server_certificate(&self, certificate: ServerCertificate) -> Result<(), Error>;
+
+    /// Removes it; says whether there was one.
+    async fn remove_server_certificate(&self, domain: &str) -> Result<bool, Error>;
+
+    /// A domain's certificate with its key; sealed still, where the key for secrets is another than when it was set.
+    async fn server_certificate(&self, domain: &str) -> Result<Option<ServerCertificate>, Error>;
+
+    /// Which domains have a certificate, by name, and the certificates' digests.
+    async fn server_certificates(&self) -> Result<Vec<(String, Digest)>, Error>;
 
     // ---- POPs ----
 

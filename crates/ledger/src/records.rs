@@ -7,10 +7,11 @@ use freshen_model::ids::{DataId, OrderId, PopId, Seq, TaskId};
 use freshen_model::media_job::{MediaJob, MediaRequest};
 use freshen_model::order::{Order, PrefetchItem};
 use freshen_model::quota::Limits;
-use freshen_model::receipt::{PublicKey, Signed, Statement};
+use freshen_model::receipt::{Digest, PublicKey, Signed, Statement};
 use freshen_model::refill::{Bound, Refill};
 use freshen_model::rights::Rights;
 use freshen_model::rule::{Mode, Rule};
+use freshen_model::secret::Secret;
 use freshen_model::task::{Holds, PrefetchTerms, Status, Step, TaskKind};
 use freshen_model::traffic::Span;
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,6 +125,27 @@ pub struct DomainRecord {
     pub settings: Settings,
     /// The order that brought these settings.
     pub seq: Seq,
+}
+
+/// The certificate that a domain's viewers are shown. Its key stays out of `Debug`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerCertificate {
+    /// The domain.
+    pub domain: String,
+    /// What its owner calls it.
+    pub title: Option<String>,
+    /// With its chain, PEM.
+    pub chain: String,
+    /// Its key, PEM.
+    pub key: Secret,
+    /// Which one it is.
+    pub digest: Digest,
+    /// The DNS names it is for.
+    pub names: Vec<String>,
+    /// Until when it is valid, Unix seconds.
+    pub until_s: u64,
+    /// When it was set, wall-clock milliseconds since 1970.
+    pub set_ms: i64,
 }
 
 /// A POP.

@@ -74,6 +74,7 @@ impl Pop {
                 watermark_id: saved.watermark_id,
                 takes_peers: true,
                 expands: true,
+                takes_certificates: self.certificates.is_some(),
             }
         };
         let mut events = match link.follow(&position).await {
@@ -93,6 +94,12 @@ impl Pop {
                 Some(Event::Orders(log, orders)) => self.apply(log, orders).await,
                 Some(Event::Peers(peers)) => {
                     self.neighbours.replace(peers);
+                    Ok(())
+                }
+                Some(Event::Certificates(names)) => {
+                    if let Some(certificates) = &self.certificates {
+                        certificates.handed().name(names);
+                    }
                     Ok(())
                 }
                 Some(Event::Ask(number, question)) => {

@@ -36,7 +36,7 @@ pub use config::{CertificateFiles, Config};
 pub use viewers::Viewing;
 
 use fills::Fills;
-use freshen_fleet::{HttpLink, JoinToken};
+use freshen_fleet::{HttpLink, JoinToken, Link};
 use freshen_model::ids::{BootId, DataId, Seq};
 use freshen_model::protocol::follower::{Follower, Identity};
 use freshen_model::secret::SealingKey;
@@ -137,15 +137,17 @@ impl Pop {
             TryLockError::WouldBlock => data("another process uses it; stop that one first".into()),
             TryLockError::Error(error) => data(error.to_string()),
         })?;
-        let certificates = match &config.tls_listen {
-            Some(_) => Some(Arc::new(Certificates::open(&config).map_err(StartError::Config)?)),
-            None => None,
-        };
         let metrics = Arc::new(Metrics::default());
         // What was sealed before the token had a pin is opened still.
         let token: JoinToken =
             config.token.0.parse().map_err(|error| StartError::Config(format!("token: {error}")))?;
         let secrets = SealingKey::derived_from(&token.secret);
+        let certificates = match &config.tls_listen {
+            Some(_) => {
+                Some(Arc::new(Certificates::open(&config, secrets.clone()).map_err(StartError::Config)?))
+            }
+            None => None,
+        };
         let new_data = DataId(random().map_err(data)?);
         let (index, slices) = (config.data.join("index"), config.data.join("slices"));
         let (journal, restored) = match Journal::open(&index, new_data, secrets.clone()) {
@@ -239,6 +241,9 @@ impl Pop {
         beside.spawn(self.clone().sweep_at_intervals());
         beside.spawn(self.clone().cool_at_intervals());
         beside.spawn(self.clone().serve_admin(listeners.admin, admin));
+        if let Some(certificates) = &self.certificates {
+            beside.spawn(self.clone().keep_handed_certificates(certificates.handed().clone(), link.clone()));
+        }
         if let Some(listener) = listeners.peers {
             beside.spawn(self.clone().serve_peers(listener));
         }

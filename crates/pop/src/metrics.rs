@@ -53,6 +53,10 @@ pub struct Metrics {
     pub handshakes_failed: Counter,
     /// Certificates that could not be read; the ones of before stay in use.
     pub certificate_errors: Counter,
+    /// Certificates that control handed out and viewers are shown.
+    pub certificates: Gauge,
+    /// Certificates that control names and that could not be had yet.
+    pub certificates_missing: Gauge,
     /// Body bytes received from other POPs.
     pub peer_bytes: Counter,
     /// Requests sent to origins.
@@ -122,6 +126,8 @@ impl Default for Metrics {
             unknown_hosts: counter!("freshen_pop_unknown_hosts_total"),
             handshakes_failed: counter!("freshen_pop_handshakes_failed_total"),
             certificate_errors: counter!("freshen_pop_certificate_errors_total"),
+            certificates: gauge!("freshen_pop_certificates"),
+            certificates_missing: gauge!("freshen_pop_certificates_missing"),
             peer_bytes: counter!("freshen_pop_peer_bytes_total"),
             origin_requests: counter!("freshen_pop_origin_requests_total"),
             origin_bytes: counter!("freshen_pop_origin_bytes_total"),

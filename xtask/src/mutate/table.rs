@@ -582,4 +582,22 @@ pub const MUTATIONS: &[Mutation] = &[
         package: "freshen-fleet",
         tests: "the_secret_is_told_to_who_has_the_pinned_key",
     },
+    Mutation {
+        name: "a certificate's key told over a line in the clear",
+        promise: "the line",
+        file: "crates/fleet/src/hub.rs",
+        find: "                if !private {",
+        replace: "                if false && !private {",
+        package: "freshen-control",
+        tests: "p8_a_pop_of_the_fleet_gets_it_by_tls",
+    },
+    Mutation {
+        name: "a certificate's key open on a POP's disk",
+        promise: "the secrets",
+        file: "crates/pop/src/viewers/handed.rs",
+        find: "key.sealed(&self.sealing, &owner(&domain))",
+        replace: "key.clone()",
+        package: "freshen-pop",
+        tests: "what_is_handed_out_is_kept_sealed",
+    },
 ];

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use freshen_control::{DomainRecord, ManageError};
+use freshen_control::{DomainRecord, ManageError, NewServerCertificate, ServerCertificate};
 use freshen_model::rights::Right;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::error::ApiError;
 use super::page::Page;
 use super::signed::{Name, SignedRequest};
-use super::wire::{DomainList, DomainRow, ErrorCode};
+use super::wire::{DomainList, DomainRow, ErrorCode, ServerCertificateRequest, ServerCertificateView};
 use crate::router::Api;
 
 #[derive(Deserialize, JsonSchema)]
@@ -92,6 +92,51 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     api.control.remove_domain(request.may(Right::Admin)?.confines(), &name).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn certificate(
+    State(api): State<Api>,
+    Name(name): Name,
+    request: SignedRequest,
+) -> Result<Json<ServerCertificateView>, ApiError> {
+    let caller = request.may(Right::Read)?;
+    let domain = api.control.own_domain(caller.confines(), &name).await?;
+    if !caller.rights.reach(&domain.name) {
+        return Err(ApiError::not_found("domain", &domain.name));
+    }
+    Ok(Json(certificate_view(api.control.server_certificate(caller.confines(), &domain.name).await?)))
+}
+
+pub(super) async fn set_certificate(
+    State(api): State<Api>,
+    Name(name): Name,
+    request: SignedRequest,
+) -> Result<Json<ServerCertificateView>, ApiError> {
+    let ServerCertificateRequest { certificate: chain, key, title } = request.json()?;
+    let confines = request.may(Right::Admin)?.confines();
+    let new = NewServerCertificate { title, chain, key };
+    Ok(Json(certificate_view(api.control.set_server_certificate(confines, &name, new).await?)))
+}
+
+pub(super) async fn remove_certificate(
+    State(api): State<Api>,
+    Name(name): Name,
+    request: SignedRequest,
+) -> Result<StatusCode, ApiError> {
+    api.control.remove_server_certificate(request.may(Right::Admin)?.confines(), &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn certificate_view(certificate: ServerCertificate) -> ServerCertificateView {
+    let seconds = i64::try_from(certificate.until_s).unwrap_or(i64::MAX);
+    ServerCertificateView {
+        domain: certificate.domain,
+        title: certificate.title,
+        certificate: certificate.chain,
+        names: certificate.names,
+        expires_ms: seconds.saturating_mul(1_000),
+        set_ms: certificate.set_ms,
+    }
 }
 
 /// What cannot be of a domain, by the name that it has in the body.

@@ -35,9 +35,13 @@ use page::Paging;
 use wire::{
     AccountList, AccountRow, CallbackList, CallbackSecretView, CheckView, DomainList, DomainRow, DryRunView,
     ErrorCode, KeyList, KeyRequest, MediaJobList, NewBearerToken, NewKey, NewPop, NewToken, NewUser,
-    NotifyView, PasswordRequest, PopList, PopRequest, PrefetchRequest, PurgeRequest, QuotaView, StreamList,
-    StreamsRequest, TaskList, TaskView, TokenRequest, TrafficView, UserList, UserRequest,
+    NotifyView, PasswordRequest, PopList, PopRequest, PrefetchRequest, PurgeRequest, QuotaView,
+    ServerCertificateRequest, ServerCertificateView, StreamList, StreamsRequest, TaskList, TaskView,
+    TokenRequest, TrafficView, UserList, UserRequest,
 };
+
+/// Where a domain's certificate is.
+const CERTIFICATE: &str = "/v1/domains/{name}/certificate";
 
 /// Everything that `/v1` does: the router and the document are made of this.
 fn operations() -> Vec<Operation> {
@@ -182,6 +186,17 @@ fn operations() -> Vec<Operation> {
             .takes::<DomainRow>()
             .gives::<DomainRow>(),
         delete("/v1/domains/{name}", "removeDomain", "Remove a domain", domains::remove),
+        get(CERTIFICATE, "getCertificate", "Read a domain's certificate", domains::certificate)
+            .gives::<ServerCertificateView>(),
+        put(CERTIFICATE, "setCertificate", "Set the certificate of a domain", domains::set_certificate)
+            .takes::<ServerCertificateRequest>()
+            .gives::<ServerCertificateView>(),
+        delete(
+            CERTIFICATE,
+            "removeCertificate",
+            "Remove a domain's certificate",
+            domains::remove_certificate,
+        ),
         get("/v1/domains/{name}/traffic", "getTraffic", "Read a domain's traffic", traffic::of)
             .asks::<traffic::Wanted>()
             .gives::<TrafficView>(),

@@ -1,5 +1,9 @@
 //! The messages of `/v1`, as control answers them and the command line reads them.
 
+mod certificate;
+
+pub use certificate::{ServerCertificateRequest, ServerCertificateView};
+
 use freshen_model::area::Area;
 use freshen_model::callback::Callback;
 use freshen_model::check::CheckRow;

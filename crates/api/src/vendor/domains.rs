@@ -1,6 +1,6 @@
 //! Domains in the vendor's terms: a list, one of them, and its origins.
 
-use freshen_control::{Control, DomainRecord, ManageError};
+use freshen_control::{Control, DomainRecord, ManageError, NewServerCertificate, ServerCertificate};
 use freshen_ledger::{Error, Refusal};
 use freshen_model::domain::{Origin, Settings};
 use serde::{Deserialize, Serialize};
@@ -32,8 +32,8 @@ pub enum DomainCall {
     Stop(Vec<String>, bool),
     /// Configure these domains.
     Configure(Vec<String>, Vec<Function>),
-    /// Set a domain's certificate.
-    Certificate(String),
+    /// Set a domain's certificate, or take it away.
+    Certificate(String, Option<NewServerCertificate>),
     /// Tell how these functions of a domain are configured, or all.
     Configs(String, Vec<String>),
     /// Tell of one domain.
@@ -95,7 +95,9 @@ impl DomainCall {
             Action::BatchSetVodDomainConfigs => {
                 DomainCall::Configure(names(params)?, Function::parse(params)?)
             }
-            Action::SetVodDomainSSLCertificate => DomainCall::Certificate(name()?),
+            Action::SetVodDomainSSLCertificate => {
+                DomainCall::Certificate(name()?, server_certificate(params)?)
+            }
             Action::DescribeVodDomainConfigs => DomainCall::Configs(name()?, asked_for(params)),
             Action::DescribeVodDomainDetail => DomainCall::Detail(name()?),
             _ => DomainCall::List(DomainQuery::parse(params)?),
@@ -208,6 +210,24 @@ fn names(params: &Params) -> Result<Vec<String>, VendorError> {
     Ok(names)
 }
 
+/// The certificate of `SSLPub` and `SSLPri`; `None` where there shall be none.
+fn server_certificate(params: &Params) -> Result<Option<NewServerCertificate>, VendorError> {
+    let text = |name: &'static str| params.text(name).ok_or(ErrorKind::MissingParameter(name));
+    if !matches!(params.text("CertType"), None | Some("upload")) {
+        let why = "certificates are sent here, expected upload";
+        return Err(ErrorKind::invalid("CertType").because(why));
+    }
+    let title = params.text("CertName").map(str::to_owned);
+    match text("SSLProtocol")? {
+        "on" => {
+            let (chain, key) = (text("SSLPub")?.to_owned(), text("SSLPri")?.to_owned());
+            Ok(Some(NewServerCertificate { title, chain, key }))
+        }
+        "off" => Ok(None),
+        _ => Err(ErrorKind::invalid("SSLProtocol").because("expected on or off")),
+    }
+}
+
 /// Does it.
 pub(super) async fn perform(
     control: &Control,
@@ -266,24 +286,36 @@ pub(super) async fn perform(
             };
             change(control, caller, &names, configure).await
         }
-        // No key that signs for a domain goes over a line that anybody may read.
-        DomainCall::Certificate(name) => {
-            own(&name).await?;
-            Err(ErrorKind::IllegalOperation.because(
-                "certificates are files of the POPs here, see certificate_dir in pop.toml: ask your operator",
-            ))
+        DomainCall::Certificate(name, new) => {
+            let (name, account) = (own(&name).await?.name, Some(caller.account.as_str()));
+            match new {
+                Some(new) => control.set_server_certificate(account, &name, new).await.map(drop)?,
+                // Off is off, also a second time.
+                None if control.has_server_certificate(&name) => {
+                    control.remove_server_certificate(account, &name).await?;
+                }
+                None => {}
+            }
+            Ok(Reply::Done {})
         }
         DomainCall::Configs(name, functions) => {
             Ok(Reply::DomainConfigs { domain_configs: configured(&own(&name).await?.settings, &functions) })
         }
-        DomainCall::Detail(name) => Ok(Reply::DomainDetail { domain_detail: detail(own(&name).await?) }),
+        DomainCall::Detail(name) => {
+            let domain = own(&name).await?;
+            let certificate = match control.has_server_certificate(&domain.name) {
+                true => Some(control.server_certificate(Some(&caller.account), &domain.name).await?),
+                false => None,
+            };
+            Ok(Reply::DomainDetail { domain_detail: detail(domain, certificate) })
+        }
         DomainCall::List(query) => {
             let mut domains = control.domains(Some(&caller.account)).await.map_err(refusals::of_ledger)?;
             domains.retain(|domain| query.fits(domain) && caller.rights.reach(&domain.name));
             let (number, size) = (query.page_number, query.page_size);
             let total_count = domains.len() as u64;
             let page = domains.into_iter().skip((number as usize - 1) * size as usize).take(size as usize);
-            let domains = Domains { page_data: page.map(row).collect() };
+            let domains = Domains { page_data: page.map(|domain| row(control, domain)).collect() };
             Ok(Reply::Domains { page_number: number, page_size: size, total_count, domains })
         }
     }
@@ -325,6 +357,9 @@ fn refusal(error: ManageError) -> VendorError {
     let detail = error.to_string();
     match error {
         ManageError::Unfit { field: "domain", .. } => ErrorKind::Malformed("DomainName").because(detail),
+        ManageError::Unfit { field: "certificate", .. } => ErrorKind::Malformed("SSLPub").because(detail),
+        ManageError::Unfit { field: "key", .. } => ErrorKind::Malformed("SSLPri").because(detail),
+        ManageError::Unfit { field: "title", .. } => ErrorKind::Malformed("CertName").because(detail),
         ManageError::Unfit { .. } | ManageError::Ledger(Error::Refused(Refusal::Unfit(_))) => {
             ErrorKind::IllegalOperation.because(detail)
         }
@@ -371,6 +406,9 @@ pub struct DomainDetail {
     ssl_protocol: &'static str,
     gmt_created: &'static str,
     gmt_modified: &'static str,
+    cert_name: String,
+    #[serde(rename = "SSLPub")]
+    ssl_pub: String,
     scope: &'static str,
     sources: Sources,
 }
@@ -390,28 +428,37 @@ struct SourceRow {
     r#type: &'static str,
 }
 
-fn row(domain: DomainRecord) -> DomainRow {
+/// Whether control handed a certificate out; of files of the POPs it knows nothing.
+fn ssl_protocol(certificate: bool) -> &'static str {
+    if certificate { "on" } else { "off" }
+}
+
+fn row(control: &Control, domain: DomainRecord) -> DomainRow {
     DomainRow {
+        ssl_protocol: ssl_protocol(control.has_server_certificate(&domain.name)),
         sources: source_rows(&domain.settings),
         domain_status: Status::word(&domain.settings),
         domain_name: domain.name,
         cname: "",
         description: "",
-        ssl_protocol: "",
         sandbox: "normal",
         gmt_created: "",
         gmt_modified: "",
     }
 }
 
-fn detail(domain: DomainRecord) -> DomainDetail {
+fn detail(domain: DomainRecord, certificate: Option<ServerCertificate>) -> DomainDetail {
+    let ssl_protocol = ssl_protocol(certificate.is_some());
+    let (title, ssl_pub) = certificate.map(|its| (its.title, its.chain)).unwrap_or_default();
     DomainDetail {
+        ssl_protocol,
+        cert_name: title.unwrap_or_default(),
+        ssl_pub,
         sources: source_rows(&domain.settings),
         domain_status: Status::word(&domain.settings),
         domain_name: domain.name,
         cname: "",
         description: "",
-        ssl_protocol: "",
         gmt_created: "",
         gmt_modified: "",
         scope: "global",

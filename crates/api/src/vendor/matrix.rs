@@ -36,7 +36,7 @@ fn told(action: Action) -> BTreeMap<String, bool> {
 
 /// What the code looks at for an action, given parameters that nothing is wrong with.
 fn looked_at(action: Action) -> BTreeSet<String> {
-    const EVERYTHING: [(&str, &str); 34] = [
+    const EVERYTHING: [(&str, &str); 39] = [
         ("ObjectPath", "a.example/1"),
         ("ObjectType", "file"),
         ("Force", "true"),
@@ -71,6 +71,11 @@ fn looked_at(action: Action) -> BTreeSet<String> {
         ("SliceCount", "3"),
         ("MediaRefreshJobId", "0123456789abcdef0123456789abcdef"),
         ("MediaId", "film"),
+        ("SSLProtocol", "on"),
+        ("SSLPub", "a certificate"),
+        ("SSLPri", "its key"),
+        ("CertName", "ours"),
+        ("CertType", "upload"),
     ];
     asked::begin();
     Call::parse(action, &Params::from(EVERYTHING), 1_800_000_000).expect("nothing is wrong with it");

@@ -25,7 +25,8 @@ async fn an_admin_adds_changes_and_removes_a_domain() {
     assert_eq!(refused(&stage, ADA, "AddVodDomain", &params).await, (400, "DomainAlreadyExist".into()));
     let (_, body) = call(&stage, ADA, "DescribeVodDomainDetail", &[("DomainName", "new.example")]).await;
     let expected = json!({"DomainDetail": {
-        "DomainName": "new.example", "Cname": "", "DomainStatus": "online", "Description": "", "SSLProtocol": "",
+        "DomainName": "new.example", "Cname": "", "DomainStatus": "online", "Description": "", "SSLProtocol": "off",
+        "CertName": "", "SSLPub": "",
         "GmtCreated": "", "GmtModified": "", "Scope": "global",
         "Sources": {"Source": [
             {"Content": "192.0.2.1", "Port": 8080, "Priority": "20", "Type": "ipaddr"},

@@ -9,6 +9,7 @@ mod error_codes;
 mod health;
 mod own;
 mod own_callbacks;
+mod own_certificates;
 mod own_events;
 mod own_management;
 mod own_media;

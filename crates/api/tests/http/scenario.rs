@@ -1,11 +1,13 @@
 //! Scenarios: calls and what is expected of them, as data in `tests/scenarios`, whoever makes the calls.
 //!
 //! `$uuid`, `$time`, `$text` and `$number` stand for any such value, `$id name` and `$job name` for the id of a task or of
-//! a job that is from then on `{name}`. `{today}` and `{tomorrow}` are the midnights around now. Everything else is exact: no field may be missing or more, none of another type.
+//! a job that is from then on `{name}`. `{today}` and `{tomorrow}` are the midnights around now;
+//! `{certificate}` with its `{key}` is for a.example, as `{expired}` was, `{foreign}` is not, and `{stray}` is a key of none of them. Everything else is exact: no field may be missing or more, none of another type.
 
 use crate::stage::{Pop, Stage, counted};
 use freshen_model::ids::TaskId;
 use freshen_model::task::TaskKind;
+use rcgen::{CertificateParams, KeyPair};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -79,6 +81,7 @@ pub async fn play(text: &str, stage: &Stage, pop: &mut Pop, caller: &mut impl Ca
     let midnight = stage.control.wall_ms().div_euclid(86_400_000) * 86_400;
     let day = |days: i64| freshen_api::timestamp::format(midnight + days * 86_400).to_string();
     let mut known = BTreeMap::from([("today".to_owned(), day(0)), ("tomorrow".to_owned(), day(1))]);
+    known.extend(certificates().map(|(name, pem)| (name.to_owned(), pem)));
     for (number, step) in (1..).zip(steps) {
         match step {
             Step::Answered { call, with, answer } => {
@@ -105,6 +108,23 @@ pub async fn play(text: &str, stage: &Stage, pop: &mut Pop, caller: &mut impl Ca
             Step::End { end } => finish(&known[&end], stage, pop).await,
         }
     }
+}
+
+fn certificates() -> [(&'static str, String); 5] {
+    let (key, stray) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let made = |name: &str, until: i32| {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        params.self_signed(&key).unwrap().pem()
+    };
+    [
+        ("certificate", made("a.example", 2100)),
+        ("expired", made("a.example", 2021)),
+        ("foreign", made("b.example", 2100)),
+        ("key", key.serialize_pem()),
+        ("stray", stray.serialize_pem()),
+    ]
 }
 
 async fn finish(id: &str, stage: &Stage, pop: &mut Pop) {

@@ -439,6 +439,7 @@ impl Pop {
             watermark: saved.watermark,
             watermark_id: saved.watermark_id,
             takes_peers: false,
+            takes_certificates: false,
             expands: false,
         }
     }

@@ -5,11 +5,18 @@ use super::manage::tell;
 use super::outcome::Outcome;
 use super::settings::{SettingsOptions, settings_rows};
 use clap::Subcommand;
-use freshen_api::v1::wire::{DomainList, DomainRow, TrafficView};
+use freshen_api::timestamp;
+use freshen_api::v1::wire::{
+    DomainList, DomainRow, ServerCertificateRequest, ServerCertificateView, TrafficView,
+};
 use freshen_model::domain::Settings;
 use freshen_model::traffic::Traffic;
 use http::Method;
 use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// The longest file of PEM that is sent, bytes; what control takes is less.
+const PEM_BYTES_MAX: u64 = 1 << 20;
 
 /// Domains.
 #[derive(Subcommand)]
@@ -62,6 +69,25 @@ pub enum DomainCommand {
         /// How long each row is.
         #[arg(long, value_enum, default_value_t = Interval::Hour)]
         interval: Interval,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Set the certificate that a domain's viewers are shown by every POP's TLS listener, show it, or take it away.
+    Certificate {
+        /// The domain.
+        name: String,
+        /// A file with the certificate and then those that lead to its issuer, PEM.
+        #[arg(long, requires = "key", conflicts_with = "remove")]
+        certificate: Option<PathBuf>,
+        /// A file with its key, PEM without a password.
+        #[arg(long, requires = "certificate")]
+        key: Option<PathBuf>,
+        /// What to call it.
+        #[arg(long, requires = "certificate")]
+        title: Option<String>,
+        /// Take it away: POPs show what their own files say.
+        #[arg(long)]
+        remove: bool,
         #[command(flatten)]
         connection: Connection,
     },
@@ -130,6 +156,27 @@ impl DomainCommand {
                 let view: TrafficView = connection.open()?.get(&path).await?;
                 tell(&connection, &view, || traffic_rows(&view).join("\n"))
             }
+            DomainCommand::Certificate { name, certificate, key, title, remove, connection } => {
+                let path = format!("/v1/domains/{}/certificate", encode(&name));
+                if remove {
+                    let () = connection.open()?.call(Method::DELETE, &path, None::<&()>).await?;
+                    return tell(&connection, &json!({ "domain": name, "removed": true }), || {
+                        format!("the certificate of {name} is taken away; POPs show what their files say")
+                    });
+                }
+                let (Some(certificate), Some(key)) = (certificate, key) else {
+                    let view: ServerCertificateView = connection.open()?.get(&path).await?;
+                    return tell(&connection, &view, || certificate_rows(&view));
+                };
+                let request = ServerCertificateRequest {
+                    certificate: text_of(&certificate)?,
+                    key: text_of(&key)?,
+                    title,
+                };
+                let view: ServerCertificateView =
+                    connection.open()?.call(Method::PUT, &path, Some(&request)).await?;
+                tell(&connection, &view, || certificate_rows(&view))
+            }
             DomainCommand::Stop { name, connection } => stop(&name, true, &connection).await,
             DomainCommand::Start { name, connection } => stop(&name, false, &connection).await,
             DomainCommand::Show { name, connection } => {
@@ -181,6 +228,19 @@ async fn stop(name: &str, stopped: bool, connection: &Connection) -> Result<Outc
         let now = if stopped { "stopped: its viewers get 403" } else { "served" };
         format!("{} is {now}", domain.name)
     })
+}
+
+/// A file of PEM.
+fn text_of(path: &Path) -> Result<String, ClientError> {
+    let bytes = super::file::read(path, PEM_BYTES_MAX)?;
+    String::from_utf8(bytes)
+        .map_err(|_| ClientError::Usage(format!("{}: this is no PEM, which is text", path.display())))
+}
+
+fn certificate_rows(view: &ServerCertificateView) -> String {
+    let title = view.title.as_deref().map(|title| format!("\n  title   {title}")).unwrap_or_default();
+    let (names, until) = (view.names.join(", "), timestamp::format(view.expires_ms.div_euclid(1_000)));
+    format!("certificate of {}{title}\n  names   {names}\n  until   {until}", view.domain)
 }
 
 /// How long a row of traffic is.

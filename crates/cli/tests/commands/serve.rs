@@ -199,6 +199,29 @@ async fn p8_a_key_reaches_only_its_account() {
 }
 
 #[tokio::test]
+async fn a_certificate_is_set_shown_and_taken_away_by_command() {
+    let site = Site::start().await;
+    let shop = site.add_customer("shop", "shop.example").await;
+    let file = |name: &str| site.folder.path().join(name).to_str().unwrap().to_owned();
+    let made = rcgen::generate_simple_self_signed(vec!["shop.example".to_owned()]).unwrap();
+    std::fs::write(file("shop.crt"), made.cert.pem()).unwrap();
+    std::fs::write(file("shop.key"), made.signing_key.serialize_pem()).unwrap();
+    let (certificate, key) = (file("shop.crt"), file("shop.key"));
+    let set = ["domain", "certificate", "shop.example", "--certificate", &certificate, "--key"];
+    let said = site.run_as(&shop, &[&set[..], &[&key]].concat()).await.with(0).stdout;
+    assert!(said.contains("names   shop.example") && said.contains("until   40"), "{said}");
+    let show = ["domain", "certificate", "shop.example"];
+    assert_eq!(site.run_as(&shop, &show).await.with(0).stdout, said);
+    let refused = site.run_as(&shop, &[&set[..], &[&certificate]].concat()).await.with(2).stderr;
+    assert!(refused.contains("key: ") && refused.contains("one private key"), "{refused}");
+    site.run_as(&shop, &[&show[..], &["--remove"]].concat()).await.with(0);
+    let gone = site.run_as(&shop, &show).await.with(2).stderr;
+    assert!(gone.contains("no certificate of"), "{gone}");
+    let pops = site.run_as(&shop, &["pop", "list"]).await.with(0).stdout;
+    assert!(pops.contains("connected,") && pops.contains("control's pin: "), "{pops}");
+}
+
+#[tokio::test]
 async fn p8_a_disabled_key_is_refused() {
     let site = Site::start().await;
     let shop = site.add_customer("shop", "shop.example").await;

@@ -148,7 +148,8 @@ async fn a_pop_with_a_new_token_gets_the_secret_anew() {
 }
 
 /// The files below a folder that have these bytes, and how many were read.
-fn files_with(folder: &Path, bytes: &[u8]) -> (Vec<String>, usize) {
+/// The files below a folder that have these bytes in them, and how many files there are.
+pub fn files_with(folder: &Path, bytes: &[u8]) -> (Vec<String>, usize) {
     let (mut found, mut count) = (Vec::new(), 0);
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
 mod bucket;
+mod certificates;
 mod counts;
 mod crossing;
 mod cuts;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use freshen_fleet::Host;
-use freshen_fleet::wire::Receipts;
+use freshen_fleet::wire::{CertificateName, HandedCertificate, Receipts};
 use freshen_model::ids::{LogId, PopId, Seq};
 use freshen_model::order::{End, Order, Snapshot};
 use freshen_model::peers::Peers;
@@ -52,6 +52,14 @@ impl Host for Twisted {
 
     fn peers(&self, pop: &PopId) -> Option<Peers> {
         self.control.peers(pop).map(|peers| (self.twist)(pop, peers))
+    }
+
+    fn certificates(&self) -> watch::Receiver<Arc<Vec<CertificateName>>> {
+        self.control.certificates()
+    }
+
+    async fn certificate(&self, pop: &PopId, domain: &str) -> Result<Option<HandedCertificate>, String> {
+        self.control.certificate(pop, domain).await
     }
 
     async fn heartbeat(&self, beat: &Heartbeat) -> Result<Standing, String> {

@@ -48,7 +48,7 @@ async fn behind_tls(folder: &TempDir, change: fn(&mut freshen_pop::Config)) -> I
 }
 
 /// What a viewer trusts, and speaks.
-fn trusting(certificates: &[CertificateDer<'static>], alpn: &[&str]) -> Arc<ClientConfig> {
+pub fn trusting(certificates: &[CertificateDer<'static>], alpn: &[&str]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates {
         roots.add(certificate.clone()).unwrap();

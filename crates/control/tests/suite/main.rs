@@ -11,6 +11,7 @@ mod prefetches;
 mod purges;
 mod receipts;
 mod receiver;
+mod server_certificates;
 mod stage;
 mod steering;
 mod submission;

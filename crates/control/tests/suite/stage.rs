@@ -257,6 +257,7 @@ impl Pop {
                 watermark: saved.watermark,
                 watermark_id: saved.watermark_id,
                 takes_peers: false,
+                takes_certificates: false,
                 expands: self.expands,
             };
             self.events = Some(self.link.follow(&position).await.unwrap());

@@ -1,6 +1,6 @@
 //! Domains; whatever changes one appends the order that tells the POPs.
 
-use super::{accounts, cut_to, from_json, orders, sql, to_json, traffic, unsql};
+use super::{accounts, cut_to, from_json, orders, server_certificates, sql, to_json, traffic, unsql};
 use crate::{DOMAINS_OF_ACCOUNT_MAX, DomainRecord, Error, Found, Refusal};
 use freshen_model::domain::{NoLease, Settings};
 use freshen_model::ids::Seq;
@@ -58,6 +58,7 @@ pub(super) fn remove(connection: &Connection, name: &str) -> Result<(), Error> {
         return Err(Refusal::Unfit(format!("{} shares the cache of {name}", sharer.name)).into());
     }
     append(connection, name, Some(&domain.settings), None)?;
+    server_certificates::remove(connection, name)?;
     connection.prepare_cached("DELETE FROM domains WHERE name = ?")?.execute([name])?;
     traffic::forget_domain(connection, name)
 }
@@ -111,7 +112,7 @@ pub(super) fn unchanged<'a>(
     Ok(())
 }
 
-fn existing(connection: &Connection, name: &str) -> Result<DomainRecord, Error> {
+pub(super) fn existing(connection: &Connection, name: &str) -> Result<DomainRecord, Error> {
     one(connection, name)?.ok_or_else(|| unknown(name))
 }
 

@@ -5,6 +5,7 @@
 mod accounts;
 mod callbacks;
 mod checkpoints;
+mod columns;
 mod control;
 mod deeds;
 mod domains;
@@ -21,6 +22,7 @@ mod quotas;
 mod readers;
 mod receipts;
 mod schema;
+mod server_certificates;
 mod snapshot;
 mod steer;
 mod tasks;
@@ -32,11 +34,12 @@ use crate::TrafficEntry;
 use crate::{
     AccessKey, Account, Deed, DomainRecord, DueCallback, Error, Found, Ledger, Line, MediaJobRecord,
     NewAccessKey, NewMediaJob, Once, OrdersRead, PartPlace, Pass, PopRecord, ReceiptsKept, Remembered,
-    Steering, StreamPlace, Submission, Submitted, TaskFilter, TaskLine, TaskPage, TaskPlace, TaskReceipts,
-    TaskRecord, TaskUpdate, Tried, User,
+    ServerCertificate, Steering, StreamPlace, Submission, Submitted, TaskFilter, TaskLine, TaskPage,
+    TaskPlace, TaskReceipts, TaskRecord, TaskUpdate, Tried, User,
 };
 use async_trait::async_trait;
 use checkpoints::Checkpoints;
+use columns::{cut_to, from_json, now_ms, parsed, random, sql, to_json, unsql};
 use freshen_model::area::Area;
 use freshen_model::callback::{Callback, NewCallback};
 use freshen_model::certificate::PopKey;
@@ -47,15 +50,11 @@ use freshen_model::media_job::{MediaJob, PartState};
 use freshen_model::order::{Body, End, Snapshot};
 use freshen_model::protocol::roster::Place;
 use freshen_model::quota::{Limits, Quota};
+use freshen_model::receipt::Digest;
 use freshen_model::secret::{SealingKey, Secret};
 use freshen_model::traffic::{Booked, Span};
 use readers::Readers;
-use rusqlite::types::{FromSqlError, ValueRef};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::path::Path;
-use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use writer::Writer;
 
@@ -137,6 +136,10 @@ impl SqliteLedger {
 /// Whose secret it is, so that no row can be put in another's place.
 fn owner_of_secret(access_key_id: &str) -> String {
     format!("access key {access_key_id}")
+}
+
+fn owner_of_certificate(domain: &str) -> String {
+    format!("certificate of {domain}")
 }
 
 #[async_trait]
@@ -295,6 +298,32 @@ impl Ledger for SqliteLedger {
         let found = self.readers.call(some).await?;
         let rows = found.rows.into_iter().map(|domain| self.opened(domain)).collect();
         Ok(Found { rows, next: found.next })
+    }
+
+    async fn set_server_certificate(&self, mut certificate: ServerCertificate) -> Result<(), Error> {
+        let owner = owner_of_certificate(&certificate.domain);
+        certificate.key = certificate.key.sealed(&self.secrets, &owner);
+        self.writer.call(move |connection| server_certificates::set(connection, &certificate)).await
+    }
+
+    async fn remove_server_certificate(&self, domain: &str) -> Result<bool, Error> {
+        let domain = domain.to_owned();
+        self.writer.call(move |connection| server_certificates::remove(connection, &domain)).await
+    }
+
+    async fn server_certificate(&self, domain: &str) -> Result<Option<ServerCertificate>, Error> {
+        let domain = domain.to_owned();
+        let found =
+            self.readers.call(move |connection| server_certificates::one(connection, &domain)).await?;
+        Ok(found.map(|mut certificate| {
+            let owner = owner_of_certificate(&certificate.domain);
+            certificate.key = certificate.key.opened(&self.secrets, &owner);
+            certificate
+        }))
+    }
+
+    async fn server_certificates(&self) -> Result<Vec<(String, Digest)>, Error> {
+        self.readers.call(server_certificates::all).await
     }
 
     async fn add_pop(
@@ -602,56 +631,4 @@ impl Ledger for SqliteLedger {
     async fn set_lease_ms(&self, lease_ms: u64) -> Result<(), Error> {
         self.writer.call(move |connection| control::set_lease_ms(connection, lease_ms)).await
     }
-}
-
-impl From<rusqlite::Error> for Error {
-    fn from(error: rusqlite::Error) -> Error {
-        Error::Engine(error.to_string())
-    }
-}
-
-/// A count as SQLite keeps it: its integers end at 2⁶³ - 1, which is taken for everything above.
-fn sql(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// What [`sql`] made; there are no negative counts.
-fn unsql(count: i64) -> u64 {
-    u64::try_from(count).unwrap_or(0)
-}
-
-/// Rows that were read with one more than the limit, without that one; its being there says that there are more.
-fn cut_to<T, P>(limit: u64, mut rows: Vec<T>, place: impl Fn(&T) -> P) -> Found<T, P> {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(place);
-    Found { rows, next }
-}
-
-fn to_json(value: &impl Serialize) -> Result<String, Error> {
-    serde_json::to_string(value).map_err(|error| Error::Engine(format!("cannot be written as JSON: {error}")))
-}
-
-fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
-    serde_json::from_str(text).map_err(|error| Error::Engine(format!("unreadable JSON in the file: {error}")))
-}
-
-/// Reads a column whose type has a text form.
-fn parsed<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(
-    value: ValueRef<'_>,
-) -> Result<T, Error> {
-    let parsed = value.as_str().and_then(|text| text.parse().map_err(FromSqlError::other));
-    Ok(parsed.map_err(rusqlite::Error::from)?)
-}
-
-fn random<const N: usize>() -> Result<[u8; N], Error> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| Error::Engine(format!("no random numbers: {error}")))?;
-    Ok(bytes)
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -14,6 +14,7 @@ mod people;
 mod pops;
 mod quotas;
 mod receipts;
+mod server_certificates;
 mod steering;
 mod tasks;
 mod traffic;
@@ -48,6 +49,7 @@ cases! {
         what_is_pruned_is_told_apart, a_snapshot_is_the_state_so_far, p4_reopening_keeps_everything;
     accounts: accounts_have_limits, keys_act_for_accounts;
     domains: every_change_is_an_order, sharers_follow, unfit_shares_are_refused, an_account_has_ten_thousand_of_them_and_lists_them_by_pages;
+    server_certificates: each_domain_has_one_until_it_goes;
     pops: come_and_go, removed_ones_stay_in_scope_until_gone, prefetches_go_to_members_of_their_area,
         folders_are_remembered, p2_a_return_is_usable_from_its_join_only_where_it_was_gone;
     media: streams_come_and_go, too_many_are_refused_whole;

@@ -1,11 +1,13 @@
-//! The POP's certificates: read from files, chosen by the name a viewer asks for, and read anew when the files change.
+//! The POP's certificates, chosen by the name a viewer asks for: what control handed out for that domain, else those of
+//! files, which are read anew when they change.
 
+use super::Handed;
 use crate::config::{CertificateFiles, Config};
+use freshen_fleet::{Certified, Misfit};
+use freshen_model::secret::SealingKey;
 use parking_lot::{Mutex, RwLock};
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::collections::HashMap;
@@ -14,7 +16,6 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use webpki::EndEntityCert;
 
 /// Certificates in one installation's hands; more in a folder are an error of whoever fills it.
 const CERTIFICATES_MAX: usize = 10_000;
@@ -26,6 +27,7 @@ pub struct Certificates {
     listed: Vec<CertificateFiles>,
     folder: Option<PathBuf>,
     provider: Arc<CryptoProvider>,
+    handed: Arc<Handed>,
     shown: RwLock<Shown>,
     /// What was last read of each pair of files.
     read: Mutex<Vec<Pair>>,
@@ -66,23 +68,33 @@ struct Shown {
 }
 
 impl Certificates {
-    /// Reads all certificates that the configuration names. An error says which file cannot be, and why.
-    pub fn open(config: &Config) -> Result<Certificates, String> {
+    /// Reads all certificates that the configuration names, and those that control handed out before, whose keys `sealing`
+    /// opens. An error says which file cannot be, and why.
+    pub fn open(config: &Config, sealing: SealingKey) -> Result<Certificates, String> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let folder = config.data.join("certificates");
+        let handed = Handed::open(folder.clone(), sealing, provider.clone());
+        let handed = handed.map_err(|error| format!("data folder {}: {error}", folder.display()))?;
         let certificates = Certificates {
             listed: config.certificates.clone(),
             folder: config.certificate_dir.clone(),
-            provider: Arc::new(rustls::crypto::ring::default_provider()),
+            provider,
+            handed: Arc::new(handed),
             shown: RwLock::default(),
             read: Mutex::default(),
         };
         let errors = certificates.read_anew();
+        let (files, any) = (config.certificate_dir.is_some(), certificates.shown.read().first.is_some());
         match errors.into_iter().next() {
             Some(error) => Err(error),
-            None if certificates.shown.read().first.is_none() => {
-                Err("tls_listen: no certificate for it; name some in certificates or certificate_dir".into())
-            }
+            None if files && !any => Err("certificate_dir: no certificate in it".into()),
             None => Ok(certificates),
         }
+    }
+
+    /// Those that control hands out.
+    pub fn handed(&self) -> &Arc<Handed> {
+        &self.handed
     }
 
     /// The settings of the TLS listener: TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1, resumption by tickets.
@@ -165,28 +177,21 @@ impl Certificates {
     fn load(&self, files: &CertificateFiles) -> Result<Named, String> {
         let said = |path: &Path, error: String| format!("certificate {}: {error}", path.display());
         let (cert, key) = (&files.cert_file, &files.key_file);
-        let text = read(cert).map_err(|error| said(cert, error))?;
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)
-            .collect::<Result<_, _>>()
-            .map_err(|error| said(cert, error.to_string()))?;
-        let text = read(key).map_err(|error| said(key, error))?;
-        let key_der = PrivateKeyDer::from_pem_slice(&text).map_err(|error| said(key, error.to_string()))?;
-        let first = chain.first().ok_or_else(|| said(cert, "there is none in this file".into()))?;
-        let names = EndEntityCert::try_from(first)
-            .map_err(|error| said(cert, error.to_string()))?
-            .valid_dns_names()
-            .map(str::to_ascii_lowercase)
-            .collect();
-        // Refuses a key of another certificate.
-        let key = CertifiedKey::from_der(chain, key_der, &self.provider)
-            .map_err(|error| said(key, format!("{error} (for {})", cert.display())))?;
-        Ok(Named { key: Arc::new(key), names })
+        let chain = read(cert).map_err(|error| said(cert, error))?;
+        let secret = read(key).map_err(|error| said(key, error))?;
+        let certified = Certified::read(&chain, &secret, &self.provider).map_err(|error| match error {
+            Misfit::Certificate(why) => said(cert, why),
+            Misfit::Key(why) => said(key, format!("{why} (for {})", cert.display())),
+        })?;
+        Ok(Named { key: certified.shown, names: certified.names })
     }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.shown.read().choose(hello.server_name())
+        let name = hello.server_name().map(str::to_ascii_lowercase);
+        let handed = name.as_deref().and_then(|name| self.handed.of(name));
+        handed.or_else(|| self.shown.read().choose(name.as_deref()))
     }
 }
 
@@ -213,10 +218,8 @@ impl Shown {
         shown
     }
 
-    /// The certificate for a name: its own, else that of a wildcard for its last labels, else the first.
+    /// The certificate for a name, lower case: its own, else that of a wildcard for its last labels, else the first.
     fn choose(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
-        let name = name.map(str::to_ascii_lowercase);
-        let name = name.as_deref();
         let fits = name.and_then(|name| {
             let wild = || name.split_once('.').and_then(|(_, rest)| self.wildcard.get(rest));
             self.exact.get(name).or_else(wild)
@@ -244,6 +247,7 @@ fn stamp(path: &Path) -> Option<Stamp> {
 mod tests {
     use super::*;
     use crate::Config;
+    use rustls::pki_types::CertificateDer;
     use tempfile::TempDir;
 
     /// Writes a certificate for `names` and its key as `stem`.crt and `stem`.key.
@@ -257,9 +261,14 @@ mod tests {
 
     fn config(folder: &TempDir) -> Config {
         let text = String::new;
-        let mut config = Config::new("pop-1".parse().unwrap(), "data".into(), text(), text(), text(), text());
+        let data = folder.path().join("data");
+        let mut config = Config::new("pop-1".parse().unwrap(), data, text(), text(), text(), text());
         config.certificate_dir = Some(folder.path().to_owned());
         config
+    }
+
+    fn open(config: &Config) -> Result<Certificates, String> {
+        Certificates::open(config, SealingKey::derived_from("token"))
     }
 
     fn chosen(certificates: &Certificates, name: Option<&str>) -> CertificateDer<'static> {
@@ -272,10 +281,9 @@ mod tests {
         let first = write(&folder, "1", &["first.example"]);
         let wild = write(&folder, "2", &["*.example.com"]);
         let own = write(&folder, "3", &["www.example.com", "example.com"]);
-        let certificates = Certificates::open(&config(&folder)).unwrap();
+        let certificates = open(&config(&folder)).unwrap();
         for (name, expected) in [
             (Some("www.example.com"), &own),
-            (Some("WWW.Example.com"), &own),
             (Some("example.com"), &own),
             (Some("other.example.com"), &wild),
             (Some("a.other.example.com"), &first),
@@ -290,7 +298,7 @@ mod tests {
     fn what_changes_is_read_anew_and_what_breaks_stays_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
         let old = write(&folder, "a", &["a.example"]);
-        let certificates = Certificates::open(&config(&folder)).unwrap();
+        let certificates = open(&config(&folder)).unwrap();
         assert_eq!(certificates.read_anew(), Vec::<String>::new());
         fs::write(folder.path().join("a.crt"), "broken").unwrap();
         let errors = certificates.read_anew();
@@ -313,17 +321,20 @@ mod tests {
         write(&folder, "a", &["a.example"]);
         write(&folder, "b", &["b.example"]);
         fs::copy(folder.path().join("b.key"), folder.path().join("a.key")).unwrap();
-        let error = Certificates::open(&config(&folder)).unwrap_err();
+        let error = open(&config(&folder)).unwrap_err();
         assert!(error.contains("a.key"), "{error}");
         fs::remove_file(folder.path().join("a.key")).unwrap();
-        let error = Certificates::open(&config(&folder)).unwrap_err();
+        let error = open(&config(&folder)).unwrap_err();
         assert!(error.contains("a.key"), "{error}");
     }
 
     #[test]
-    fn a_listener_needs_a_certificate() {
+    fn a_folder_without_certificates_is_a_mistake_and_none_at_all_waits_for_control() {
         let folder = tempfile::tempdir().unwrap();
-        let error = Certificates::open(&config(&folder)).unwrap_err();
+        let mut config = config(&folder);
+        let error = open(&config).unwrap_err();
         assert!(error.contains("no certificate"), "{error}");
+        config.certificate_dir = None;
+        assert!(open(&config).unwrap().shown.read().choose(Some("a.example")).is_none());
     }
 }

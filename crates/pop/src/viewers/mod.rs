@@ -4,12 +4,14 @@ mod certificates;
 mod connection;
 mod cuts;
 mod exchange;
+mod handed;
 mod socket;
 
 pub use certificates::Certificates;
 pub use connection::Protocols;
 pub use cuts::{Claim, Cuts};
 pub use exchange::{Interim, Viewing};
+pub use handed::Handed;
 
 use crate::Pop;
 use std::io;
