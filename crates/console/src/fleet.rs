@@ -96,7 +96,7 @@ fn pops(console: &Console, person: &Person) -> Markup {
                 div .scroll tabindex="0" role="region" aria-label="POPs" { table {
                     thead { tr {
                         th { "POP" } th { "State" } th .num { "Watermark" } th { "Last contact" }
-                        @if all { th .num { "Requests, last hour" } th .num { "From origins" } }
+                        @if all { th .num { "Last hour" } th .num { "From origins" } }
                         th { "Disk" } th { "Memory" }
                     } }
                     tbody { @for pop in &pops { (row(pop, at_ms, all)) } }
@@ -126,7 +126,7 @@ fn row(pop: &PopView, at_ms: i64, all: bool) -> Markup {
             // Control keeps no grants: it knows only when none can be left.
             td { (moment::ago(pop.last_contact_ms, at_ms)) (under(if pop.may_hold_lease { "may hold a lease" } else { "no lease" })) }
             @if all {
-                td .num { (moment::number(lately.requests)) (under(&hit_share(lately).map(|share| format!("{} hits", percent(share))).unwrap_or_default())) }
+                td .num { (moment::counted(lately.requests, "request")) (under(&hit_share(lately).map(|share| format!("{} hits", percent(share))).unwrap_or_default())) }
                 td .num { (moment::bytes(lately.origin_bytes)) (under(&moment::counted(lately.origin_requests, "request"))) }
             }
             @match &pop.usage {

@@ -1,7 +1,8 @@
 //! The console in a real browser: each flow is a script in `tests/browser`, played on a demo. Pictures of what was seen are
 //! kept in `tmp/console` of the target folder.
 
-use crate::demo::Demo;
+use crate::demo::{Demo, Plan};
+use rustix::process::Signal;
 use std::path::Path;
 use std::process::Stdio;
 use tokio::process::Command;
@@ -49,6 +50,14 @@ async fn a_purge_is_previewed_done_and_believed() {
 #[tokio::test]
 async fn a_prefetch_is_watched_to_its_end() {
     play(&Demo::start().await, "prefetch").await;
+}
+
+#[tokio::test]
+async fn p2_a_pop_in_trouble_is_seen_at_a_glance_and_named_in_the_record() {
+    let mut demo = Demo::planned(Plan { no_restart: true, lease_ms: Some(1_000), ..Plan::default() }).await;
+    demo.part("pop-europe").signal(Signal::KILL);
+    demo.says("pop-europe died").await;
+    play(&demo, "trouble").await;
 }
 
 #[tokio::test]
