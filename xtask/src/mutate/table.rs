@@ -561,8 +561,8 @@ pub const MUTATIONS: &[Mutation] = &[
         file: "crates/pop/src/sweep.rs",
         find: "let needed = oldest.into_iter().chain(counted).chain(chosen).min();",
         replace: "let _ = chosen;\n            let needed = oldest.into_iter().chain(counted).min();",
-        package: "freshen-cli",
-        tests: "p5_what_was_hottest_of_what_was_purged_is_fetched_again",
+        package: "freshen-pop",
+        tests: "p5_the_sweep_leaves_what_is_yet_to_be_chosen",
     },
     Mutation {
         name: "whoever answers taken for control",

@@ -182,9 +182,14 @@ fn item_of(key: &Key) -> PrefetchItem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use freshen_model::ids::TaskId;
+    use crate::config::Config;
+    use crate::prefetcher::Spent;
+    use freshen_model::area::Area;
+    use freshen_model::ids::{LogId, OrderId, TaskId};
+    use freshen_model::order::{Body, Order, Snapshot};
     use freshen_model::rule::{Matcher, Mode};
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     fn key(path: &str) -> Key {
         Key::from_parts("a.example", path, None)
@@ -212,6 +217,56 @@ mod tests {
                 prop_assert!(hotter <= chosen.len() && chosen.len() == all.len().min(most));
             }
         }
+    }
+
+    /// However soon it comes: what the purge matched is still there to be chosen from.
+    #[tokio::test]
+    async fn p5_the_sweep_leaves_what_is_yet_to_be_chosen() {
+        let folder = tempfile::tempdir().unwrap();
+        let nowhere = String::new;
+        let pop = "pop-1".parse().unwrap();
+        let config =
+            Config::new(pop, folder.path().into(), "h:1".into(), "h:2".into(), "h:3".into(), nowhere());
+        let pop = Pop::open(config).unwrap();
+        let snapshot = Snapshot {
+            log: LogId([1; 16]),
+            seq: Seq(1),
+            id: OrderId([1; 16]),
+            domains: BTreeMap::new(),
+            member: Some(Area::Domestic),
+            prefetches: Vec::new(),
+        };
+        let plan = pop.follower.read().plan_snapshot(&snapshot);
+        pop.follower.write().commit(&plan);
+        let rules = vec![Rule::new(Matcher::Directory { key: key("/d/") }, Mode::Expire)];
+        let bound = Bound { objects: Some(1), bytes: None };
+        let prefetch = Body::Prefetch {
+            task: TaskId(2),
+            area: None,
+            items: Vec::new(),
+            follow: None,
+            refill: Some(Refill { bound, rules: rules.clone() }),
+            pops: None,
+            headers: Default::default(),
+            paused: false,
+        };
+        let purge = Body::Purge { task: Some(TaskId(1)), rules, cut: false };
+        let order =
+            |(body, number): (Body, u8)| Order { seq: Seq(number.into()), id: OrderId([number; 16]), body };
+        let orders = [(purge, 2), (prefetch, 3)].map(order);
+        let plan = pop.follower.read().plan(snapshot.log, &orders).unwrap();
+        for (seq, order) in &plan.prefetches {
+            pop.prefetcher.enlist(*seq, order, Spent::default());
+        }
+        pop.follower.write().commit(&plan);
+
+        let floor = || pop.follower.read().saved().floor;
+        pop.sweep().await.unwrap();
+        assert!(floor() < Seq(2), "{} is above the purge", floor());
+        let job = pop.prefetcher.jobs.lock()[&Seq(3)].clone();
+        job.change(|state| state.choosing = false);
+        pop.sweep().await.unwrap();
+        assert!(floor() >= Seq(2), "nothing is to be waited for any more");
     }
 
     #[test]
