@@ -26,6 +26,8 @@ mod pump;
 mod reading;
 mod receipts;
 mod request;
+#[cfg(test)]
+mod stage;
 mod store;
 mod sweep;
 mod traffic;

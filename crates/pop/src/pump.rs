@@ -12,7 +12,7 @@ use crate::policy::tags;
 use crate::prefetcher::{Cost, Pace};
 use crate::reading::Tries;
 use crate::store::SliceFile;
-use crate::store::body::{Body, Place, Reader, SLICE_BYTES, SMALL_BYTES_MAX};
+use crate::store::body::{Body, Place, ReadBy, SLICE_BYTES, SMALL_BYTES_MAX};
 use crate::store::run::{Broken, Run};
 use crate::traffic::FromOrigin;
 use bytes::Bytes;
@@ -375,7 +375,7 @@ impl Pop {
         body: &Arc<Body>,
         mut there: impl FnMut(u64),
     ) -> Result<(), Broken> {
-        let reading = body.reading(Reader::Prefetch, 0, u64::MAX);
+        let reading = body.reading(ReadBy::Prefetch, 0, u64::MAX);
         let mut at = 0;
         let mut tries = Tries::default();
         while body.size().is_none_or(|size| at < size) {
@@ -435,12 +435,8 @@ pub fn byte_range(first: u64, last: Option<u64>) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
-    use freshen_model::area::Area;
+    use crate::stage::member;
     use freshen_model::domain::Settings;
-    use freshen_model::ids::{LogId, OrderId, Seq};
-    use freshen_model::order::Snapshot;
-    use std::collections::BTreeMap;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
     use tokio::sync::oneshot;
@@ -461,7 +457,8 @@ mod tests {
             let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let viewers = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let at = viewers.local_addr().unwrap();
-            let pop = member(folder.path(), origin.local_addr().unwrap());
+            let settings = format!("http://{}", origin.local_addr().unwrap()).parse().map(Settings::of_origin);
+            let pop = member(folder.path(), [("a.example".to_owned(), settings.unwrap())].into());
             tokio::spawn(pop.serve_viewers(viewers, None, std::future::pending()));
 
             let mut viewer = TcpStream::connect(at).await.unwrap();
@@ -492,26 +489,6 @@ mod tests {
             viewer.read_buf(&mut got).await.unwrap();
             assert_eq!(body_bytes(&got), SIZE);
         });
-    }
-
-    /// A POP that has joined, and knows the one domain of that origin.
-    fn member(folder: &std::path::Path, origin: std::net::SocketAddr) -> Arc<Pop> {
-        let nowhere = String::new;
-        let id = "pop-1".parse().unwrap();
-        let config = Config::new(id, folder.into(), "h:1".into(), "h:2".into(), "h:3".into(), nowhere());
-        let pop = Pop::open(config).unwrap();
-        let settings = Settings::of_origin(format!("http://{origin}").parse().unwrap());
-        let snapshot = Snapshot {
-            log: LogId([1; 16]),
-            seq: Seq(1),
-            id: OrderId([1; 16]),
-            domains: BTreeMap::from([("a.example".into(), settings)]),
-            member: Some(Area::Domestic),
-            prefetches: Vec::new(),
-        };
-        let plan = pop.follower.read().plan_snapshot(&snapshot);
-        pop.follower.write().commit(&plan);
-        pop
     }
 
     fn body_bytes(answer: &[u8]) -> usize {

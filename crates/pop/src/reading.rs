@@ -4,7 +4,7 @@
 use crate::Pop;
 use crate::pump::Supply;
 use crate::store::Open;
-use crate::store::body::{BLOCK_BYTES, Body as StoredBody, Place, Reader as By, Reading, SLICE_BYTES};
+use crate::store::body::{BLOCK_BYTES, Body as StoredBody, Place, ReadBy, Reading, SLICE_BYTES};
 use crate::store::run::{Arrived, Broken};
 use crate::traffic::FromOrigin;
 use bytes::Bytes;
@@ -109,7 +109,7 @@ impl Reader {
             Piece::Range { at, last } => Some((*at, *last)),
         });
         let (first, last) = wanted.fold((u64::MAX, 0), |all, one| (all.0.min(one.0), all.1.max(one.1)));
-        let reader = if supply.way.is_of_prefetching_pop() { By::Asker } else { By::Viewer };
+        let reader = if supply.way.is_of_prefetching_pop() { ReadBy::Asker } else { ReadBy::Viewer };
         let reading = body.reading(reader, first, last);
         let mut open = Open::default();
         let place = pieces.iter().position(|piece| matches!(piece, Piece::Range { .. }));

@@ -1,7 +1,8 @@
 //! P6: a prefetch is complete only when a viewer of every POP would get a HIT; else the record says which and why.
 
 use crate::installation::{Installation, Plan, only_step};
-use crate::origin::Page;
+use crate::origin::{Held, Page};
+use freshen_model::ids::TaskId;
 use freshen_model::task::{Status, StepState, Task, TaskKind};
 
 fn reasons(task: &Task) -> Vec<(u32, String)> {
@@ -76,9 +77,9 @@ async fn p6_what_is_fresh_already_counts_and_is_not_fetched() {
     assert_eq!(fleet.origin.requests("/a").len(), 2);
 }
 
-#[tokio::test]
-async fn p6_what_is_present_is_not_fetched_again_after_a_restart_of_control() {
-    let mut fleet = Installation::start(Plan::default()).await;
+/// A prefetch of `/a`, which is warm, and `/b`, which the origin holds.
+async fn one_of_two_warm() -> (Installation, TaskId, Held) {
+    let fleet = Installation::start(Plan::default()).await;
     for path in ["/a", "/b"] {
         fleet.origin.set(path, Page::new("page"));
     }
@@ -88,6 +89,12 @@ async fn p6_what_is_present_is_not_fetched_again_after_a_restart_of_control() {
     let one_warm =
         |task: &Task| matches!(only_step(task), StepState::Fetching { progress } if progress.files_warm == 1);
     fleet.task_when(task, one_warm).await;
+    (fleet, task, held)
+}
+
+#[tokio::test]
+async fn p6_what_is_present_is_not_fetched_again_after_a_restart_of_control() {
+    let (mut fleet, task, held) = one_of_two_warm().await;
     fleet.restart_control().await;
     held.answer();
     assert_eq!(fleet.ended(task).await.status, Status::Complete);
@@ -110,19 +117,7 @@ async fn p6_a_body_that_was_cut_off_is_fetched_again() {
 
 #[tokio::test]
 async fn p6_what_is_present_is_not_fetched_again_after_a_kill() {
-    let mut fleet = Installation::start(Plan::default()).await;
-    for path in ["/a", "/b"] {
-        fleet.origin.set(path, Page::new("page"));
-    }
-    let held = fleet.origin.hold("/b");
-    let task = fleet.submit(TaskKind::Prefetch, false, &["a.example/a", "a.example/b"]).await;
-    let held = held.await.unwrap();
-    fleet
-        .task_when(
-            task,
-            |task| matches!(only_step(task), StepState::Fetching { progress } if progress.files_warm == 1),
-        )
-        .await;
+    let (mut fleet, task, held) = one_of_two_warm().await;
     fleet.pops[0].kill();
     drop(held);
     fleet.pops[0].start();

@@ -35,6 +35,20 @@ async fn applied(fleet: &Installation) {
     assert_eq!(fleet.purge(&["a.example/nothing"]).await.status, Status::Complete);
 }
 
+/// Kills the POP, which begins nothing more after its start; of the two files that it had begun so many are there.
+async fn hits_after_a_kill(fleet: &mut Installation) -> usize {
+    fleet.pops[0].kill();
+    fleet.pops[0].start();
+    fleet.pops[0].ready().await;
+    applied(fleet).await;
+    assert_eq!(requests(fleet), 2);
+    let mut hits = 0;
+    for path in PATHS.iter().filter(|path| !fleet.origin.requests(path).is_empty()) {
+        hits += usize::from(fleet.viewer(0).get(&format!("a.example{path}")).await.x_cache() == Some("HIT"));
+    }
+    hits
+}
+
 #[tokio::test]
 async fn p6_a_paused_prefetch_finishes_what_it_fetches_and_begins_no_more_until_it_is_resumed() {
     let (mut fleet, task, held, others) = fetching(Plan::default(), None).await;
@@ -75,15 +89,7 @@ async fn p6_a_cancelled_prefetch_keeps_what_is_there_and_fetches_no_more() {
     assert!(matches!(only_step(&cancelled), StepState::Cancelled { .. }), "{cancelled:?}");
     applied(&fleet).await;
     next.unwrap().answer();
-    fleet.pops[0].kill();
-    fleet.pops[0].start();
-    fleet.pops[0].ready().await;
-    applied(&fleet).await;
-    assert_eq!(requests(&fleet), 2);
-    let mut hits = 0;
-    for path in PATHS.iter().filter(|path| !fleet.origin.requests(path).is_empty()) {
-        hits += usize::from(fleet.viewer(0).get(&format!("a.example{path}")).await.x_cache() == Some("HIT"));
-    }
+    let hits = hits_after_a_kill(&mut fleet).await;
     assert!(hits >= 1, "what was fetched before is there");
 }
 
@@ -96,14 +102,6 @@ async fn p6_an_overdue_prefetch_is_broken_off_and_keeps_what_is_there() {
     assert!(matches!(only_step(&task), StepState::Overdue { .. }), "{task:?}");
     next.unwrap().left().await;
     applied(&fleet).await;
-    fleet.pops[0].kill();
-    fleet.pops[0].start();
-    fleet.pops[0].ready().await;
-    applied(&fleet).await;
-    assert_eq!(requests(&fleet), 2);
-    let mut hits = 0;
-    for path in PATHS.iter().filter(|path| !fleet.origin.requests(path).is_empty()) {
-        hits += usize::from(fleet.viewer(0).get(&format!("a.example{path}")).await.x_cache() == Some("HIT"));
-    }
+    let hits = hits_after_a_kill(&mut fleet).await;
     assert_eq!(hits, 1, "what was fetched before is there");
 }

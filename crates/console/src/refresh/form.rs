@@ -1,6 +1,6 @@
 //! What the forms for purges and prefetches have in common.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use freshen_control::{Control, Operation, SubmitError, SubmitRequest, Terms};
 use freshen_ledger::Error;
@@ -142,6 +142,17 @@ pub(super) async fn submit(
             Ok(Ok(Redirect::to(&record).into_response()))
         }
         Err(error) => Ok(Err(faults(&not_ours(error)?, &places))),
+    }
+}
+
+/// Leads to the record, or shows the page with what is wrong with its form.
+pub(super) async fn led(
+    submitted: Result<Response, Markup>,
+    page: impl AsyncFnOnce(&Markup) -> Result<Markup, Refused>,
+) -> Result<Response, Refused> {
+    match submitted {
+        Ok(record) => Ok(record),
+        Err(why) => Ok((StatusCode::CONFLICT, page(&why).await?).into_response()),
     }
 }
 

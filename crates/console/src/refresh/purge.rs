@@ -1,7 +1,7 @@
 //! The tab «Purge cache».
 
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use freshen_control::{DryRun, SubmitRequest, Terms};
 use freshen_model::location::Scheme;
@@ -273,11 +273,6 @@ pub(crate) async fn submit(State(console): State<Console>, sent: Sent) -> Result
         }
         Err(why) => Err(layout::notice(Notice::Refused, &why)),
     };
-    match submitted {
-        Ok(record) => Ok(record),
-        Err(why) => {
-            let page = shown(&console, &person, &fields, (&why, &html! {})).await?;
-            Ok((StatusCode::CONFLICT, page).into_response())
-        }
-    }
+    let page = async |why: &Markup| shown(&console, &person, &fields, (why, &html! {})).await;
+    form::led(submitted, page).await
 }

@@ -182,11 +182,10 @@ fn item_of(key: &Key) -> PrefetchItem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
     use crate::prefetcher::Spent;
-    use freshen_model::area::Area;
-    use freshen_model::ids::{LogId, OrderId, TaskId};
-    use freshen_model::order::{Body, Order, Snapshot};
+    use crate::stage::{LOG, member};
+    use freshen_model::ids::{OrderId, TaskId};
+    use freshen_model::order::{Body, Order};
     use freshen_model::rule::{Matcher, Mode};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
@@ -223,21 +222,7 @@ mod tests {
     #[tokio::test]
     async fn p5_the_sweep_leaves_what_is_yet_to_be_chosen() {
         let folder = tempfile::tempdir().unwrap();
-        let nowhere = String::new;
-        let pop = "pop-1".parse().unwrap();
-        let config =
-            Config::new(pop, folder.path().into(), "h:1".into(), "h:2".into(), "h:3".into(), nowhere());
-        let pop = Pop::open(config).unwrap();
-        let snapshot = Snapshot {
-            log: LogId([1; 16]),
-            seq: Seq(1),
-            id: OrderId([1; 16]),
-            domains: BTreeMap::new(),
-            member: Some(Area::Domestic),
-            prefetches: Vec::new(),
-        };
-        let plan = pop.follower.read().plan_snapshot(&snapshot);
-        pop.follower.write().commit(&plan);
+        let pop = member(folder.path(), BTreeMap::new());
         let rules = vec![Rule::new(Matcher::Directory { key: key("/d/") }, Mode::Expire)];
         let bound = Bound { objects: Some(1), bytes: None };
         let prefetch = Body::Prefetch {
@@ -254,7 +239,7 @@ mod tests {
         let order =
             |(body, number): (Body, u8)| Order { seq: Seq(number.into()), id: OrderId([number; 16]), body };
         let orders = [(purge, 2), (prefetch, 3)].map(order);
-        let plan = pop.follower.read().plan(snapshot.log, &orders).unwrap();
+        let plan = pop.follower.read().plan(LOG, &orders).unwrap();
         for (seq, order) in &plan.prefetches {
             pop.prefetcher.enlist(*seq, order, Spent::default());
         }

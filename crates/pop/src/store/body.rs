@@ -164,12 +164,12 @@ pub enum Place {
 pub struct Reading {
     at: AtomicU64,
     last: u64,
-    reader: Reader,
+    reader: ReadBy,
 }
 
 /// Who reads a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reader {
+pub enum ReadBy {
     /// A viewer, here or at another POP: he is not kept waiting.
     Viewer,
     /// Another POP's prefetch: it takes bytes at its own pace, which a viewer there lifts, and finds some ahead of it.
@@ -423,17 +423,17 @@ impl Body {
         let Some(slices) = self.in_slices() else { return false };
         let state = slices.state.lock();
         state.readers.iter().filter_map(Weak::upgrade).any(|reading| match reading.reader {
-            Reader::Viewer => true,
-            Reader::Asker => {
+            ReadBy::Viewer => true,
+            ReadBy::Asker => {
                 let reads = reading.at.load(Ordering::Relaxed);
                 at.min(reading.last) <= reads.saturating_add(AHEAD_OF_ASKER_BYTES)
             }
-            Reader::Prefetch => false,
+            ReadBy::Prefetch => false,
         })
     }
 
     /// Begins to read the bytes up to `last`, from `at`.
-    pub fn reading(&self, reader: Reader, at: u64, last: u64) -> Arc<Reading> {
+    pub fn reading(&self, reader: ReadBy, at: u64, last: u64) -> Arc<Reading> {
         let reading = Arc::new(Reading { at: AtomicU64::new(at), last, reader });
         if let Some(slices) = self.in_slices() {
             let mut state = slices.state.lock();

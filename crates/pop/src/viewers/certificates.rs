@@ -97,6 +97,13 @@ impl Certificates {
         &self.handed
     }
 
+    /// The certificate for the name that a viewer asks for.
+    fn for_name(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
+        let name = name.map(str::to_ascii_lowercase);
+        let handed = name.as_deref().and_then(|name| self.handed.of(name));
+        handed.or_else(|| self.shown.read().choose(name.as_deref()))
+    }
+
     /// The settings of the TLS listener: TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1, resumption by tickets.
     pub fn server_config(self: &Arc<Certificates>) -> Result<ServerConfig, String> {
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
@@ -189,9 +196,7 @@ impl Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let name = hello.server_name().map(str::to_ascii_lowercase);
-        let handed = name.as_deref().and_then(|name| self.handed.of(name));
-        handed.or_else(|| self.shown.read().choose(name.as_deref()))
+        self.for_name(hello.server_name())
     }
 }
 
@@ -272,7 +277,7 @@ mod tests {
     }
 
     fn chosen(certificates: &Certificates, name: Option<&str>) -> CertificateDer<'static> {
-        certificates.shown.read().choose(name).unwrap().cert[0].clone()
+        certificates.for_name(name).unwrap().cert[0].clone()
     }
 
     #[test]
@@ -284,6 +289,7 @@ mod tests {
         let certificates = open(&config(&folder)).unwrap();
         for (name, expected) in [
             (Some("www.example.com"), &own),
+            (Some("WWW.Example.com"), &own),
             (Some("example.com"), &own),
             (Some("other.example.com"), &wild),
             (Some("a.other.example.com"), &first),
@@ -335,6 +341,6 @@ mod tests {
         let error = open(&config).unwrap_err();
         assert!(error.contains("no certificate"), "{error}");
         config.certificate_dir = None;
-        assert!(open(&config).unwrap().shown.read().choose(Some("a.example")).is_none());
+        assert!(open(&config).unwrap().for_name(Some("a.example")).is_none());
     }
 }
