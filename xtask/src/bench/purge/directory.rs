@@ -73,7 +73,7 @@ pub(super) fn measure(bench: &Bench<'_>, folder: &Path) -> anyhow::Result<String
 fn row(bench: &Bench<'_>, folder: &Path, side: &Side<'_>, way: &Way<'_>) -> anyhow::Result<Row> {
     let (objects, seconds) = (bench.options.objects, bench.options.seconds);
     let began = Instant::now();
-    ask_for_each(side.port, PREFIX, 0, objects)?;
+    ask_for_each(side.port, PREFIX, (0, objects), 0)?;
     eprintln!("    {}: {objects} objects after {:.0} s", side.name, began.elapsed().as_secs_f64());
     let elsewhere = || hits(folder, side, seconds);
     elsewhere()?;
