@@ -44,12 +44,21 @@ pub(super) async fn one(
     Name(name): Name,
     request: SignedRequest,
 ) -> Result<Json<DomainRow>, ApiError> {
+    Ok(Json(row(readable(&api, &request, &name).await?)))
+}
+
+/// The domain of that name, if the caller may read it.
+pub(super) async fn readable(
+    api: &Api,
+    request: &SignedRequest,
+    name: &str,
+) -> Result<DomainRecord, ApiError> {
     let caller = request.may(Right::Read)?;
-    let domain = api.control.own_domain(caller.confines(), &name).await?;
-    if !caller.rights.reach(&domain.name) {
-        return Err(ApiError::not_found("domain", &domain.name));
+    let domain = api.control.own_domain(caller.confines(), name).await?;
+    match caller.rights.reach(&domain.name) {
+        true => Ok(domain),
+        false => Err(ApiError::not_found("domain", &domain.name)),
     }
-    Ok(Json(row(domain)))
 }
 
 pub(super) async fn add(State(api): State<Api>, request: SignedRequest) -> Result<Json<DomainRow>, ApiError> {
@@ -99,12 +108,9 @@ pub(super) async fn certificate(
     Name(name): Name,
     request: SignedRequest,
 ) -> Result<Json<ServerCertificateView>, ApiError> {
-    let caller = request.may(Right::Read)?;
-    let domain = api.control.own_domain(caller.confines(), &name).await?;
-    if !caller.rights.reach(&domain.name) {
-        return Err(ApiError::not_found("domain", &domain.name));
-    }
-    Ok(Json(certificate_view(api.control.server_certificate(caller.confines(), &domain.name).await?)))
+    let domain = readable(&api, &request, &name).await?;
+    let certificate = api.control.server_certificate(Some(&domain.account), &domain.name).await?;
+    Ok(Json(certificate_view(certificate)))
 }
 
 pub(super) async fn set_certificate(

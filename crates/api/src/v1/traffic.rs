@@ -2,11 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use freshen_model::rights::Right;
 use freshen_model::traffic::{SPAN_S, Traffic};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::domains::readable;
 use super::error::ApiError;
 use super::signed::{Name, SignedRequest};
 use super::wire::{ErrorCode, TrafficPoint, TrafficTotal, TrafficView};
@@ -35,11 +35,7 @@ pub(super) async fn of(
     Name(name): Name,
     request: SignedRequest,
 ) -> Result<Json<TrafficView>, ApiError> {
-    let caller = request.may(Right::Read)?;
-    let domain = api.control.own_domain(caller.confines(), &name).await?;
-    if !caller.rights.reach(&domain.name) {
-        return Err(ApiError::not_found("domain", &domain.name));
-    }
+    let domain = readable(&api, &request, &name).await?;
     let Wanted { from, until, interval_s } = request.query()?;
     let unfit = |why: String| ApiError::new(ErrorCode::Malformed, format!("query: {why}"));
     let time = |text: Option<String>, default| match text {

@@ -152,7 +152,10 @@ async fn a_key_of_one_domain_neither_reaches_nor_sees_another() {
     assert_eq!(key.get(&stage, "/v1/tasks").await.json()["tasks"].as_array().map(Vec::len), Some(1));
     assert_eq!(key.get(&stage, "/v1/tasks?text=/1").await.json()["tasks"].as_array().map(Vec::len), Some(1));
     assert_eq!(key.get(&stage, "/v1/domains").await.json()["domains"].as_array().map(Vec::len), Some(1));
-    assert_eq!(key.get(&stage, "/v1/domains/c.example").await.status, 404);
+    for of in ["", "/traffic", "/certificate"] {
+        let refused = key.get(&stage, &format!("/v1/domains/c.example{of}")).await;
+        assert!(refused.status == 404 && refused.text().contains("domain"), "{of}: {}", refused.text());
+    }
     assert_eq!(key.get(&stage, "/v1/check?url=http://c.example/1").await.status, 404);
     assert_eq!(key.get(&stage, "/v1/media").await.status, 403, "it has addresses of all domains");
     let foreign = json!({"rights": {"may": ["purge"], "domains": ["b.example"]}});
