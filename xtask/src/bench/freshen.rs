@@ -87,6 +87,14 @@ impl Freshen {
         Ok(took)
     }
 
+    /// Stops the POP; gives its data folder.
+    pub fn stop_pop(&mut self) -> anyhow::Result<PathBuf> {
+        self.pop = None;
+        let config: toml::Table = fs::read_to_string(self.folder.join("pop.toml"))?.parse()?;
+        let data = config.get("data").and_then(toml::Value::as_str).context("pop.toml has no data")?;
+        Ok(self.folder.join(data))
+    }
+
     /// Starts the POP with TLS.
     pub fn start_pop_with_tls(&mut self, scratch: &Path) -> anyhow::Result<()> {
         let port = free_port()?;

@@ -32,6 +32,9 @@ pub struct Options {
     /// Objects in the directory that is purged.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
     objects: u64,
+    /// Entries in the directory, beyond objects that were fetched, when Freshen is measured once more.
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    entries: u64,
     /// Only this case; may be given several times.
     #[arg(long)]
     only: Vec<Case>,
@@ -110,9 +113,10 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     }
     if !options.dry {
         let part = Part { bench: "purge", titles: cases.iter().map(|case| case.title()).collect() };
-        let Options { rounds, seconds, clients, objects, .. } = options;
+        let Options { rounds, seconds, clients, objects, entries, .. } = options;
         let measured = format!(
-            "`cargo xtask bench purge --rounds {rounds} --seconds {seconds} --clients {clients} --objects {objects}`"
+            "`cargo xtask bench purge --rounds {rounds} --seconds {seconds} --clients {clients} --objects {objects} \
+             --entries {entries}`"
         );
         table::write(&root.join("docs/benchmarks.md"), &part, &sections, &measured)?;
     }
@@ -122,10 +126,9 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The example of the command line's package that plays very many POPs.
-fn build_light_fleet(root: &Path) -> anyhow::Result<PathBuf> {
-    let arguments = ["build", "--release", "--package", "freshen-cli", "--example", "light_fleet"];
-    tools::run(tools::cargo(root).args(arguments))?;
-    let program = tools::target(root).join("release/examples/light_fleet");
+/// An example of a package: what plays very many POPs, or makes very many entries.
+fn build_example(root: &Path, package: &str, name: &str) -> anyhow::Result<PathBuf> {
+    tools::run(tools::cargo(root).args(["build", "--release", "--package", package, "--example", name]))?;
+    let program = tools::target(root).join("release/examples").join(name);
     program.canonicalize().with_context(|| program.display().to_string())
 }

@@ -8,7 +8,6 @@ use super::table::{self, Round, Section, median};
 use super::{Bench, Case};
 use anyhow::{Context as _, bail, ensure};
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -81,21 +80,16 @@ fn step(
 }
 
 fn fill(port: u16, from: u64, to: u64) -> anyhow::Result<()> {
-    ask_for_each(port, PREFIX, (from, to), 0)
+    ask_for_each(port, PREFIX, from, to)
 }
 
-/// Asks for each number behind `prefix` once, on several connections; all answers are 200, but for so many.
-pub fn ask_for_each(port: u16, prefix: &str, (from, to): (u64, u64), others_max: u64) -> anyhow::Result<()> {
-    let others = AtomicU64::new(0);
+/// Asks for each number behind `prefix` once, on several connections; all answers are 200.
+pub fn ask_for_each(port: u16, prefix: &str, from: u64, to: u64) -> anyhow::Result<()> {
     let part = |filler: u64| -> anyhow::Result<()> {
         let mut connection = Connection::open(port)?;
         for number in (from + filler..to).step_by(FILLERS as usize) {
             let (head, ..) = connection.get(HOST, &format!("{prefix}{number}"))?;
-            if get::status(&head) != "200" {
-                ensure!(others.fetch_add(1, Ordering::Relaxed) < others_max, "{prefix}{number}: {head}");
-                // Such an answer may be the last of its connection.
-                connection = Connection::open(port)?;
-            }
+            ensure!(get::status(&head) == "200", "{prefix}{number}: {head}");
         }
         Ok(())
     };

@@ -50,7 +50,7 @@ pub const SIMULATED: &[Mutation] = &[
     noticed(
         "P1",
         "simulated: an evict taken for an expire",
-        "crates/model/src/protocol/index.rs",
+        "crates/model/src/protocol/marks.rs",
         "Mode::Evict => &mut self.evict,",
         "Mode::Evict => &mut self.expire,",
     ),
@@ -197,9 +197,9 @@ pub const SIMULATED: &[Mutation] = &[
     noticed(
         "P9",
         "simulated: a directory matches its siblings",
-        "crates/model/src/protocol/index.rs",
-        "let directories = inner.rfind('/').map(|end| &inner[..end]);",
-        "let directories = Some(inner);",
+        "crates/model/src/protocol/places.rs",
+        "(1..).zip(self.directories(name)).last()?",
+        "(1..).zip(self.directories(name.trim_end_matches('/'))).last()?",
     ),
     noticed(
         "P9",

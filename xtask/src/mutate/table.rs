@@ -225,9 +225,9 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "a directory matches its siblings",
         promise: "P9",
-        file: "crates/model/src/protocol/index.rs",
-        find: "let directories = inner.rfind('/').map(|end| &inner[..end]);",
-        replace: "let directories = Some(inner);",
+        file: "crates/model/src/protocol/places.rs",
+        find: "(1..).zip(self.directories(name)).last()?",
+        replace: "(1..).zip(self.directories(name.trim_end_matches('/'))).last()?",
         package: "freshen-cli",
         tests: "p9_siblings_of_a_purged_directory_stay",
     },

@@ -1,83 +1,14 @@
 //! The purge index: every live rule, so that a look-up costs the length of the key whatever is cached.
 
-use super::copy::Provenance;
-use crate::ids::{Epoch, Seq};
+use super::marks::Marks;
+use super::places::{Kind, Places};
+use crate::ids::Seq;
 use crate::key::Key;
 use crate::pattern::{Pattern, Patterns};
 use crate::rule::{Matcher, Mode, Rule};
 use crate::tag::Tags;
 use foldhash::fast::RandomState;
 use std::sync::OnceLock;
-
-/// The newest orders that match something, one number for each mode.
-///
-/// Two numbers, since an `expire` that comes after an `evict` must not hide it: a 304 would revive what the evict
-/// forbade for good.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
-    /// The newest `expire`.
-    pub expire: Seq,
-    /// The newest `evict`.
-    pub evict: Seq,
-}
-
-impl Marks {
-    /// The newest of either mode.
-    pub fn newest(&self) -> Seq {
-        self.expire.max(self.evict)
-    }
-
-    /// Takes in what another place of the index says.
-    pub fn merge(&mut self, other: &Marks) {
-        self.expire = self.expire.max(other.expire);
-        self.evict = self.evict.max(other.evict);
-    }
-
-    /// What a sweep that began to walk in the epoch `epoch` makes of a copy, before the rules that these marks speak of are
-    /// dropped. To be asked under the key's stripe, with marks read there.
-    pub fn fate(&self, copy: &Provenance, epoch: Epoch) -> Fate {
-        if copy.epoch < epoch || self.evict > copy.filled {
-            Fate::Deleted
-        } else if self.expire > copy.confirmed && !copy.expired {
-            Fate::Marked
-        } else {
-            Fate::Stays
-        }
-    }
-
-    fn raise(&mut self, mode: Mode, seq: Seq) {
-        let number = match mode {
-            Mode::Expire => &mut self.expire,
-            Mode::Evict => &mut self.evict,
-        };
-        *number = (*number).max(seq);
-    }
-
-    /// Forgets orders up to `seq`; true where nothing is left.
-    fn drop_up_to(&mut self, seq: Seq) -> bool {
-        for number in [&mut self.expire, &mut self.evict] {
-            if *number <= seq {
-                *number = Seq::ZERO;
-            }
-        }
-        *self == Marks::default()
-    }
-
-    fn is_empty(&self) -> bool {
-        *self == Marks::default()
-    }
-}
-
-/// What becomes of a copy that a sweep comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// Nothing: no rule matches it.
-    Stays,
-    /// It keeps the mark `expired`, which outlives the rule.
-    Marked,
-    /// It goes.
-    Deleted,
-}
 
 /// Patterns of one cache space; a rule over that evicts the space.
 pub const PATTERNS_MAX: usize = 100;
@@ -104,12 +35,7 @@ pub struct PurgeIndex {
 struct Space {
     /// Of all that is in it.
     whole: Marks,
-    /// By path and query.
-    urls: HashMap<Box<str>, Marks>,
-    /// By path.
-    queries: HashMap<Box<str>, Marks>,
-    directories: Directory,
-    tags: HashMap<Box<str>, Marks>,
+    places: Places,
     /// The newest of all tags, for copies that any tag matches.
     any_tag: Marks,
     patterns: Vec<Together>,
@@ -122,13 +48,6 @@ struct Space {
 struct Together {
     patterns: Vec<(Pattern, Marks)>,
     any: OnceLock<Patterns>,
-}
-
-/// One directory of the trie by path segment.
-#[derive(Debug, Default)]
-struct Directory {
-    marks: Marks,
-    children: HashMap<Box<str>, Directory>,
 }
 
 impl PurgeIndex {
@@ -154,12 +73,12 @@ impl PurgeIndex {
         let space = self.spaces.entry(name.into()).or_default();
         space.newest = space.newest.max(seq);
         let place = match &rule.matcher {
-            Matcher::Url { key } => place(&mut space.urls, key.path_and_query(), full),
-            Matcher::Query { key } => place(&mut space.queries, key.path(), full),
-            Matcher::Directory { key } => (!full).then(|| space.directories.place(key.path())),
+            Matcher::Url { key } => space.places.place(Kind::Url, key.path_and_query(), full),
+            Matcher::Query { key } => space.places.place(Kind::Query, key.path(), full),
+            Matcher::Directory { key } => space.places.place(Kind::Directory, key.path(), full),
             Matcher::Tag { tag, .. } => {
                 space.any_tag.raise(rule.mode, seq);
-                place(&mut space.tags, tag, full)
+                space.places.place(Kind::Tag, tag, full)
             }
             Matcher::Regex { pattern, .. } => {
                 let full = full || self.patterns >= PATTERNS_IN_ALL_MAX;
@@ -194,19 +113,12 @@ impl PurgeIndex {
             return marks;
         };
         marks.merge(&space.whole);
-        let found = |place: Option<&Marks>| place.copied().unwrap_or_default();
-        if !space.urls.is_empty() {
-            marks.merge(&found(space.urls.get(key.path_and_query())));
-        }
-        if !space.queries.is_empty() {
-            marks.merge(&found(space.queries.get(key.path())));
-        }
-        space.directories.merge_into(&mut marks, key.path());
+        space.places.merge_key(&mut marks, key);
         if space.any_tag.newest() > checked {
             if tags.any() {
                 marks.merge(&space.any_tag);
             }
-            tags.names().for_each(|tag| marks.merge(&found(space.tags.get(tag))));
+            space.places.merge_tags(&mut marks, tags);
         }
         for together in &space.patterns {
             together.merge_into(&mut marks, key.path_and_query(), checked);
@@ -235,17 +147,6 @@ impl PurgeIndex {
     pub fn is_empty(&self) -> bool {
         self.spaces.is_empty() && self.everything.is_empty()
     }
-}
-
-/// The place under a name, made where there is none; `None` where the index is full.
-fn place<'a>(places: &'a mut HashMap<Box<str>, Marks>, name: &str, full: bool) -> Option<&'a mut Marks> {
-    if !places.contains_key(name) {
-        if full {
-            return None;
-        }
-        places.insert(name.into(), Marks::default());
-    }
-    places.get_mut(name)
 }
 
 impl Together {
@@ -300,56 +201,16 @@ impl Space {
 
     /// True where nothing is left; adds what is left to `places`.
     fn drop_up_to(&mut self, seq: Seq, places: &mut usize) -> bool {
-        let before = *places;
-        for named in [&mut self.urls, &mut self.queries, &mut self.tags] {
-            named.retain(|_, marks| !marks.drop_up_to(seq));
-            *places += named.len();
+        self.places.drop_up_to(seq);
+        if !self.any_tag.is_empty() {
+            self.any_tag = self.places.newest_of(Kind::Tag);
         }
-        self.any_tag = Marks::default();
-        self.tags.values().for_each(|marks| self.any_tag.merge(marks));
         self.patterns.iter_mut().for_each(|together| together.drop_up_to(seq));
         self.patterns.retain(|together| !together.patterns.is_empty());
-        *places += self.pattern_count();
-        self.directories.drop_up_to(seq, places);
-        self.whole.drop_up_to(seq) && *places == before
+        let left = self.places.len() + self.pattern_count();
+        *places += left;
+        self.whole.drop_up_to(seq) && left == 0
     }
-}
-
-impl Directory {
-    /// The place of a directory, made where there is none.
-    fn place(&mut self, path: &str) -> &mut Marks {
-        let mut directory = self;
-        for segment in segments(path) {
-            directory = directory.children.entry(segment.into()).or_default();
-        }
-        &mut directory.marks
-    }
-
-    /// Adds what is said of the directories that a path lies in.
-    fn merge_into(&self, marks: &mut Marks, path: &str) {
-        let mut directory = self;
-        marks.merge(&directory.marks);
-        for segment in segments(path) {
-            let Some(child) = directory.children.get(segment) else { break };
-            directory = child;
-            marks.merge(&directory.marks);
-        }
-    }
-
-    /// True where something is left; adds the marked directories to `places`.
-    fn drop_up_to(&mut self, seq: Seq, places: &mut usize) -> bool {
-        let empty = self.marks.drop_up_to(seq);
-        *places += usize::from(!empty);
-        self.children.retain(|_, child| child.drop_up_to(seq, places));
-        !empty || !self.children.is_empty()
-    }
-}
-
-/// The directories that a path lies in, from the root down: `/d/x` lies in `d`, `/d/` too, `/d` in the root alone.
-fn segments(path: &str) -> impl Iterator<Item = &str> {
-    let inner = path.get(1..).unwrap_or_default();
-    let directories = inner.rfind('/').map(|end| &inner[..end]);
-    directories.into_iter().flat_map(|directories| directories.split('/'))
 }
 
 #[cfg(test)]
@@ -421,6 +282,8 @@ mod tests {
         assert_eq!(marks(&index, &key("/d/e/x")), Marks { expire: Seq(3), evict: Seq(0) });
         index.drop_up_to(Seq(3));
         assert!(index.is_empty());
+        index.insert(&directory("/d/e/", Mode::Evict), Seq(4));
+        assert_eq!(marks(&index, &key("/d/e/x")).evict, Seq(4), "what is empty takes in rules again");
     }
 
     #[test]
@@ -429,7 +292,7 @@ mod tests {
         assert!(index.insert(&url(key("/a")), Seq(1)));
         assert!(!index.insert(&url(key("/b")), Seq(2)));
         assert!(!index.insert(&directory("/c/", Mode::Expire), Seq(3)));
-        assert!(index.insert(&url(key("/a")), Seq(4)));
+        assert!(index.insert(&url(key("/a")), Seq(4)), "what has a place keeps it");
         assert_eq!(marks(&index, &key("/b")).evict, Seq(3));
     }
 

@@ -13,6 +13,8 @@ pub mod heartbeat;
 pub mod home;
 pub mod index;
 pub mod lease;
+pub mod marks;
 pub mod now;
+mod places;
 pub mod retention;
 pub mod roster;

@@ -9,7 +9,7 @@ use crate::clock;
 use freshen_model::ids::Epoch;
 use freshen_model::key::Key;
 use freshen_model::protocol::copy::Provenance;
-use freshen_model::protocol::index::{self, Marks};
+use freshen_model::protocol::marks::{self, Marks};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -83,20 +83,20 @@ impl Store {
         for variant in &object.variants {
             let copy = &variant.provenance;
             match marks(key, variant).fate(copy, epoch) {
-                index::Fate::Deleted => {
+                marks::Fate::Deleted => {
                     swept.deleted += 1;
                     swept.bytes +=
                         variant.body.allocated().max(variant.body.at_hand().map_or(0, |b| b.len() as u64));
                     changed = true;
                 }
-                index::Fate::Marked => {
+                marks::Fate::Marked => {
                     let provenance = Provenance { expired: true, ..*copy };
                     let (head, body) = (variant.head.clone(), variant.body.clone());
                     variants.push(Arc::new(Variant::new(head, provenance, body)));
                     swept.marked += 1;
                     changed = true;
                 }
-                index::Fate::Stays => variants.push(variant.clone()),
+                marks::Fate::Stays => variants.push(variant.clone()),
             }
         }
         if !changed {

@@ -7,7 +7,8 @@
 use super::exchange::Exchange;
 use freshen_model::ids::{Epoch, Seq};
 use freshen_model::key::Key;
-use freshen_model::protocol::index::{Marks, PurgeIndex};
+use freshen_model::protocol::index::PurgeIndex;
+use freshen_model::protocol::marks::Marks;
 use freshen_model::rule::Rule;
 use freshen_model::tag::Tags;
 use futures_util::future::join_all;

@@ -6,7 +6,7 @@ use crate::sights::Sight;
 use crate::world::World;
 use freshen_model::ids::{Epoch, Seq};
 use freshen_model::protocol::copy::Provenance;
-use freshen_model::protocol::index::Fate;
+use freshen_model::protocol::marks::Fate;
 use freshen_model::rule::Rule;
 use std::collections::VecDeque;
 use std::rc::Rc;

@@ -1,12 +1,12 @@
 //! A directory of very many objects is purged, while hits elsewhere go on: beside Varnish's bans and ngx_cache_purge, in
 //! the same run.
 
-use super::Bench;
 use super::peers::Way;
 use super::spread::Spread;
+use super::{Bench, build_example};
 use crate::bench::freshen::Freshen;
 use crate::bench::get;
-use crate::bench::load::{self, Run, Transport};
+use crate::bench::load::{self, HOST, Run, Transport};
 use crate::bench::process::pause;
 use crate::bench::sides::{Others, Setup, Side};
 use crate::bench::store::ask_for_each;
@@ -29,6 +29,10 @@ const URLS_ELSEWHERE: usize = 64;
 const NGINX_PARTS: u64 = 10;
 /// Purges of Freshen's whose counts are waited for, up to a second each.
 const COUNTED_MAX: u64 = 100;
+/// The same where there are [`super::Options::entries`].
+const COUNTED_OF_ENTRIES_MAX: u64 = 10;
+/// How long a server may need to come to rest.
+const SETTLE_S_MAX: u64 = 300;
 /// Between two purges while hits go on.
 const PURGE_EVERY: Duration = Duration::from_millis(100);
 
@@ -49,6 +53,7 @@ pub(super) fn measure(bench: &Bench<'_>, folder: &Path) -> anyhow::Result<String
     if !tools::succeeds(Command::new("dpkg").args(["-s", MODULE])) {
         tools::install_debian_package(MODULE)?;
     }
+    let make_entries = build_example(bench.root, "freshen-pop", "entries")?;
     let setup = Setup { nginx: "purge-nginx.conf", varnish: "purge.vcl", memory: "16g" };
     let others = Others::start_with(bench.root, folder, &setup)?;
     let mut freshen = Freshen::set_up(&bench.program, folder.join("freshen"), others.origin_port)?;
@@ -58,24 +63,44 @@ pub(super) fn measure(bench: &Bench<'_>, folder: &Path) -> anyhow::Result<String
     let (mut nginx, mut varnish) = (others.nginx(), others.varnish());
     nginx.name = "ngx_cache_purge".into();
     varnish.name = "Varnish, ban".into();
+    let objects = bench.options.objects;
     let sides = [
         (freshen.side("Freshen")?, Way::Freshen(&freshen)),
         (varnish, Way::Varnish(&others)),
         (nginx, Way::Nginx(others.nginx().port)),
     ];
-    let mut rows = Vec::new();
+    let (mut rows, mut waits) = (Vec::new(), Vec::new());
     for (side, way) in &sides {
-        rows.push(row(bench, folder, side, way).with_context(|| side.name.clone())?);
+        let began = Instant::now();
+        ask_for_each(side.port, PREFIX, 0, objects)?;
+        eprintln!("    {}: {objects} objects after {:.0} s", side.name, began.elapsed().as_secs_f64());
+        rows.push(row(bench, folder, side, way, COUNTED_MAX).with_context(|| side.name.clone())?);
     }
-    Ok(text(bench.options.objects, &rows, &applied(freshen.admin_port)?))
+    waits.push(applied(freshen.admin_port)?);
+
+    let entries = bench.options.entries;
+    let data = freshen.stop_pop()?;
+    let mut command = Command::new(make_entries);
+    tools::run(command.arg(data).args([HOST, &format!("{PREFIX}0"), &entries.to_string()]))?;
+    let ready = freshen.start_pop(&[])?;
+    eprintln!("    Freshen: {entries} entries more, ready after {} ms", ready.as_millis());
+    let side = freshen.side(&format!("Freshen, {entries} entries more"))?;
+    rows.insert(1, row(bench, folder, &side, &Way::Freshen(&freshen), COUNTED_OF_ENTRIES_MAX)?);
+    waits.push(applied(freshen.admin_port)?);
+    Ok(text(objects, &rows, &waits))
 }
 
-fn row(bench: &Bench<'_>, folder: &Path, side: &Side<'_>, way: &Way<'_>) -> anyhow::Result<Row> {
+/// Measures a side that has the objects. Of Freshen's purges it waits for so many counts at most.
+fn row(
+    bench: &Bench<'_>,
+    folder: &Path,
+    side: &Side<'_>,
+    way: &Way<'_>,
+    counted_max: u64,
+) -> anyhow::Result<Row> {
     let (objects, seconds) = (bench.options.objects, bench.options.seconds);
-    let began = Instant::now();
-    ask_for_each(side.port, PREFIX, (0, objects), 0)?;
-    eprintln!("    {}: {objects} objects after {:.0} s", side.name, began.elapsed().as_secs_f64());
     let elsewhere = || hits(folder, side, seconds);
+    settle(side)?;
     elsewhere()?;
     let (quiet, quiet_cpu_us) = elsewhere()?;
 
@@ -84,7 +109,7 @@ fn row(bench: &Bench<'_>, folder: &Path, side: &Side<'_>, way: &Way<'_>) -> anyh
     let mut times = Vec::new();
     let (purges, part) = match way {
         Way::Nginx(_) => (1, objects / NGINX_PARTS),
-        Way::Freshen(_) => (bench.options.rounds.min(COUNTED_MAX), objects),
+        Way::Freshen(_) => (bench.options.rounds.min(counted_max), objects),
         Way::Varnish(_) => (bench.options.rounds, objects),
     };
     for _ in 0..purges {
@@ -134,6 +159,18 @@ fn hits(folder: &Path, side: &Side<'_>, seconds: u64) -> anyhow::Result<(Run, f6
     Ok((run, (side.process.cpu_us()? - cpu) as f64 / run.requests as f64))
 }
 
+/// Waits until a server has ended what it does for itself after a fill or a start.
+fn settle(side: &Side<'_>) -> anyhow::Result<()> {
+    for _ in 0..SETTLE_S_MAX {
+        let before = side.process.cpu_us()?;
+        pause(Duration::from_secs(1));
+        if side.process.cpu_us()? - before < 20_000 {
+            return Ok(());
+        }
+    }
+    bail!("{} is still at work after {SETTLE_S_MAX} s with nothing to do", side.name)
+}
+
 /// CPU that a server takes with nothing to do, milliseconds a second.
 fn idle(side: &Side<'_>) -> anyhow::Result<f64> {
     let (cpu, began) = (side.process.cpu_us()?, Instant::now());
@@ -153,7 +190,7 @@ fn applied(admin_port: u16) -> anyhow::Result<[f64; 2]> {
     Ok([quantile("0.5")?, quantile("0.99")?])
 }
 
-fn text(objects: u64, rows: &[Row], applied: &[f64; 2]) -> String {
+fn text(objects: u64, rows: &[Row], waits: &[[f64; 2]]) -> String {
     let mut text = format!(
         "| {objects} objects in the directory | a purge takes ms, p50 | p99 | CPU ms of the server | hits elsewhere: p50 µs, \
          and while it purges | p99 µs, and | CPU µs a hit, and |\n|---|--:|--:|--:|--:|--:|--:|\n"
@@ -174,12 +211,15 @@ fn text(objects: u64, rows: &[Row], applied: &[f64; 2]) -> String {
             row.during_cpu_us,
         );
     }
-    let [median, p99] = applied;
+    let waits: Vec<String> = waits
+        .iter()
+        .map(|[median, p99]| format!("{median:.2} ms in the median, {p99:.2} ms at p99"))
+        .collect();
     let _ = writeln!(
         text,
-        "\nOf Freshen's, a POP took {median:.2} ms in the median, {p99:.2} ms at the 99th percentile, from an order's receipt \
-         to its publication, most of it the sync of its journal. Its CPU is nearly all for counting what was matched, \
-         behind the purge, on a thread that gives way to viewers."
+        "\nFrom an order's receipt to its publication, most of it the sync of its journal, Freshen's POP took {}. Its CPU is \
+         nearly all for counting what was matched, behind the purge, on a thread that gives way to viewers.",
+        waits.join("; with the entries ")
     );
     text
 }

@@ -1,7 +1,7 @@
 //! Very many POPs that keep nothing, following one control: control on one core, they on the other.
 
 use super::spread::{HEAD, Spread};
-use super::{Bench, build_light_fleet};
+use super::{Bench, build_example};
 use crate::bench::freshen::Freshen;
 use crate::bench::load::HOST;
 use crate::bench::process::{SERVER_CORE, on_core};
@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use std::path::Path;
 
 pub(super) fn measure(bench: &Bench<'_>, folder: &Path) -> anyhow::Result<String> {
-    let program = build_light_fleet(bench.root)?;
+    let program = build_example(bench.root, "freshen-cli", "light_fleet")?;
     // Nobody fetches anything.
     let freshen = Freshen::set_up(&bench.program, folder.join("freshen"), 9)?;
     // The POP of the set-up does not run; nothing shall wait for it.

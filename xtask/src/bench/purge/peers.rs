@@ -50,10 +50,7 @@ impl Way<'_> {
                 ensure!(output.status.success(), "varnishadm: {}", String::from_utf8_lossy(&output.stderr));
                 Ok(())
             }
-            // It answers 500 to one or the other.
-            Way::Nginx(port) => {
-                ask_for_each(*port, &format!("/purge{PREFIX}"), (from, to), 1 + (to - from) / 1_000)
-            }
+            Way::Nginx(port) => ask_for_each(*port, &format!("/purge{PREFIX}"), from, to),
         }
     }
 }
