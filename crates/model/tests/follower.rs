@@ -192,6 +192,7 @@ fn p1_behind_the_floor_nothing_is_joined_or_stored() {
     assert!(pop.follower.may_store(&young));
     let dropped = pop.follower.plan_drop();
     pop.follower.commit_drop(&dropped);
+    while pop.follower.drop_some() {}
     assert_eq!(pop.follower.sweep_target(None), None);
     assert!(!pop.follower.may_store(&slow));
 }
@@ -207,6 +208,7 @@ fn p1_rules_dropped_between_look_up_and_judgement_are_not_missed() {
     pop.follower.commit_floor(&floor);
     let dropped = pop.follower.plan_drop();
     pop.follower.commit_drop(&dropped);
+    while pop.follower.drop_some() {}
     let judged = |view: &View| {
         pop.follower.judge(view, &key("/a"), &pop.tags, &copy, copy.filled, NoLease::Revalidate)
     };

@@ -124,6 +124,8 @@ impl Pop {
             // One journal: this sync carries the deletions and marks before it to disk with it.
             pop.journal.save(&saved)?;
             pop.follower.write().commit_drop(&saved);
+            // Viewers get their turn in between.
+            while pop.follower.write().drop_some() {}
             pop.receipts.swept(saved.dropped);
             Ok(())
         })

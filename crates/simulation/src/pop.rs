@@ -360,6 +360,7 @@ impl Pop {
             }
             Some(Work::Drop(saved)) => {
                 process.follower.commit_drop(&saved);
+                while process.follower.drop_some() {}
                 process.sweep = None;
                 world.saw(Sight::Dropped);
                 world.note(&self.name, || format!("dropped its rules up to {}", saved.dropped));

@@ -232,6 +232,15 @@ pub const MUTATIONS: &[Mutation] = &[
         tests: "p9_siblings_of_a_purged_directory_stay",
     },
     Mutation {
+        name: "dropping rules takes newer ones along",
+        promise: "P1",
+        file: "crates/model/src/protocol/places.rs",
+        find: "places.retain(|place| !place.marks.drop_up_to(seq));",
+        replace: "places.retain(|place| place.marks.newest() > seq && place.hash % 2 == 0);",
+        package: "freshen-model",
+        tests: "p1_between_two_parts_of_a_drop_nothing_newer_is_missed",
+    },
+    Mutation {
         name: "a 304 that takes tags away",
         promise: "P1",
         file: "crates/model/src/tag.rs",

@@ -493,10 +493,16 @@ impl Follower {
         Saved { dropped: self.saved.floor, ..self.saved }
     }
 
-    /// Drops the rules up to the durable `saved.dropped` from the index.
+    /// Begins to drop the rules up to the durable `saved.dropped` from the index: [`Follower::drop_some`] does it. A rule that
+    /// is there a little longer says of every copy what the sweep has done to it already.
     pub fn commit_drop(&mut self, saved: &Saved) {
         self.saved.dropped = self.saved.dropped.max(saved.dropped);
-        self.index.drop_up_to(self.saved.dropped);
+        self.index.begin_drop(self.saved.dropped);
+    }
+
+    /// Drops some of them; true where there are more.
+    pub fn drop_some(&mut self) -> bool {
+        self.index.drop_some()
     }
 
     /// How many places the rules of the index take.

@@ -1,7 +1,7 @@
 //! The purge index: every live rule, so that a look-up costs the length of the key whatever is cached.
 
 use super::marks::Marks;
-use super::places::{Kind, Places};
+use super::places::{Kind, Places, TABLES};
 use crate::ids::Seq;
 use crate::key::Key;
 use crate::pattern::{Pattern, Patterns};
@@ -16,6 +16,8 @@ pub const PATTERNS_MAX: usize = 100;
 const PATTERNS_IN_ALL_MAX: usize = 1_000;
 /// Patterns that are held against a text together.
 const TOGETHER_MAX: usize = 25;
+/// Places after which [`PurgeIndex::drop_some`] lets others at the index: a millisecond or some.
+const DROPPED_TOGETHER: usize = 10_000;
 
 /// Only those who may purge put names in, so that nobody else can choose ones that collide.
 type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
@@ -28,6 +30,16 @@ pub struct PurgeIndex {
     places: usize,
     patterns: usize,
     places_max: usize,
+    dropping: Dropping,
+}
+
+/// Rules that are to be forgotten still.
+#[derive(Debug, Default)]
+struct Dropping {
+    /// Those of orders up to this one.
+    seq: Seq,
+    /// In these cache spaces, from this table of their places on.
+    spaces: Vec<(Box<str>, usize)>,
 }
 
 /// The rules of one cache space.
@@ -60,6 +72,7 @@ impl PurgeIndex {
             places: 0,
             patterns: 0,
             places_max,
+            dropping: Dropping::default(),
         }
     }
 
@@ -128,13 +141,40 @@ impl PurgeIndex {
 
     /// Forgets all rules of orders up to `seq`.
     pub fn drop_up_to(&mut self, seq: Seq) {
-        (self.places, self.patterns) = (0, 0);
+        self.begin_drop(seq);
+        while self.drop_some() {}
+    }
+
+    /// Begins to forget all rules of orders up to `seq`, which nobody needs any more; [`PurgeIndex::drop_some`] does it.
+    pub fn begin_drop(&mut self, seq: Seq) {
         self.everything.drop_up_to(seq);
-        self.spaces.retain(|_, space| {
-            let empty = space.drop_up_to(seq, &mut self.places);
-            self.patterns += space.pattern_count();
-            !empty
-        });
+        self.dropping = Dropping { seq, spaces: self.spaces.keys().map(|name| (name.clone(), 0)).collect() };
+    }
+
+    /// Forgets a part of what is to be forgotten, so that a million rules stop nobody for long. True where there is more.
+    pub fn drop_some(&mut self) -> bool {
+        let seq = self.dropping.seq;
+        let mut seen = 0;
+        while seen < DROPPED_TOGETHER {
+            let Some((name, table)) = self.dropping.spaces.pop() else { return false };
+            let Some(space) = self.spaces.get_mut(&name) else { continue };
+            let before = space.places.len();
+            seen += 1 + space.places.drop_up_to(table, seq);
+            self.places -= before - space.places.len();
+            if table + 1 < TABLES {
+                self.dropping.spaces.push((name, table + 1));
+                continue;
+            }
+            let patterns = space.pattern_count();
+            let empty = space.drop_rest(seq);
+            let patterns = patterns - space.pattern_count();
+            self.places -= patterns;
+            self.patterns -= patterns;
+            if empty {
+                self.spaces.remove(&name);
+            }
+        }
+        true
     }
 
     /// How many things its rules name: URLs, directories, tags, whole spaces and so on.
@@ -199,17 +239,12 @@ impl Space {
         Some(&mut self.patterns[at].patterns[place].1)
     }
 
-    /// True where nothing is left; adds what is left to `places`.
-    fn drop_up_to(&mut self, seq: Seq, places: &mut usize) -> bool {
-        self.places.drop_up_to(seq);
-        if !self.any_tag.is_empty() {
-            self.any_tag = self.places.newest_of(Kind::Tag);
-        }
+    /// Forgets orders up to `seq` everywhere but in the places; true where nothing is left.
+    fn drop_rest(&mut self, seq: Seq) -> bool {
+        self.any_tag.drop_up_to(seq);
         self.patterns.iter_mut().for_each(|together| together.drop_up_to(seq));
         self.patterns.retain(|together| !together.patterns.is_empty());
-        let left = self.places.len() + self.pattern_count();
-        *places += left;
-        self.whole.drop_up_to(seq) && left == 0
+        self.whole.drop_up_to(seq) && self.places.len() == 0 && self.patterns.is_empty()
     }
 }
 
@@ -284,6 +319,32 @@ mod tests {
         assert!(index.is_empty());
         index.insert(&directory("/d/e/", Mode::Evict), Seq(4));
         assert_eq!(marks(&index, &key("/d/e/x")).evict, Seq(4), "what is empty takes in rules again");
+    }
+
+    #[test]
+    fn p1_between_two_parts_of_a_drop_nothing_newer_is_missed() {
+        let mut index = PurgeIndex::new(1_000_000);
+        let name = |number: u64| key(&format!("/{number}"));
+        let (old, all) = (2 * DROPPED_TOGETHER as u64, 3 * DROPPED_TOGETHER as u64);
+        for number in 1..=all {
+            assert!(index.insert(&url(name(number)), Seq(number)));
+        }
+        index.insert(&pattern("/x"), Seq(old));
+        index.begin_drop(Seq(old));
+        let mut parts = 1;
+        let mut newest = all;
+        while index.drop_some() {
+            parts += 1;
+            // Rules come meanwhile, for a place that is being forgotten, too.
+            newest += 1;
+            index.insert(&url(name(1)), Seq(newest));
+            assert_eq!(marks(&index, &name(1)).evict, Seq(newest));
+            assert!((old + 1..=all).all(|number| marks(&index, &name(number)).evict == Seq(number)));
+        }
+        assert!(parts > 2, "{parts} parts");
+        assert!((2..=old).all(|number| marks(&index, &name(number)) == Marks::default()));
+        assert_eq!(index.len() as u64, all - old + 1);
+        assert!(!index.drop_some());
     }
 
     #[test]

@@ -9,14 +9,18 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use std::hash::{BuildHasher, Hasher};
 
+/// Hash tables that the places of a cache space are in, so that growing and forgetting take one of them at a time.
+pub(super) const TABLES: usize = 32;
+
 /// The named places of a cache space, with what is said of each.
 ///
 /// An object asks for a dozen names, and nearly always none of them is here. What answers «not here» is a byte for each
-/// place: those of one table stay in the processor's second cache where its places, and the nodes of a tree, would not.
+/// place: those stay in the processor's second cache where the places, and the nodes of a tree, would not.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    table: HashTable<Place>,
-    /// Slashes of the deepest directory since the table was empty: nothing is asked of deeper ones, however many slashes a
+    tables: [HashTable<Place>; TABLES],
+    len: usize,
+    /// Slashes of the deepest directory since there was no place: nothing is asked of deeper ones, however many slashes a
     /// viewer sends.
     deepest: usize,
     /// Only those who may purge put names in, so that nobody else can choose ones that collide.
@@ -56,10 +60,12 @@ impl Places {
                 directory
             }
         };
-        match self.table.entry(hash, |place| place.is(kind, hash, name), |place| place.hash) {
+        match self.tables[table_of(hash)].entry(hash, |place| place.is(kind, hash, name), |place| place.hash)
+        {
             Entry::Occupied(place) => Some(&mut place.into_mut().marks),
             Entry::Vacant(_) if full => None,
             Entry::Vacant(room) => {
+                self.len += 1;
                 let place = Place { hash, name: name.into(), kind, marks: Marks::default() };
                 Some(&mut room.insert(place).into_mut().marks)
             }
@@ -82,29 +88,30 @@ impl Places {
     }
 
     fn merge(&self, marks: &mut Marks, kind: Kind, (hash, name): (u64, &str)) {
-        if let Some(place) = self.table.find(hash, |place| place.is(kind, hash, name)) {
+        if let Some(place) = self.tables[table_of(hash)].find(hash, |place| place.is(kind, hash, name)) {
             marks.merge(&place.marks);
         }
     }
 
-    /// The newest that is said of any place of a kind.
-    pub(super) fn newest_of(&self, kind: Kind) -> Marks {
-        let mut newest = Marks::default();
-        self.table.iter().filter(|place| place.kind == kind).for_each(|place| newest.merge(&place.marks));
-        newest
-    }
-
-    /// Forgets orders up to `seq`, with the places of which nothing more is said.
-    pub(super) fn drop_up_to(&mut self, seq: Seq) {
-        self.table.retain(|place| !place.marks.drop_up_to(seq));
-        if self.table.is_empty() {
-            *self = Places::default();
+    /// Forgets orders up to `seq` in one of the [`TABLES`], with the places of which nothing more is said. Gives how many
+    /// places it has looked at.
+    pub(super) fn drop_up_to(&mut self, table: usize, seq: Seq) -> usize {
+        let places = &mut self.tables[table];
+        let before = places.len();
+        places.retain(|place| !place.marks.drop_up_to(seq));
+        self.len -= before - places.len();
+        if places.len() < places.capacity() / 4 {
+            places.shrink_to_fit(|place| place.hash);
         }
+        if self.len == 0 {
+            self.deepest = 0;
+        }
+        before
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.table.len()
+        self.len
     }
 
     fn hash(&self, name: &str) -> u64 {
@@ -124,6 +131,11 @@ impl Places {
             (hasher.finish(), &path[..=at])
         })
     }
+}
+
+/// By bits that neither choose a place within a table nor are kept in its bytes.
+fn table_of(hash: u64) -> usize {
+    (hash >> 48) as usize % TABLES
 }
 
 impl Place {

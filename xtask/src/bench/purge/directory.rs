@@ -78,7 +78,11 @@ pub(super) fn measure(bench: &Bench<'_>, folder: &Path) -> anyhow::Result<String
     }
     waits.push(applied(freshen.admin_port)?);
 
+    eprintln!("{}", text(objects, &rows, &waits));
+
     let entries = bench.options.entries;
+    // What is not counted yet would be counted again among so many.
+    settle(&sides[0].0)?;
     let data = freshen.stop_pop()?;
     let mut command = Command::new(make_entries);
     tools::run(command.arg(data).args([HOST, &format!("{PREFIX}0"), &entries.to_string()]))?;
@@ -116,6 +120,8 @@ fn row(
         // What takes one request for each URL takes so much longer for all.
         times.push(way.timed(0, part)?.mul_f64(objects as f64 / part as f64));
     }
+    // Counts may be behind.
+    settle(side)?;
     let spent = (side.process.cpu_us()? - cpu) as f64 / 1e3 - idle * alone.elapsed().as_secs_f64();
     let cpu_ms = spent / purges as f64 * objects as f64 / part as f64;
 
