@@ -37,6 +37,8 @@ const LINE_PATIENCE: Duration = Duration::from_secs(2);
 const BEAT_EVERY_MAX: Duration = Duration::from_secs(2);
 /// Until a lock that somebody holds is tried again.
 const LOCKED: Duration = Duration::from_millis(1);
+/// Requests that begin when a POP has to start over, beside those that happen to be.
+const OUTLASTING: usize = 8;
 
 /// Something that happens to a POP's process.
 #[derive(Clone, Debug)]
@@ -299,6 +301,12 @@ impl Pop {
         world.truth.starts_over(self.machine);
         process.starting_over = true;
         self.hang_up(process, world);
+        // Some requests outlast it: when they look up, what they viewed is of another log.
+        for _ in 0..OUTLASTING {
+            let key = world.chance.below(world.keys.len() as u64) as usize;
+            let gzip = world.chance.percent(50);
+            self.ask(process, world, Asking { key, gzip, prefetch: None, peer: None });
+        }
     }
 
     // ---- the journal's one writer ----

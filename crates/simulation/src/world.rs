@@ -64,8 +64,15 @@ impl Chance {
 
     /// How long it takes until a thread goes on.
     pub fn turn(&mut self, plan: &Plan) -> Duration {
-        let slow = self.percent(plan.sluggish_percent);
-        self.up_to(if slow { Duration::from_secs(2) } else { Duration::from_micros(500) })
+        match self.percent(plan.sluggish_percent) {
+            true => self.long_turn(),
+            false => self.up_to(Duration::from_micros(500)),
+        }
+    }
+
+    /// The same where it waits for long.
+    pub fn long_turn(&mut self) -> Duration {
+        self.up_to(Duration::from_secs(2))
     }
 
     /// Sixteen bytes that nobody else has.

@@ -79,6 +79,10 @@ impl Pop {
         let request =
             Request { asking, view, reading, found: None, conditional: false, doubt: None, rereads };
         process.requests.insert(id, request);
+        if process.starting_over {
+            let delay = world.chance.long_turn();
+            return self.soon(world, delay, Event::LookUp(id));
+        }
         self.turn(world, Event::LookUp(id));
     }
 
