@@ -16,6 +16,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Directories that a sweep remembers to have walked.
+const WALKED_MAX: usize = 10_000;
+
 impl Pop {
     /// Sweeps at intervals until the process stops.
     pub async fn sweep_at_intervals(self: Arc<Pop>) {
@@ -95,6 +98,8 @@ impl Pop {
         for prefix in spaces.iter().filter(|prefix| !all || prefix.is_empty()) {
             swept.add(&self.store.sweep(prefix, epoch, marks)?);
         }
+        // Nor is a directory that was purged again and again.
+        let mut walked = BTreeSet::new();
         self.journal.each_rule(floor, |rule| {
             let (Matcher::Url { key } | Matcher::Directory { key } | Matcher::Query { key }) = &rule.matcher
             else {
@@ -104,7 +109,15 @@ impl Pop {
                 return Ok(());
             }
             match &rule.matcher {
-                Matcher::Directory { .. } => swept.add(&self.store.sweep(key.as_str(), epoch, marks)?),
+                Matcher::Directory { .. } => {
+                    let known = walked.contains(key.as_str());
+                    if !known && walked.len() < WALKED_MAX {
+                        walked.insert(key.as_str().to_owned());
+                    }
+                    if !known {
+                        swept.add(&self.store.sweep(key.as_str(), epoch, marks)?);
+                    }
+                }
                 Matcher::Query { .. } => {
                     self.store.sweep_key(key, epoch, marks, &mut swept)?;
                     swept.add(&self.store.sweep(&format!("{}?", key.as_str()), epoch, marks)?);

@@ -268,15 +268,20 @@ impl Journal {
         Ok(batch.commit()?)
     }
 
-    /// The rules of orders up to `seq`, oldest first, one order at a time.
+    /// The rules of orders up to `seq`, oldest first, one order at a time. Nothing is open while they are seen: what a reader
+    /// may still read is kept in all its versions, and `see` may write for long.
     pub fn each_rule(
         &self,
         seq: Seq,
         mut see: impl FnMut(&Rule) -> Result<(), JournalError>,
     ) -> Result<(), JournalError> {
-        for entry in self.rules.range(..=seq.0.to_be_bytes()) {
-            let rules: Vec<Rule> = read(Some(entry.value()?), "rules")?.unwrap_or_default();
+        let mut from = Seq::ZERO;
+        while from <= seq {
+            let next = self.rules.range(from.0.to_be_bytes()..=seq.0.to_be_bytes()).next();
+            let Some((at, rules)) = next.map(|entry| entry.into_inner()).transpose()? else { break };
+            let rules: Vec<Rule> = read(Some(rules), "rules")?.unwrap_or_default();
             rules.iter().try_for_each(&mut see)?;
+            from = Seq(seq_of(&at).0 + 1);
         }
         Ok(())
     }
