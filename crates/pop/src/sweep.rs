@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Directories that a sweep remembers to have walked.
+/// Directories and paths with queries that a sweep remembers to have walked.
 const WALKED_MAX: usize = 10_000;
 
 impl Pop {
@@ -98,8 +98,17 @@ impl Pop {
         for prefix in spaces.iter().filter(|prefix| !all || prefix.is_empty()) {
             swept.add(&self.store.sweep(prefix, epoch, marks)?);
         }
-        // Nor is a directory that was purged again and again.
+        // Nor is a part of a space walked for each purge of it.
         let mut walked = BTreeSet::new();
+        let mut walk = |prefix: &str| -> Result<Swept, JournalError> {
+            if walked.contains(prefix) {
+                return Ok(Swept::default());
+            }
+            if walked.len() < WALKED_MAX {
+                walked.insert(prefix.to_owned());
+            }
+            self.store.sweep(prefix, epoch, marks)
+        };
         self.journal.each_rule(floor, |rule| {
             let (Matcher::Url { key } | Matcher::Directory { key } | Matcher::Query { key }) = &rule.matcher
             else {
@@ -109,18 +118,10 @@ impl Pop {
                 return Ok(());
             }
             match &rule.matcher {
-                Matcher::Directory { .. } => {
-                    let known = walked.contains(key.as_str());
-                    if !known && walked.len() < WALKED_MAX {
-                        walked.insert(key.as_str().to_owned());
-                    }
-                    if !known {
-                        swept.add(&self.store.sweep(key.as_str(), epoch, marks)?);
-                    }
-                }
+                Matcher::Directory { .. } => swept.add(&walk(key.as_str())?),
                 Matcher::Query { .. } => {
                     self.store.sweep_key(key, epoch, marks, &mut swept)?;
-                    swept.add(&self.store.sweep(&format!("{}?", key.as_str()), epoch, marks)?);
+                    swept.add(&walk(&format!("{}?", key.as_str()))?);
                 }
                 _ => self.store.sweep_key(key, epoch, marks, &mut swept)?,
             }

@@ -214,10 +214,15 @@ pub fn certificate(scratch: &Path) -> (PathBuf, PathBuf) {
 
 /// One value of a POP's metrics; 0 where it does not tell it yet.
 pub fn metric(admin_port: u16, name: &str) -> anyhow::Result<u64> {
+    Ok(metric_value(admin_port, name)? as u64)
+}
+
+/// The same with its fraction.
+pub fn metric_value(admin_port: u16, name: &str) -> anyhow::Result<f64> {
     let (_, text) = get::whole(admin_port, "localhost", "/-/metrics")?;
     let text = String::from_utf8(text)?;
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.map_or(Ok(0), |value| Ok(value.parse::<f64>()? as u64))
+    Ok(value.map_or(Ok(0.0), str::parse)?)
 }
 
 /// The third number in the third line of nginx's `stub_status` are requests.

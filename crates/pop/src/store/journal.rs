@@ -552,3 +552,26 @@ fn read<T: DeserializeOwned>(
 fn seq_of(key: &[u8]) -> Seq {
     key.try_into().map_or(Seq::ZERO, |bytes| Seq(u64::from_be_bytes(bytes)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::torn::{open, order};
+    use super::*;
+
+    /// An open reader would still see what is gone, and keep the engine from forgetting any of it.
+    #[test]
+    fn nothing_is_open_while_a_rule_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, _) = open(folder.path()).unwrap();
+        for seq in 1..=5 {
+            journal.apply(&order(seq), &Default::default()).unwrap();
+        }
+        let mut seen = 0;
+        let see = |_: &Rule| {
+            seen += 1;
+            journal.save(&Saved { dropped: Seq(3), ..Saved::default() })
+        };
+        journal.each_rule(Seq(4), see).unwrap();
+        assert_eq!(seen, 2, "the first, and the one behind those that went meanwhile");
+    }
+}

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 
 const ORDERS: u64 = 6;
 
-fn open(folder: &Path) -> Result<(Journal, Restored), JournalError> {
+pub(super) fn open(folder: &Path) -> Result<(Journal, Restored), JournalError> {
     Journal::open(folder, DataId([1; 16]), SealingKey::derived_from("token"))
 }
 
-fn order(seq: u64) -> Plan {
+pub(super) fn order(seq: u64) -> Plan {
     let saved = Saved {
         log: Some(LogId([1; 16])),
         watermark: Seq(seq),

@@ -5,10 +5,9 @@ use super::peers::Way;
 use super::spread::Spread;
 use super::{Bench, build_example};
 use crate::bench::freshen::Freshen;
-use crate::bench::get;
 use crate::bench::load::{self, HOST, Run, Transport};
 use crate::bench::process::pause;
-use crate::bench::sides::{Others, Setup, Side};
+use crate::bench::sides::{Others, Setup, Side, metric_value};
 use crate::bench::store::ask_for_each;
 use crate::tools;
 use anyhow::{Context as _, bail};
@@ -191,13 +190,7 @@ fn idle(side: &Side<'_>) -> anyhow::Result<f64> {
 /// What a POP says of applying orders, its sync included: seconds in all, and how many times.
 fn applied(way: &Way<'_>) -> anyhow::Result<Option<(f64, f64)>> {
     let Way::Freshen(freshen) = way else { return Ok(None) };
-    let (_, text) = get::whole(freshen.admin_port, "localhost", "/-/metrics")?;
-    let text = String::from_utf8(text)?;
-    let value = |which: &str| -> anyhow::Result<f64> {
-        let name = format!("freshen_pop_apply_seconds_{which} ");
-        let value = text.lines().find_map(|line| line.strip_prefix(&name));
-        Ok(value.map_or(Ok(0.0), str::parse)?)
-    };
+    let value = |which: &str| metric_value(freshen.admin_port, &format!("freshen_pop_apply_seconds_{which}"));
     Ok(Some((value("sum")?, value("count")?)))
 }
 
